@@ -1,0 +1,128 @@
+//! Layer 4: one deployment of a finished build to an environment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Timestamp,
+    id::{DeploymentId, IntentId, TaskId},
+    intent::Environment,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentStatus {
+    Initiated,
+    Packaging,
+    Testing,
+    Starting,
+    Checking,
+    Switching,
+    Live,
+    RolledBack,
+    Failed,
+    Cancelled,
+}
+
+impl DeploymentStatus {
+    /// Nothing more will happen by itself; a live release may still be rolled back.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Live | Self::RolledBack | Self::Failed | Self::Cancelled)
+    }
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Initiated => "Initiated",
+            Self::Packaging => "Packaging",
+            Self::Testing => "Testing",
+            Self::Starting => "Starting",
+            Self::Checking => "Checking",
+            Self::Switching => "Switching",
+            Self::Live => "Live",
+            Self::RolledBack => "Rolled back",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    Pending,
+    Running,
+    Done,
+    Failed,
+    Skipped,
+}
+
+/// One step of a deployment with its real timings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentStep {
+    /// `package`, `test`, `start`, `health_check`, `switch`, `watch`
+    pub name: String,
+    pub state: StepState,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// `GET /api/health: 200 in 11 ms`
+    pub detail: Option<String>,
+}
+
+/// A deployment as kept and as shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub deployment_id: DeploymentId,
+    pub intent_id: IntentId,
+    pub target: String,
+    pub environment: Environment,
+    pub status: DeploymentStatus,
+    pub steps: Vec<DeploymentStep>,
+    /// Where it answers; set once traffic was switched to it.
+    pub url: Option<String>,
+    /// Name of the release: commit and number.
+    pub release: Option<String>,
+    /// Why it failed, was rolled back or cancelled.
+    pub reason: Option<String>,
+    pub config: DeploymentConfig,
+    pub created_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Body of `POST …/deploy`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    pub target_environment: String,
+    #[serde(default)]
+    pub deployment_config: DeploymentConfig,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentConfig {
+    /// Build a container image. The `local` target has none and says so in its package step.
+    #[serde(default)]
+    pub docker_build: bool,
+    /// Run the project's tests on the release before it is started.
+    #[serde(default = "yes")]
+    pub run_tests: bool,
+    #[serde(default = "yes")]
+    pub auto_rollback: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for DeploymentConfig {
+    fn default() -> Self {
+        Self { docker_build: false, run_tests: true, auto_rollback: true }
+    }
+}
+
+/// The seed's answer to a deployment request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeployResponse {
+    pub deployment_id: DeploymentId,
+    pub status: DeploymentStatus,
+    pub layer4_task_id: TaskId,
+    pub message: String,
+}

@@ -1,0 +1,434 @@
+//! What a person asks for, as it arrives and as it is kept. Parsing happens once, here: an [`Intent`]'s request is always valid.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Timestamp,
+    problem::{FieldError, Problem},
+};
+
+/// Longest description, in characters.
+pub const MAX_DESCRIPTION: usize = 10_000;
+/// Most data sets, and most reference documents, per intent.
+pub const MAX_LINKS: usize = 20;
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal, $label:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// As on the wire.
+            pub fn as_str(self) -> &'static str { match self { $(Self::$variant => $text),+ } }
+            /// As a person reads it.
+            pub fn label(self) -> &'static str { match self { $(Self::$variant => $label),+ } }
+            /// The value written `text`.
+            pub fn parse(text: &str) -> Option<Self> { match text { $($text => Some(Self::$variant),)+ _ => None } }
+            /// All wire values, for an error message.
+            pub fn allowed() -> String { [$($text),+].join(", ") }
+        }
+    };
+}
+
+choice!(ProjectType {
+    Feature = "feature", "Feature";
+    TestSuite = "test_suite", "Test suite";
+    Infrastructure = "infrastructure", "Infrastructure";
+    Research = "research", "Research";
+    Website = "website", "Website";
+    Blockchain = "blockchain", "Blockchain";
+    ApiIntegration = "api_integration", "API integration";
+    Custom = "custom", "Custom";
+});
+
+choice!(TargetDomain {
+    FullStackWeb = "full_stack_web", "Full-stack web application";
+    Infrastructure = "infrastructure", "Infrastructure";
+    Research = "research", "Research";
+    Blockchain = "blockchain", "Blockchain";
+    Api = "api", "API";
+    CliTool = "cli_tool", "CLI tool";
+    Library = "library", "Library";
+    Documentation = "documentation", "Documentation";
+});
+
+choice!(Environment {
+    Development = "development", "Development";
+    Staging = "staging", "Staging";
+    Production = "production", "Production";
+});
+
+choice!(Compliance {
+    Hipaa = "hipaa", "HIPAA";
+    Soc2 = "soc2", "SOC2";
+});
+
+choice!(Stack {
+    ReactFastapi = "react_fastapi", "React + FastAPI";
+    Fastapi = "fastapi", "FastAPI only";
+    ReactNode = "react_node", "React + Node";
+    SvelteKit = "sveltekit", "SvelteKit";
+    RustAxum = "rust_axum", "Rust + Axum";
+    SolidityReact = "solidity_react", "Solidity + Ethers.js + React";
+    Terraform = "terraform", "Terraform";
+});
+
+impl Stack {
+    /// Whether the project has pages.
+    pub fn has_frontend(self) -> bool {
+        self == Self::ReactFastapi
+    }
+}
+
+choice!(
+    /// Order in which waiting builds are served.
+    Priority {
+        Low = "low", "Low";
+        Normal = "normal", "Normal";
+        High = "high", "High";
+        Critical = "critical", "Critical";
+    }
+);
+
+/// A request as it arrives: any field may be missing or wrong. [`RequestDraft::parse`] makes an [`IntentRequest`] of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestDraft {
+    #[serde(default)]
+    pub project_type: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub target_domain: Option<String>,
+    #[serde(default)]
+    pub constraints: ConstraintsDraft,
+    #[serde(default)]
+    pub artifacts: ArtifactsDraft,
+    #[serde(default)]
+    pub options: OptionsDraft,
+    /// Of a previewed plan: creating with it approves that plan, if it is still the one that Grace proposes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConstraintsDraft {
+    #[serde(default)]
+    pub deadline: Option<String>,
+    #[serde(default)]
+    pub environments: Option<Vec<String>>,
+    #[serde(default)]
+    pub compliance: Option<Vec<String>>,
+    #[serde(default)]
+    pub stack: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactsDraft {
+    #[serde(default)]
+    pub repository: Option<String>,
+    #[serde(default)]
+    pub datasets: Vec<String>,
+    #[serde(default)]
+    pub docs: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptionsDraft {
+    #[serde(default)]
+    pub generate_tests: Option<bool>,
+    #[serde(default)]
+    pub generate_docs: Option<bool>,
+    #[serde(default)]
+    pub include_deployment: Option<bool>,
+    #[serde(default)]
+    pub require_review: Option<bool>,
+}
+
+/// A valid request. Serialises to the same JSON that [`RequestDraft`] reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRequest {
+    pub project_type: ProjectType,
+    /// Trimmed; 1 to [`MAX_DESCRIPTION`] characters with at least one letter or digit.
+    pub description: String,
+    pub target_domain: TargetDomain,
+    pub constraints: Constraints,
+    pub artifacts: Artifacts,
+    pub options: Options,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraints {
+    /// The day by whose end (UTC) the build should be done.
+    pub deadline: Option<chrono::NaiveDate>,
+    /// Sorted, without repeats, at least one.
+    pub environments: Vec<Environment>,
+    pub compliance: Vec<Compliance>,
+    pub stack: Stack,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifacts {
+    /// `https` address of a git repository on a public host, or the absolute path of one on this machine.
+    pub repository: Option<Repository>,
+    pub datasets: Vec<String>,
+    pub docs: Vec<String>,
+}
+
+/// Where existing code is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Repository {
+    Url(url::Url),
+    Path(String),
+}
+
+impl std::fmt::Display for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(f),
+            Self::Path(path) => path.fmt(f),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    pub generate_tests: bool,
+    pub generate_docs: bool,
+    pub include_deployment: bool,
+    /// No deployment before a person has approved it.
+    pub require_review: bool,
+}
+
+/// An intent as kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    pub id: crate::id::IntentId,
+    /// A few words for lists, made from the description: `Chat feature`.
+    pub title: String,
+    pub request: IntentRequest,
+    pub created_at: Timestamp,
+}
+
+impl RequestDraft {
+    /// Checks everything and reports every wrong field at once. `today` is the UTC date now.
+    pub fn parse(self, today: chrono::NaiveDate) -> Result<IntentRequest, Problem> {
+        let mut errors = Errors(Vec::new());
+        let description = errors.description(self.description);
+        let project_type = errors.choice("project_type", self.project_type, Some(ProjectType::Feature), ProjectType::parse, ProjectType::allowed);
+        let target_domain =
+            errors.choice("target_domain", self.target_domain, Some(TargetDomain::FullStackWeb), TargetDomain::parse, TargetDomain::allowed);
+        let stack = errors.choice("constraints.stack", self.constraints.stack, Some(Stack::ReactFastapi), Stack::parse, Stack::allowed);
+        let environments = errors.choices(
+            "constraints.environments",
+            self.constraints.environments.unwrap_or_else(|| vec!["development".into()]),
+            Environment::parse,
+            Environment::allowed,
+        );
+        if environments.is_empty() && !errors.names("constraints.environments") {
+            errors.add("constraints.environments", "Choose at least one environment: development, staging or production.");
+        }
+        // The form's third box, "None", may arrive as a value; it means the empty list.
+        let compliance: Vec<String> = self.constraints.compliance.unwrap_or_default().into_iter().filter(|value| value != "none").collect();
+        let compliance = errors.choices("constraints.compliance", compliance, Compliance::parse, Compliance::allowed);
+        let deadline = errors.deadline(self.constraints.deadline, today);
+        let repository = errors.repository(self.artifacts.repository);
+        let datasets = errors.links("artifacts.datasets", self.artifacts.datasets);
+        let docs = errors.links("artifacts.docs", self.artifacts.docs);
+        if !errors.0.is_empty() {
+            return Err(Problem::invalid(errors.0));
+        }
+        let on = |option: Option<bool>| option.unwrap_or(true);
+        let options = Options {
+            generate_tests: on(self.options.generate_tests),
+            generate_docs: on(self.options.generate_docs),
+            include_deployment: on(self.options.include_deployment),
+            require_review: self.options.require_review.unwrap_or(false),
+        };
+        match (project_type, target_domain, stack) {
+            (Some(project_type), Some(target_domain), Some(stack)) => Ok(IntentRequest {
+                project_type,
+                description,
+                target_domain,
+                constraints: Constraints { deadline, environments, compliance, stack },
+                artifacts: Artifacts { repository, datasets, docs },
+                options,
+            }),
+            _ => Err(Problem::invalid(errors.0)),
+        }
+    }
+}
+
+impl From<IntentRequest> for RequestDraft {
+    fn from(request: IntentRequest) -> Self {
+        Self {
+            project_type: Some(request.project_type.as_str().into()),
+            description: Some(request.description),
+            target_domain: Some(request.target_domain.as_str().into()),
+            constraints: ConstraintsDraft {
+                deadline: request.constraints.deadline.map(|date| date.to_string()),
+                environments: Some(request.constraints.environments.iter().map(|e| e.as_str().into()).collect()),
+                compliance: Some(request.constraints.compliance.iter().map(|c| c.as_str().into()).collect()),
+                stack: Some(request.constraints.stack.as_str().into()),
+            },
+            artifacts: ArtifactsDraft {
+                repository: request.artifacts.repository.map(|repository| repository.to_string()),
+                datasets: request.artifacts.datasets,
+                docs: request.artifacts.docs,
+            },
+            options: OptionsDraft {
+                generate_tests: Some(request.options.generate_tests),
+                generate_docs: Some(request.options.generate_docs),
+                include_deployment: Some(request.options.include_deployment),
+                require_review: Some(request.options.require_review),
+            },
+            plan_hash: None,
+        }
+    }
+}
+
+/// Collects what is wrong, so that a person mends everything in one go.
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.to_owned(), message: message.into() });
+    }
+
+    fn names(&self, field: &str) -> bool {
+        self.0.iter().any(|error| error.field.starts_with(field))
+    }
+
+    fn description(&mut self, text: Option<String>) -> String {
+        let text = text.unwrap_or_default().replace("\r\n", "\n");
+        let trimmed = text.trim();
+        let length = trimmed.chars().count();
+        if trimmed.is_empty() {
+            self.add("description", "Say in a sentence or more what should be built.");
+        } else if length > MAX_DESCRIPTION {
+            self.add(
+                "description",
+                format!("It has {length} characters; at most {MAX_DESCRIPTION} are read. Shorten it or put the rest in a reference document."),
+            );
+        } else if trimmed.contains('\0') {
+            self.add("description", "It holds a NUL character; remove it.");
+        } else if !trimmed.chars().any(char::is_alphanumeric) {
+            self.add("description", "It has no letters or digits. Describe in words what should be built.");
+        }
+        trimmed.to_owned()
+    }
+
+    fn choice<T>(
+        &mut self,
+        field: &str,
+        given: Option<String>,
+        default: Option<T>,
+        parse: fn(&str) -> Option<T>,
+        allowed: fn() -> String,
+    ) -> Option<T> {
+        match given {
+            None => default,
+            Some(text) => {
+                let value = parse(&text);
+                if value.is_none() {
+                    self.add(field, format!("`{}` is not one of: {}.", shown(&text), allowed()));
+                }
+                value
+            }
+        }
+    }
+
+    fn choices<T: Ord>(&mut self, field: &str, given: Vec<String>, parse: fn(&str) -> Option<T>, allowed: fn() -> String) -> Vec<T> {
+        let mut values: Vec<T> = given.into_iter().filter_map(|text| self.choice(field, Some(text), None, parse, allowed)).collect();
+        values.sort();
+        values.dedup();
+        values
+    }
+
+    fn deadline(&mut self, text: Option<String>, today: chrono::NaiveDate) -> Option<chrono::NaiveDate> {
+        let text = text.filter(|text| !text.trim().is_empty())?;
+        match text.trim().parse::<chrono::NaiveDate>() {
+            Err(_) => {
+                self.add("constraints.deadline", format!("`{}` is not a date of the form 2025-11-20.", shown(&text)));
+                None
+            }
+            Ok(date) if date < today => {
+                self.add("constraints.deadline", format!("{date} is past; today is {today} (UTC). Choose a later day or no deadline."));
+                None
+            }
+            Ok(date) => Some(date),
+        }
+    }
+
+    fn repository(&mut self, text: Option<String>) -> Option<Repository> {
+        let text = text.filter(|text| !text.trim().is_empty())?;
+        let text = text.trim();
+        if text.starts_with('/') && !text.contains('\0') && text.len() <= 1_000 {
+            return Some(Repository::Path(text.to_owned()));
+        }
+        match public_https(text) {
+            Ok(url) => Some(Repository::Url(url)),
+            Err(why) => {
+                self.add(
+                    "artifacts.repository",
+                    format!("{why} Give an https address of a public host, or the absolute path of a repository on this machine."),
+                );
+                None
+            }
+        }
+    }
+
+    fn links(&mut self, field: &str, texts: Vec<String>) -> Vec<String> {
+        let texts: Vec<String> = texts.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect();
+        if texts.len() > MAX_LINKS {
+            self.add(field, format!("{} are given; at most {MAX_LINKS} are taken.", texts.len()));
+            return Vec::new();
+        }
+        for (index, text) in texts.iter().enumerate() {
+            if let Err(why) = public_https(text) {
+                self.add(&format!("{field}[{index}]"), format!("{why} Give an https address of a public host."));
+            }
+        }
+        texts
+    }
+}
+
+/// An `https` URL whose host is not this machine's, not private and not a bare address. Says what is wrong otherwise.
+///
+/// A public name may still resolve to a private address; whoever connects must check the resolved address too.
+pub fn public_https(text: &str) -> Result<url::Url, String> {
+    if text.len() > 2_000 {
+        return Err("The address is longer than 2 000 characters.".into());
+    }
+    let url = url::Url::parse(text).map_err(|error| format!("`{}` is not an address ({error}).", shown(text)))?;
+    if url.scheme() != "https" {
+        return Err(format!("`{}` addresses are not opened.", shown(url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("The address holds a user name or password, which would be shown in the log.".into());
+    }
+    match url.host() {
+        None => Err("The address names no host.".into()),
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => Err("The address names a bare IP address.".into()),
+        Some(url::Host::Domain(host)) => {
+            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            let private = !host.contains('.') || [".localhost", ".local", ".internal", ".lan", ".home.arpa"].iter().any(|end| host.ends_with(end));
+            if private { Err(format!("`{}` is a host of a private network.", shown(&host))) } else { Ok(url) }
+        }
+    }
+}
+
+/// A person's wrong input, shortened for the message about it.
+fn shown(text: &str) -> String {
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    if text.chars().count() > 80 {
+        short.push('…');
+    }
+    short
+}

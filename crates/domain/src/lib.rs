@@ -1,0 +1,24 @@
+//! What Grace knows and decides: intents, plans, the status machine, tasks, events, reviews, deployments, estimates, retrospectives.
+//!
+//! Pure and total. It must not know a clock, a source of randomness, an environment, a database, a socket or a browser; `now`, ids and
+//! seeds come in as arguments. It builds for `wasm32-unknown-unknown`, because the pages share these very types.
+
+pub mod copilot;
+pub mod deployment;
+pub mod event;
+pub mod id;
+pub mod intent;
+pub mod list;
+pub mod plan;
+pub mod problem;
+pub mod progress;
+pub mod retrospective;
+pub mod review;
+pub mod spec;
+pub mod status;
+pub mod system;
+pub mod task;
+pub mod view;
+
+/// Every moment in Grace, in UTC; RFC 3339 on the wire.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;
