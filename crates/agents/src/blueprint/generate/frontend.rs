@@ -1,0 +1,13 @@
+//! The pages of the project: React, Vite and TypeScript.
+
+use grace_domain::spec::Spec;
+
+use super::{Error, GeneratedFile, Part};
+
+/// The files of one frontend part.
+///
+/// # Errors
+/// [`Error::Template`] when a template does not fit the spec.
+pub fn generate(_spec: &Spec, _part: Part) -> Result<Vec<GeneratedFile>, Error> {
+    Ok(Vec::new())
+}

@@ -1,0 +1,13 @@
+//! What surrounds the code: README, docs, the test command, container files and CI.
+
+use grace_domain::spec::Spec;
+
+use super::{Error, GeneratedFile, Part};
+
+/// The files of one project part.
+///
+/// # Errors
+/// [`Error::Template`] when a template does not fit the spec.
+pub fn generate(_spec: &Spec, _part: Part) -> Result<Vec<GeneratedFile>, Error> {
+    Ok(Vec::new())
+}
