@@ -84,6 +84,14 @@ pub enum KernelState {
     Unavailable,
 }
 
+/// What the buttons of a kernel ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KernelCommand {
+    Start,
+    Stop,
+}
+
 /// The queue of Layer 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueueView {
