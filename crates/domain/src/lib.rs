@@ -10,6 +10,7 @@ pub mod id;
 pub mod intent;
 pub mod list;
 pub mod plan;
+pub mod present;
 pub mod problem;
 pub mod progress;
 pub mod retrospective;
