@@ -1,0 +1,382 @@
+//! Processes that wait to become sandboxes, and the trees they turn into. Knows how to start, hear from and end a
+//! tree; it must not know what the tree is for.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        unix::{net::UnixStream as StdStream, process::CommandExt},
+    },
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions},
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::UnixStream,
+    sync::oneshot,
+    time::timeout,
+};
+
+use crate::{
+    Error,
+    cgroup::{Group, Hierarchies},
+    wire,
+};
+
+/// How many processes wait. More would only help bursts of commands.
+const SPARE: usize = 2;
+/// How long a supervisor may take to end its tree by itself.
+const GENTLE_END: Duration = Duration::from_millis(400);
+/// How long the kernel may take after SIGKILL.
+const HARD_END: Duration = Duration::from_millis(1200);
+/// A program that was just written cannot be started while another thread's fork still holds it open.
+const BUSY_ATTEMPTS: u32 = 40;
+
+/// Starts and keeps the waiting processes.
+#[derive(Debug)]
+pub struct Launcher {
+    program: PathBuf,
+    hierarchies: Arc<Hierarchies>,
+    parked: Mutex<VecDeque<Parked>>,
+}
+
+/// A process that has joined its group and waits for its task.
+#[derive(Debug)]
+struct Parked {
+    process: Process,
+    socket: StdStream,
+}
+
+/// A process of ours, with its group.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    handle: OwnedFd,
+    group: Group,
+    reaped: bool,
+}
+
+/// A confined tree.
+#[derive(Debug)]
+pub struct Tree {
+    process: AsyncFd<Process>,
+    control: UnixStream,
+    received: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+/// Something the supervisor says.
+#[derive(Debug)]
+pub enum Message {
+    /// The command runs.
+    Started,
+    /// Where the proxy is to listen.
+    Listener(OwnedFd),
+    /// The command has ended: a kind and a value, as in [`wire::EXITED`].
+    Exited(u64, u64),
+    /// The command could not be started.
+    Failed(String),
+    /// The supervisor is gone.
+    Gone,
+}
+
+impl Launcher {
+    /// A launcher of the program at this path, with groups where these hierarchies have them.
+    pub fn new(program: PathBuf, hierarchies: Arc<Hierarchies>) -> Arc<Self> {
+        Arc::new(Self { program, hierarchies, parked: Mutex::default() })
+    }
+
+    /// The hierarchies that it uses.
+    pub fn hierarchies(&self) -> &Arc<Hierarchies> {
+        &self.hierarchies
+    }
+
+    /// Turns a waiting process into a sandbox: the launch frame says how, the descriptors are its standard streams.
+    pub async fn launch(
+        self: &Arc<Self>,
+        frame: &[u8],
+        memory_bytes: u64,
+        pids: u64,
+        standard: [BorrowedFd<'_>; 3],
+    ) -> Result<Tree, Error> {
+        let start = |error: io::Error| Error::Start(error.to_string());
+        let (ours, theirs) = StdStream::pair().map_err(start)?;
+        let descriptors = [standard[0], standard[1], standard[2], theirs.as_fd()];
+        // A waiting process may have died since; the next one is new.
+        let waiting = self.lock().pop_front();
+        let mut parked = match waiting {
+            Some(parked) => parked,
+            None => self.park().await.map_err(start)?,
+        };
+        parked.process.group.limit(memory_bytes, pids).map_err(start)?;
+        if let Err(error) = parked.hand_over(frame, &descriptors) {
+            tracing::debug!(%error, "a waiting process was gone");
+            parked = self.park().await.map_err(start)?;
+            parked.process.group.limit(memory_bytes, pids).map_err(start)?;
+            parked.hand_over(frame, &descriptors).map_err(start)?;
+        }
+        ours.set_nonblocking(true).map_err(start)?;
+        let control = UnixStream::from_std(ours).map_err(start)?;
+        let process = watch(parked.process).map_err(start)?;
+        self.refill();
+        Ok(Tree { process, control, received: Vec::new(), descriptors: VecDeque::new() })
+    }
+
+    /// Brings the number of waiting processes back up, in the background.
+    pub fn refill(self: &Arc<Self>) {
+        let launcher = self.clone();
+        tokio::spawn(async move {
+            while launcher.lock().len() < SPARE {
+                match launcher.park().await {
+                    Ok(parked) => launcher.lock().push_back(parked),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot start a process ahead of time");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    async fn park(&self) -> io::Result<Parked> {
+        let group = self.hierarchies.create()?;
+        let (ours, theirs) = StdStream::pair()?;
+        let mut arguments: Vec<OsString> = vec!["park".into()];
+        arguments.extend(group.member_files().into_iter().map(OsString::from));
+        let (reply, answer) = oneshot::channel();
+        let order = Order { program: self.program.clone(), arguments, input: theirs.into(), reply };
+        let gone = || io::Error::other("the thread that starts processes is gone");
+        starter().send(order).map_err(|_| gone())?;
+        let pid = answer.await.map_err(|_| gone())??;
+        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Parked { process: Process { pid, handle, group, reaped: false }, socket: ours })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Parked>> {
+        // A queue is whole whatever its last user did.
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    /// Leaves no process, zombie or group behind where nobody could wait for the end properly.
+    fn drop(&mut self) {
+        if self.reaped {
+            return;
+        }
+        self.group.kill();
+        let _ = rustix::process::pidfd_send_signal(&self.handle, Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED);
+        self.group.remove();
+    }
+}
+
+impl Parked {
+    fn hand_over(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>; 4]) -> io::Result<()> {
+        use std::io::Write;
+        // The head travels with the descriptors, the rest as plain bytes.
+        let (head, rest) = frame.split_at(5);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+        rustix::net::sendmsg(&self.socket, &[io::IoSlice::new(head)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        (&self.socket).write_all(rest)
+    }
+}
+
+impl AsRawFd for Process {
+    fn as_raw_fd(&self) -> RawFd {
+        self.handle.as_raw_fd()
+    }
+}
+
+impl Tree {
+    /// The process that stands for the tree outside.
+    pub fn pid(&self) -> i32 {
+        self.process.get_ref().pid.as_raw_nonzero().get()
+    }
+
+    /// Whether the kernel has killed in it for memory.
+    pub fn memory_kills(&self) -> u64 {
+        self.process.get_ref().group.memory_kills()
+    }
+
+    /// Sends a frame to the supervisor.
+    pub async fn send(&self, frame: &[u8]) -> io::Result<()> {
+        let mut rest = frame;
+        while !rest.is_empty() {
+            self.control.writable().await?;
+            match self.control.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing the supervisor says. May be dropped and called again.
+    pub async fn next(&mut self) -> io::Result<Message> {
+        loop {
+            if let Some((kind, body)) = self.take_frame()? {
+                let mut fields = wire::Fields(&body);
+                return Ok(match kind {
+                    wire::STARTED => Message::Started,
+                    wire::EXITED => Message::Exited(fields.number()?, fields.number()?),
+                    wire::FAILED => Message::Failed(String::from_utf8_lossy(fields.bytes()?).into_owned()),
+                    wire::LISTENER => match self.descriptors.pop_front() {
+                        Some(descriptor) => Message::Listener(descriptor),
+                        None => return Err(io::ErrorKind::InvalidData.into()),
+                    },
+                    _ => return Err(io::ErrorKind::InvalidData.into()),
+                });
+            }
+            self.control.readable().await?;
+            let (control, received, descriptors) = (&self.control, &mut self.received, &mut self.descriptors);
+            match control.try_io(Interest::READABLE, || receive(control.as_fd(), received, descriptors)) {
+                Ok(0) => return Ok(Message::Gone),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Message::Gone),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take_frame(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
+        let Some(&[a, b, c, d, kind]) = self.received.first_chunk::<5>() else { return Ok(None) };
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        if length > wire::FRAME_LIMIT {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if self.received.len() < 5 + length {
+            return Ok(None);
+        }
+        let body = self.received[5..5 + length].to_vec();
+        self.received.drain(..5 + length);
+        Ok(Some((kind, body)))
+    }
+
+    /// Ends every process of the tree and returns the CPU time that it has used. Idempotent in effect: a tree that
+    /// has ended is only reaped.
+    pub async fn end(self) -> Result<Duration, Error> {
+        let Self { process, control, .. } = self;
+        // Without its server the supervisor ends the tree.
+        drop(control);
+        if timeout(GENTLE_END, process.readable()).await.is_err() {
+            let inner = process.get_ref();
+            inner.group.kill();
+            let _ = rustix::process::pidfd_send_signal(&inner.handle, Signal::KILL);
+            if timeout(HARD_END, process.readable()).await.is_err() {
+                return Err(Error::Supervise(io::Error::other("the sandbox does not end")));
+            }
+        }
+        let mut process = process.into_inner();
+        let used = reap(process.pid);
+        process.reaped = true;
+        let group = std::mem::take(&mut process.group);
+        let counted = group.cpu();
+        if !group.clear().await {
+            tracing::warn!(processes = ?group.members(), "a control group is not empty");
+        }
+        Ok(counted.unwrap_or_default().max(used))
+    }
+}
+
+fn receive(socket: BorrowedFd<'_>, received: &mut Vec<u8>, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
+    let mut buffer = [0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut ancillary, flags)?;
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(sent) = part {
+            descriptors.extend(sent);
+        }
+    }
+    received.extend_from_slice(&buffer[..message.bytes]);
+    Ok(message.bytes)
+}
+
+#[expect(unsafe_code, reason = "tokio offers descriptors that are not sockets in no other way")]
+fn watch(process: Process) -> io::Result<AsyncFd<Process>> {
+    // SAFETY: the process owns its handle, which is never exchanged and open for as long as the process exists.
+    let watched = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) };
+    watched.map_err(|error| error.into_parts().1)
+}
+
+/// Reaps an ended child; CPU time of it and of what it has reaped itself.
+#[expect(unsafe_code, reason = "wait4 is the only call that returns what a child has used")]
+fn reap(pid: Pid) -> Duration {
+    // SAFETY: an all-zero rusage is valid, and both pointers outlive the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let mut status = 0;
+        libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, libc::WNOHANG, &raw mut usage);
+        usage
+    };
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs())
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+struct Order {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    input: OwnedFd,
+    reply: oneshot::Sender<io::Result<Pid>>,
+}
+
+/// The one thread from which processes are started. The kernel ends a sandbox when the *thread* that started it ends,
+/// so this one lives as long as the server.
+fn starter() -> mpsc::Sender<Order> {
+    static STARTER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    STARTER
+        .get_or_init(|| {
+            let (orders, inbox) = mpsc::channel::<Order>();
+            let thread = thread::Builder::new().name("sandbox-starter".into());
+            let spawned = thread.spawn(move || {
+                for order in inbox {
+                    let Order { program, arguments, input, reply } = order;
+                    let mut command = Command::new(program);
+                    // Its own group: an interrupt typed at the server's terminal is the server's to handle.
+                    command.args(arguments).stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
+                    command.env_clear().current_dir("/").process_group(0);
+                    let _ = reply.send(spawn(&mut command));
+                }
+            });
+            if let Err(error) = spawned {
+                tracing::error!(%error, "cannot start the thread that starts processes");
+            }
+            orders
+        })
+        .clone()
+}
+
+fn spawn(command: &mut Command) -> io::Result<Pid> {
+    let mut attempt = 0;
+    loop {
+        match command.spawn() {
+            Ok(child) => {
+                return Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("a process without number"));
+            }
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempt < BUSY_ATTEMPTS => {
+                attempt += 1;
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! One command from start to end: its streams, its limits, its way out. Must not know how isolation is made.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, unix::pipe},
+    sync::mpsc,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Command, Error, Exit, Isolation, Network, Outcome, Output, Stream,
+    egress::{self, AllowList},
+    launcher::{Launcher, Message, Tree},
+    layout::{Ground, Layout},
+    wire::{self, Body},
+};
+
+/// Longer lines come in pieces of this many bytes.
+const LINE_LIMIT: usize = 8 << 10;
+/// How long whoever takes the output may take over what is left when the command has ended by itself.
+const DRAIN: Duration = Duration::from_secs(30);
+/// The same when the command was ended by us.
+const SHORT_DRAIN: Duration = Duration::from_millis(500);
+/// How long a sandbox may take to come up.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether a command ends by itself or is meant to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Ends; waits for whoever takes its output.
+    Command,
+    /// Goes on; what nobody takes of its output is dropped.
+    Service,
+}
+
+/// A command that has been started.
+#[derive(Debug)]
+pub struct Running {
+    tree: Tree,
+    duty: Duty,
+    limits: crate::Limits,
+    started: Instant,
+    output: mpsc::Sender<Output>,
+    written: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
+    /// Cancelled when too much was written.
+    flood: CancellationToken,
+    streams: JoinSet<()>,
+    proxy: JoinSet<()>,
+    proxy_stop: CancellationToken,
+    scratch: Option<Scratch>,
+}
+
+/// A folder for temporary files, removed with everything in it.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        let remove = move || {
+            if let Err(error) = std::fs::remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a folder for temporary files");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+/// Starts a command; returns when it runs.
+pub async fn start(
+    launcher: &Arc<Launcher>,
+    ground: &Ground,
+    allowed: &Arc<AllowList>,
+    command: Command,
+    output: mpsc::Sender<Output>,
+    duty: Duty,
+    unlisted: Option<PathBuf>,
+) -> Result<Running, Error> {
+    let failed = |error: io::Error| Error::Start(error.to_string());
+    let started = Instant::now();
+    let scratch = if ground.isolation == Isolation::Full { None } else { Some(make_scratch(ground)?) };
+    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.0.clone()))?
+        .with_unlisted(unlisted.as_deref());
+
+    let (stdout, stdout_inside) = io::pipe().map_err(failed)?;
+    let (stderr, stderr_inside) = io::pipe().map_err(failed)?;
+    let (input, input_outside): (OwnedFd, Option<OwnedFd>) = match &command.stdin {
+        Some(_) => io::pipe().map(|(inside, outside)| (inside.into(), Some(outside.into()))).map_err(failed)?,
+        None => (std::fs::File::open("/dev/null").map_err(failed)?.into(), None),
+    };
+    let limits = &command.limits;
+    let standard = [input.as_fd(), stdout_inside.as_fd(), stderr_inside.as_fd()];
+    let mut tree = launcher.launch(&layout.launch(), limits.memory_bytes, limits.pids, standard).await?;
+    drop((input, stdout_inside, stderr_inside));
+
+    let (mut proxy, proxy_stop) = (JoinSet::new(), CancellationToken::new());
+    let mut serve = |listener: TcpListener| {
+        proxy.spawn(egress::serve(listener, allowed.clone(), output.clone(), proxy_stop.clone()));
+    };
+    let mut port = None;
+    if command.network == Network::Registries {
+        port = Some(wire::PROXY_PORT);
+        if ground.isolation != Isolation::Full {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+            port = Some(listener.local_addr().map_err(failed)?.port());
+            serve(listener);
+        }
+    }
+    tree.send(&layout.spec(Some(tree.pid()), port)?).await.map_err(Error::Supervise)?;
+
+    let mut stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
+    loop {
+        match timeout(START_PATIENCE, tree.next()).await {
+            Ok(Ok(Message::Started)) => break,
+            Ok(Ok(Message::Listener(listener))) => {
+                let listener = std::net::TcpListener::from(listener);
+                listener.set_nonblocking(true).map_err(failed)?;
+                serve(TcpListener::from_std(listener).map_err(failed)?);
+            }
+            Ok(Ok(Message::Failed(reason))) => {
+                tree.end().await?;
+                return Err(Error::Start(reason));
+            }
+            other => {
+                tree.end().await?;
+                let mut said = vec![0; 4096];
+                let length = timeout(SHORT_DRAIN, stderr.read(&mut said)).await.ok().and_then(Result::ok).unwrap_or(0);
+                let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();
+                return Err(Error::Start(if said.is_empty() { format!("no answer: {other:?}") } else { said }));
+            }
+        }
+    }
+
+    let (written, dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let flood = CancellationToken::new();
+    let mut streams = JoinSet::new();
+    let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
+    for (pipe, stream) in [(stdout, Stream::Stdout), (stderr, Stream::Stderr)] {
+        let reader = Reader {
+            stream,
+            duty,
+            limit: limits.output_bytes,
+            output: output.clone(),
+            written: written.clone(),
+            dropped: dropped.clone(),
+            flood: flood.clone(),
+        };
+        streams.spawn(reader.read(pipe));
+    }
+    if let (Some(bytes), Some(pipe)) = (command.stdin.clone(), input_outside) {
+        let mut pipe = pipe::Sender::from_owned_fd(pipe).map_err(failed)?;
+        // Part of the streams, so that it ends with them; a command may well not read what it is given.
+        streams.spawn(async move { drop(pipe.write_all(&bytes).await) });
+    }
+    let limits = command.limits.clone();
+    Ok(Running { tree, duty, limits, started, output, written, dropped, flood, streams, proxy, proxy_stop, scratch })
+}
+
+fn make_scratch(ground: &Ground) -> Result<Scratch, Error> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("grace-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let prepare = |source| Error::Prepare { path: path.clone(), source };
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path).map_err(prepare)?;
+    let scratch = Scratch(path.clone());
+    ground.owner.adopt(&path).map_err(prepare)?;
+    Ok(scratch)
+}
+
+impl Running {
+    /// The process that stands for the tree outside.
+    pub fn pid(&self) -> i32 {
+        self.tree.pid()
+    }
+
+    /// Waits for the end, whichever comes first of: the command's own, `cancel`, or a limit. `terminate` asks the
+    /// command to end by itself.
+    pub async fn finish(mut self, cancel: CancellationToken, terminate: CancellationToken) -> Result<Outcome, Error> {
+        let wall = async {
+            match self.duty {
+                Duty::Command => tokio::time::sleep(self.limits.wall.saturating_sub(self.started.elapsed())).await,
+                Duty::Service => std::future::pending().await,
+            }
+        };
+        tokio::pin!(wall);
+        let mut asked = false;
+        let exit = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break Some(Exit::Cancelled),
+                () = self.flood.cancelled() => break Some(Exit::OutputLimit),
+                () = &mut wall => break Some(Exit::TimedOut),
+                () = terminate.cancelled(), if !asked => {
+                    asked = true;
+                    let _ = self.tree.send(&Body::default().frame(wire::TERMINATE)).await;
+                }
+                message = self.tree.next() => match message {
+                    Ok(Message::Exited(kind, value)) => {
+                        let value = i32::try_from(value).unwrap_or(i32::MAX);
+                        break match u32::try_from(kind) {
+                            Ok(wire::BY_CODE) => Some(Exit::Code(value)),
+                            Ok(wire::BY_SIGNAL) => Some(Exit::Signal(value)),
+                            Ok(wire::BY_MEMORY) => Some(Exit::OutOfMemory),
+                            _ => None,
+                        };
+                    }
+                    Ok(Message::Gone) | Err(_) => break None,
+                    Ok(_) => {}
+                },
+            }
+        };
+        let by_us = matches!(exit, Some(Exit::Cancelled | Exit::TimedOut | Exit::OutputLimit));
+        let wall = self.started.elapsed();
+        let memory_kills = self.tree.memory_kills();
+        let cpu = self.tree.end().await?;
+        self.proxy_stop.cancel();
+        let patience = if by_us { SHORT_DRAIN } else { DRAIN };
+        let _ = timeout(patience, async {
+            while self.streams.join_next().await.is_some() {}
+            while self.proxy.join_next().await.is_some() {}
+        })
+        .await;
+        self.streams.shutdown().await;
+        self.proxy.shutdown().await;
+        let dropped_bytes = self.dropped.load(Ordering::Relaxed);
+        if dropped_bytes > 0 {
+            let _ = timeout(SHORT_DRAIN, self.output.send(Output::Truncated { dropped_bytes })).await;
+        }
+        drop(self.scratch);
+        let exit = match exit {
+            // What the kernel killed for memory is told to us as a signal, or as the code of whoever waited for it.
+            Some(Exit::Code(1..) | Exit::Signal(_)) | None if memory_kills > 0 => Exit::OutOfMemory,
+            Some(exit) => exit,
+            None => return Err(Error::Supervise(io::Error::other("the supervisor ended without a word"))),
+        };
+        Ok(Outcome { exit, wall, cpu, output_bytes: self.written.load(Ordering::Relaxed) })
+    }
+}
+
+struct Reader {
+    stream: Stream,
+    duty: Duty,
+    limit: u64,
+    output: mpsc::Sender<Output>,
+    written: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
+    flood: CancellationToken,
+}
+
+impl Reader {
+    async fn read(self, mut pipe: pipe::Receiver) {
+        let mut buffer = vec![0; 16 << 10];
+        let mut line = Vec::new();
+        while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
+            let before = self.written.fetch_add(length as u64, Ordering::Relaxed);
+            let mut bytes = &buffer[..length];
+            if self.duty == Duty::Command {
+                let room = usize::try_from(self.limit.saturating_sub(before)).unwrap_or(usize::MAX);
+                if length > room {
+                    self.dropped.fetch_add((length - room) as u64, Ordering::Relaxed);
+                    bytes = &bytes[..room];
+                    self.flood.cancel();
+                }
+            }
+            for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+                for part in piece.chunks(LINE_LIMIT) {
+                    if line.len() + part.len() > LINE_LIMIT {
+                        self.emit(&mut line).await;
+                    }
+                    line.extend_from_slice(part);
+                }
+                if line.last() == Some(&b'\n') {
+                    self.emit(&mut line).await;
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.emit(&mut line).await;
+        }
+    }
+
+    async fn emit(&self, line: &mut Vec<u8>) {
+        let content = line.strip_suffix(b"\n").unwrap_or(line);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        let item = Output::Line { stream: self.stream, text: String::from_utf8_lossy(content).into_owned() };
+        match self.duty {
+            Duty::Command => drop(self.output.send(item).await),
+            Duty::Service => {
+                if self.output.try_send(item).is_err() {
+                    self.dropped.fetch_add(line.len() as u64, Ordering::Relaxed);
+                }
+            }
+        }
+        line.clear();
+    }
+}
