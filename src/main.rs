@@ -1,0 +1,234 @@
+//! `grace serve | doctor`: reads the command line, starts the engine and the server, and ends both in order.
+
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use grace::server::{AllowedHosts, ServerState, router};
+use grace_engine::{Engine, EngineConfig};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const USAGE: &str = "\
+grace <command>
+
+  serve    start Grace
+    --port N              default 3000
+    --bind ADDRESS        default 127.0.0.1; anything else lets other machines in, and Grace has no sign-in yet
+    --host-name NAME      answer to this host name too (may be repeated)
+    --data-dir PATH       default: /var/lib/grace as root, else $XDG_DATA_HOME/grace or ~/.local/share/grace
+    --site PATH           the folder that `cargo xtask bundle` filled; default: `site` beside the executable's folder
+    --workers N           tasks that run at the same time; default: the number of cores
+    --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
+  doctor   say what this machine can enforce and what it has
+    --data-dir PATH, --allow-unsandboxed as above
+
+Environment: DATABASE_URL names a Postgres to use instead of the embedded one; RUST_LOG sets what is logged.
+";
+
+/// How long open requests may take to end after Ctrl-C.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The command line of `serve` and `doctor`.
+struct Options {
+    port: u16,
+    bind: IpAddr,
+    host_names: Vec<String>,
+    data_dir: Option<PathBuf>,
+    site: Option<PathBuf>,
+    workers: Option<usize>,
+    allow_unsandboxed: bool,
+}
+
+enum Command {
+    Serve(Options),
+    Doctor(Options),
+    Help,
+}
+
+fn main() -> ExitCode {
+    let command = match parse(lexopt::Parser::from_env()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match command {
+        Command::Help => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Command::Serve(options) => run(serve(options)),
+        Command::Doctor(options) => run(doctor(options)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
+    use lexopt::prelude::{Long, Short, Value, ValueExt};
+    let mut options = Options {
+        port: 3000,
+        bind: IpAddr::from([127, 0, 0, 1]),
+        host_names: Vec::new(),
+        data_dir: None,
+        site: None,
+        workers: None,
+        allow_unsandboxed: false,
+    };
+    let mut command = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("port") => options.port = arguments.value()?.parse()?,
+            Long("bind") => options.bind = arguments.value()?.parse()?,
+            Long("host-name") => options.host_names.push(arguments.value()?.string()?),
+            Long("data-dir") => options.data_dir = Some(arguments.value()?.into()),
+            Long("site") => options.site = Some(arguments.value()?.into()),
+            Long("workers") => options.workers = Some(arguments.value()?.parse()?),
+            Long("allow-unsandboxed") => options.allow_unsandboxed = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Value(word) if command.is_none() => command = Some(word.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match command.as_deref() {
+        Some("serve") => Ok(Command::Serve(options)),
+        Some("doctor") => Ok(Command::Doctor(options)),
+        None => Ok(Command::Help),
+        Some(other) => Err(format!("there is no command `{other}`").into()),
+    }
+}
+
+fn run(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,sqlx=warn,graphile_worker=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.block_on(work)
+}
+
+async fn serve(options: Options) -> Result<(), String> {
+    // First of all, so that a taken port is known before the database starts.
+    let listener = TcpListener::bind((options.bind, options.port)).await.map_err(|error| taken(&options, &error))?;
+    let address = listener.local_addr().map_err(|error| format!("cannot read the address: {error}"))?;
+    let site = options.site.clone().or_else(site_beside_executable).ok_or("there is no site folder. Run `cargo xtask bundle`, or name it with --site.")?;
+    let hosts = AllowedHosts::new(options.host_names.iter().cloned().chain((!options.bind.is_loopback()).then(|| bound_name(options.bind))));
+    let engine = Engine::start(configuration(&options, address.port())?).await.map_err(|error| explain(&error))?;
+    let shutdown = CancellationToken::new();
+    let app = router(ServerState::new(engine.clone(), shutdown.clone(), hosts, site));
+    println!("Grace is at http://{address}");
+    let stopping = shutdown.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        asked_to_stop().await;
+        tracing::info!("ending: no new requests, open streams are closed");
+        stopping.cancel();
+    });
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE_PERIOD).await;
+    };
+    let outcome = tokio::select! {
+        outcome = server => outcome.map_err(|error| format!("the server ended: {error}")),
+        () = late => {
+            tracing::warn!("some requests did not end in {} s and are cut off", GRACE_PERIOD.as_secs());
+            Ok(())
+        }
+    };
+    engine.shutdown().await;
+    outcome
+}
+
+async fn doctor(options: Options) -> Result<(), String> {
+    let engine = Engine::start(configuration(&options, options.port)?).await.map_err(|error| explain(&error))?;
+    let outcome = engine.system().await;
+    engine.shutdown().await;
+    let system = outcome.map_err(|problem| problem.message)?;
+    println!("isolation      {}", system.isolation);
+    for probe in &system.probes {
+        println!("  {}  {:<24} {}", if probe.enforced { "yes" } else { "no " }, probe.name, probe.detail);
+    }
+    for (title, facilities) in [
+        ("database", std::slice::from_ref(&system.database)),
+        ("toolchains", &system.toolchains),
+        ("agents", &system.agents),
+        ("deployment targets", &system.targets),
+    ] {
+        println!("{title}");
+        for facility in facilities {
+            println!("  {}  {:<24} {}", if facility.available { "yes" } else { "no " }, facility.name, facility.detail);
+        }
+    }
+    println!("registries     {}", system.registries.join(", "));
+    println!("data folder    {}", system.data_dir);
+    println!("{}", if system.ready { "Ready." } else { "Not ready." });
+    Ok(())
+}
+
+fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
+    let data_dir = match &options.data_dir {
+        Some(path) => std::path::absolute(path).map_err(|error| format!("--data-dir: {error}"))?,
+        None => default_data_dir()?,
+    };
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(EngineConfig {
+        data_dir,
+        database_url: std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()),
+        workers: options.workers.unwrap_or(cores).clamp(1, 64),
+        allow_unsandboxed: options.allow_unsandboxed,
+        init: std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?,
+        public_port: port,
+    })
+}
+
+/// Root's home is closed to the users that the database and agents' commands run as, so root keeps its data elsewhere.
+fn default_data_dir() -> Result<PathBuf, String> {
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/grace".into());
+    }
+    let home = || std::env::var_os("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".local/share"));
+    let base = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
+    Ok(base.ok_or("neither XDG_DATA_HOME nor HOME is set. Name a folder with --data-dir.")?.join("grace"))
+}
+
+fn site_beside_executable() -> Option<PathBuf> {
+    let site = std::env::current_exe().ok()?.parent()?.parent()?.join("site");
+    site.is_dir().then_some(site)
+}
+
+fn bound_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+fn taken(options: &Options, error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        return format!("port {} is taken, perhaps by another Grace. End that program, or choose another with --port.", options.port);
+    }
+    format!("cannot listen on {}:{}: {error}", options.bind, options.port)
+}
+
+/// An error with all its causes in one line.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,38 @@
+//! `/api/deployments`, and the hand-over to Layer 4.
+
+use axum::{Json, extract::State, http::StatusCode};
+use grace_domain::{
+    deployment::{DeployRequest, DeployResponse, Deployment},
+    id::{DeploymentId, IntentId},
+    list::{ListQuery, Page},
+};
+
+use super::{
+    ServerState,
+    extract::{Id, JsonBody, Query},
+    refusal::Refusal,
+};
+
+pub async fn deploy_build(
+    State(state): State<ServerState>,
+    Id(intent): Id<IntentId>,
+    JsonBody(request): JsonBody<DeployRequest>,
+) -> Result<(StatusCode, Json<DeployResponse>), Refusal> {
+    Ok((StatusCode::ACCEPTED, Json(state.engine.deploy(intent, request).await?)))
+}
+
+pub async fn list_deployments(State(state): State<ServerState>, Query(query): Query<ListQuery>) -> Result<Json<Page<Deployment>>, Refusal> {
+    Ok(Json(state.engine.deployments(query).await?))
+}
+
+pub async fn get_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
+    Ok(Json(state.engine.deployment(deployment).await?))
+}
+
+pub async fn cancel_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
+    Ok(Json(state.engine.cancel_deployment(deployment).await?))
+}
+
+pub async fn roll_back_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
+    Ok(Json(state.engine.rollback(deployment).await?))
+}

@@ -1,0 +1,159 @@
+//! What stands before every handler: which hosts are answered, which origins may change something, how large a body may be, and the headers
+//! that keep a browser from being turned against its owner.
+//!
+//! Requests for a deployed service (`{name}-{environment}.localhost`) leave here for the reverse proxy, untouched by the rest.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use grace_domain::problem::{Problem, ProblemKind};
+
+use super::{
+    ServerState,
+    extract::{MAX_BODY, drain, too_large},
+    refusal::Refusal,
+};
+
+/// Most that is read of a refused body before the connection is given up.
+const MAX_DRAINED: usize = 16 * 1024 * 1024;
+
+/// Sent when no page set a policy of its own: nothing that the API answers may run.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+/// Host names that Grace answers to, besides the loopback ones. A DNS name that someone points at this machine is not among them, so a page
+/// of theirs cannot read Grace through the browser of a person who works here.
+#[derive(Debug, Clone, Default)]
+pub struct AllowedHosts(Arc<[String]>);
+
+impl AllowedHosts {
+    /// `names` without ports; case does not matter.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Self(names.into_iter().map(|name| name.to_ascii_lowercase()).collect())
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]") || self.0.iter().any(|allowed| allowed == name)
+    }
+}
+
+pub async fn guard(State(state): State<ServerState>, request: Request, next: Next) -> Response {
+    let Some(host) = host(&request) else {
+        return Refusal(Problem::new(ProblemKind::Malformed, "host_missing", "The request names no host.")).into_response();
+    };
+    let name = without_port(&host).to_ascii_lowercase();
+    if name.ends_with(".localhost") {
+        return Refusal(Problem::unavailable("no_proxy", "Nothing is deployed here yet.")).into_response();
+    }
+    let mut response = match admit(&state, &host, &name, &request) {
+        Err(refusal) => {
+            drain(request.into_body(), MAX_DRAINED).await;
+            refusal.into_response()
+        }
+        Ok(()) => next.run(request).await,
+    };
+    harden(response.headers_mut());
+    response
+}
+
+fn admit(state: &ServerState, host: &str, name: &str, request: &Request) -> Result<(), Refusal> {
+    if !state.hosts.allows(name) {
+        return Err(forbidden("host_not_allowed", "Grace does not answer to this host name. Use http://127.0.0.1, or start it with --host-name."));
+    }
+    let headers = request.headers();
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let upgrades = headers.contains_key(header::UPGRADE);
+    if (changes || upgrades) && !same_origin(headers, host) {
+        return Err(forbidden("foreign_origin", "This request comes from a page of another site. Only Grace's own pages may change something."));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+/// Browsers name the page that sends a request; programs do not, and need not.
+fn same_origin(headers: &HeaderMap, host: &str) -> bool {
+    match headers.get(header::ORIGIN) {
+        Some(origin) => origin.to_str().is_ok_and(|origin| {
+            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+        }),
+        None => headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none"),
+    }
+}
+
+/// `Host`, or the authority of an absolute or HTTP/2 request.
+fn host(request: &Request) -> Option<String> {
+    let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    request.uri().authority().map(|authority| authority.as_str().to_owned()).or(named).filter(|host| !host.is_empty())
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn forbidden(code: &str, message: &str) -> Refusal {
+    Refusal(Problem::new(ProblemKind::Forbidden, code, message))
+}
+
+fn harden(headers: &mut HeaderMap) {
+    let always: [(HeaderName, &'static str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in always {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_loopback_and_named_hosts_are_answered() {
+        let hosts = AllowedHosts::new(["Grace.Example.com".to_owned()]);
+        for good in ["127.0.0.1", "localhost", "[::1]", "grace.example.com"] {
+            assert!(hosts.allows(good), "{good}");
+        }
+        for bad in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
+            assert!(!hosts.allows(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_not_part_of_a_name() {
+        assert_eq!(without_port("127.0.0.1:3000"), "127.0.0.1");
+        assert_eq!(without_port("[::1]:3000"), "[::1]");
+        assert_eq!(without_port("[::1]"), "[::1]");
+        assert_eq!(without_port("localhost"), "localhost");
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_told_apart_from_ours_and_from_programs() {
+        let host = "127.0.0.1:3000";
+        assert!(same_origin(&headers(&[]), host));
+        assert!(same_origin(&headers(&[("origin", "http://127.0.0.1:3000")]), host));
+        assert!(same_origin(&headers(&[("sec-fetch-site", "same-origin")]), host));
+        for foreign in ["https://evil.example", "null", "http://127.0.0.1:3001", "http://chat-staging.localhost:3000"] {
+            assert!(!same_origin(&headers(&[("origin", foreign)]), host), "{foreign}");
+        }
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "cross-site")]), host));
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "same-site")]), host));
+    }
+}
