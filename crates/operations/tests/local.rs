@@ -1,0 +1,269 @@
+//! The local target with real commits, a real sandbox and real processes. The project is the smallest that has the shape of a generated
+//! one: `uvicorn` and `alembic` are modules of its own, so that nothing is downloaded.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+};
+
+use async_trait::async_trait;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use grace_domain::{
+    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
+    event::Level,
+    id::DeploymentId,
+    intent::Environment,
+};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Proxy, Release};
+use grace_sandbox::{Sandbox, SandboxConfig};
+use tokio_util::sync::CancellationToken;
+
+/// Answers `/api/health` as `HEALTH` says and everything else with `VERSION`; dies when `DIE_AFTER` requests were answered.
+const SERVER: &str = r#"
+import http.server, os, socketserver, sys
+from app.main import VERSION, HEALTH, DIE_AFTER
+path = sys.argv[sys.argv.index("--uds") + 1]
+answered = 0
+class Handler(http.server.BaseHTTPRequestHandler):
+    def address_string(self):
+        return "unix"
+    def do_GET(self):
+        global answered
+        answered += 1
+        if DIE_AFTER and answered > DIE_AFTER:
+            os._exit(7)
+        body = VERSION.encode()
+        self.send_response(HEALTH if self.path == "/api/health" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    def get_request(self):
+        request, _ = super().get_request()
+        return request, ("unix", 0)
+Server(path, Handler).serve_forever()
+"#;
+
+struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn new() -> Self {
+        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        project.git(&["init", "--quiet", "--initial-branch=main"]);
+        project
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .expect("git is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn git_dir(&self) -> PathBuf {
+        self.folder.path().join(".git")
+    }
+
+    /// A commit of a service that is `version`, healthy as `health` says, and dies after so many answers (0: never).
+    fn commit(&self, version: &str, health: u16, die_after: u32) -> String {
+        let write = |path: &str, text: &str| {
+            let path = self.folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("backend/requirements.lock", "");
+        write("backend/uvicorn.py", SERVER);
+        write("backend/alembic.py", "import pathlib\npathlib.Path('/data/migrated').touch()\n");
+        write("backend/app/__init__.py", "");
+        write("backend/app/main.py", &format!("VERSION = \"{version}\"\nHEALTH = {health}\nDIE_AFTER = {die_after}\n"));
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", version]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    statuses: Mutex<Vec<DeploymentStatus>>,
+    steps: Mutex<Vec<DeploymentStep>>,
+    switched: Mutex<Vec<String>>,
+    lines: Mutex<Vec<String>>,
+}
+
+impl Told {
+    fn state_of(&self, step: &str) -> Option<StepState> {
+        self.steps.lock().expect("no panic").iter().find(|told| told.name == step).map(|told| told.state)
+    }
+    fn switched(&self) -> Vec<String> {
+        self.switched.lock().expect("no panic").clone()
+    }
+}
+
+#[async_trait]
+impl DeployObserver for Told {
+    async fn status(&self, status: DeploymentStatus, steps: &[DeploymentStep]) {
+        self.statuses.lock().expect("no panic").push(status);
+        *self.steps.lock().expect("no panic") = steps.to_vec();
+    }
+    async fn log(&self, _: Level, source: &str, message: &str) {
+        self.lines.lock().expect("no panic").push(format!("{source}: {message}"));
+    }
+    async fn egress(&self, _: &str, _: u16, _: bool, _: u64, _: u64) {}
+    async fn switched(&self, release: &Release, _: &str) -> Result<(), String> {
+        self.switched.lock().expect("no panic").push(release.name.clone());
+        Ok(())
+    }
+}
+
+struct Ground {
+    target: LocalTarget,
+    proxy: Proxy,
+    project: Project,
+    place: Place,
+    _data: tempfile::TempDir,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let data =
+            tempfile::Builder::new().prefix("grace").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o711)).tempdir().expect("a folder");
+        let config = SandboxConfig {
+            state_dir: data.path().join("sandbox"),
+            cache_dir: data.path().join("cache"),
+            allow_unsandboxed: false,
+            extra_read_only: Vec::new(),
+        };
+        let sandbox = Sandbox::open(config).await.expect("this machine can confine");
+        let proxy = Proxy::new();
+        let target = LocalTarget::new(sandbox, data.path(), proxy.clone(), 3000);
+        Self { target, proxy, project: Project::new(), place: Place { slug: "chat".into(), environment: Environment::Staging }, _data: data }
+    }
+
+    async fn deploy(&self, number: i64, commit: &str, told: &Told) -> DeployOutcome {
+        let job = DeployJob {
+            deployment_id: DeploymentId(number),
+            place: self.place.clone(),
+            git_dir: self.project.git_dir(),
+            commit: commit.to_owned(),
+            folder: None,
+            config: DeploymentConfig { run_tests: true, ..DeploymentConfig::default() },
+            has_frontend: false,
+            has_tests: false,
+        };
+        self.target.deploy(job, told, CancellationToken::new()).await
+    }
+
+    async fn served(&self) -> (StatusCode, String) {
+        let request = Request::get("/").body(Body::empty()).expect("a request");
+        let response = self.proxy.handle(&self.place.host(), request).await;
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+fn release_dirs(data: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(data.join("releases/chat-staging"))
+        .expect("the place has a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with('r') && !name.contains('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_kept() {
+    let ground = Ground::new().await;
+    let first = ground.project.commit("one", 200, 0);
+    let told = Told::default();
+    let outcome = ground.deploy(1, &first, &told).await;
+    let DeployOutcome::Live { release: kept, url, warning: None } = outcome else { panic!("{outcome:?} {:?}", told.lines.lock()) };
+    assert_eq!(url, "http://chat-staging.localhost:3000");
+    assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
+    assert_eq!(told.state_of("test"), Some(StepState::Skipped));
+    assert_eq!(told.state_of("watch"), Some(StepState::Done));
+
+    let second = ground.project.commit("two", 200, 0);
+    let outcome = ground.deploy(2, &second, &Told::default()).await;
+    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
+    assert_eq!(release_dirs(ground._data.path()).len(), 2);
+
+    let outcome = ground.target.rollback(&ground.place, &kept, &Told::default(), CancellationToken::new()).await;
+    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
+
+    ground.target.shutdown().await;
+    assert_eq!(ground.served().await.0, StatusCode::BAD_GATEWAY);
+    let restored = ground.target.restore(&ground.place, &kept).await;
+    assert_eq!(restored, Ok("http://chat-staging.localhost:3000".into()));
+    assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
+    ground.target.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_fails_its_health_check_is_never_switched_to() {
+    let ground = Ground::new().await;
+    let healthy = ground.project.commit("good", 200, 0);
+    assert!(matches!(ground.deploy(1, &healthy, &Told::default()).await, DeployOutcome::Live { .. }));
+    let sick = ground.project.commit("sick", 503, 1);
+    let told = Told::default();
+    let outcome = ground.deploy(2, &sick, &told).await;
+    assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("died before it was healthy")), "{outcome:?}");
+    assert_eq!(told.switched(), Vec::<String>::new());
+    assert_eq!(told.state_of("health_check"), Some(StepState::Failed));
+    assert_eq!(told.state_of("switch"), Some(StepState::Pending));
+    assert_eq!(ground.served().await, (StatusCode::OK, "good".into()));
+    ground.target.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_dies_after_the_switch_is_rolled_back() {
+    let ground = Ground::new().await;
+    let healthy = ground.project.commit("good", 200, 0);
+    assert!(matches!(ground.deploy(1, &healthy, &Told::default()).await, DeployOutcome::Live { .. }));
+    let mortal = ground.project.commit("mortal", 200, 3);
+    let told = Told::default();
+    let outcome = ground.deploy(2, &mortal, &told).await;
+    let DeployOutcome::RolledBack { to: Some(to), reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("died after the switch") || reason.contains("unhealthy after the switch"), "{reason}");
+    assert!(to.name.starts_with("r1-"));
+    let switched = told.switched();
+    assert!(switched.len() == 2 && switched[0].starts_with("r2-") && switched[1].starts_with("r1-"), "{switched:?}");
+    assert_eq!(ground.served().await, (StatusCode::OK, "good".into()));
+    ground.target.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_deployment_leaves_everything_as_it_was() {
+    let ground = Ground::new().await;
+    let commit = ground.project.commit("good", 200, 0);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let job = DeployJob {
+        deployment_id: DeploymentId(1),
+        place: ground.place.clone(),
+        git_dir: ground.project.git_dir(),
+        commit,
+        folder: None,
+        config: DeploymentConfig::default(),
+        has_frontend: false,
+        has_tests: false,
+    };
+    let outcome = ground.target.deploy(job, &Told::default(), cancel).await;
+    assert_eq!(outcome, DeployOutcome::Cancelled);
+    assert_eq!(ground.served().await.0, StatusCode::NOT_FOUND);
+    assert_eq!(release_dirs(ground._data.path()), Vec::<String>::new());
+}
