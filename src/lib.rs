@@ -4,6 +4,10 @@
 
 pub mod app;
 pub mod calls;
+pub mod components;
+pub mod live;
+#[cfg(feature = "ssr")]
+pub mod server;
 
 /// Takes over the page that the server sent.
 #[cfg(feature = "hydrate")]

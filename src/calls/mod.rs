@@ -1,1 +1,90 @@
 //! Server functions: thin doors from the pages to the engine. They decide nothing and know no storage.
+//!
+//! Each is `POST /api/_calls/{endpoint}` with a JSON body; forms that work without JavaScript are posted as forms.
+
+pub mod builds;
+pub mod copilot;
+pub mod deployments;
+pub mod learning;
+pub mod posted;
+pub mod results;
+pub mod system;
+
+use std::fmt;
+
+use grace_domain::problem::{FieldError, Problem, ProblemKind};
+use leptos::{prelude::ServerFnErrorErr, server_fn::codec::JsonEncoding};
+use serde::{Deserialize, Serialize};
+use server_fn::error::FromServerFnError;
+
+/// What a call answers when it cannot do what was asked: the engine's own problem, or that the server could not be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallError(pub Problem);
+
+impl CallError {
+    /// For people: what is wrong and what to do.
+    pub fn message(&self) -> String {
+        self.0.message.clone()
+    }
+
+    /// The status that a page answers with when this is all it can say.
+    pub fn http_status(&self) -> u16 {
+        self.0.kind.http_status()
+    }
+
+    /// What is wrong with one field of a form.
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.0.errors.iter().find(|error| error.field == name).map(|FieldError { message, .. }| message.clone())
+    }
+}
+
+impl From<Problem> for CallError {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl FromServerFnError for CallError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let (kind, code, message) = match error {
+            ServerFnErrorErr::Request(_) => {
+                (ProblemKind::Unavailable, "offline", "Grace cannot be reached. It will be tried again when the connection is back.".to_owned())
+            }
+            ServerFnErrorErr::Args(text) | ServerFnErrorErr::MissingArg(text) => {
+                (ProblemKind::Malformed, "malformed", format!("The request could not be read: {text}"))
+            }
+            other => (ProblemKind::Internal, "call_failed", format!("The answer could not be read: {other}")),
+        };
+        Self(Problem::new(kind, code, message))
+    }
+}
+
+/// The engine of this server.
+#[cfg(feature = "ssr")]
+pub fn engine() -> Result<grace_engine::Engine, CallError> {
+    leptos::prelude::use_context::<grace_engine::Engine>()
+        .ok_or_else(|| Problem::unavailable("starting", "Grace is still starting. Try again in a moment.").into())
+}
+
+/// Declares server functions that only pass their arguments on.
+macro_rules! doors {
+    ($($(#[$doc:meta])* $name:ident at $endpoint:tt ($($argument:ident: $type:ty),* $(,)?) -> $answer:ty => |$engine:ident| $call:expr;)+) => {$(
+        $(#[$doc])*
+        #[leptos::prelude::server(prefix = "/api/_calls", endpoint = $endpoint, input = server_fn::codec::Json)]
+        pub async fn $name($($argument: $type),*) -> Result<$answer, $crate::calls::CallError> {
+            let $engine = $crate::calls::engine()?;
+            Ok($call.await?)
+        }
+    )+};
+}
+pub(crate) use doors;

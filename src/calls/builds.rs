@@ -1,0 +1,71 @@
+//! Asking for builds, looking at them, steering them.
+
+use grace_domain::{
+    id::{IntentId, ReviewId},
+    intent::{Priority, RequestDraft},
+    list::ListQuery,
+    review::{Answer, Review, ReviewRequest},
+    view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal, StatusView},
+};
+use leptos::prelude::server;
+use serde::{Deserialize, Serialize};
+
+use super::{CallError, doors};
+
+/// What the buttons of a running build ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    Pause,
+    Resume,
+    Stop,
+    Retry,
+}
+
+doors! {
+    /// The plan for a request, without creating anything.
+    preview_plan at "preview_plan" (draft: RequestDraft) -> Proposal => |engine| engine.preview(draft);
+    /// Creates the intent. With the hash of a previewed plan that is still the one proposed, that plan is approved. `key` makes a repeat harmless.
+    start_build at "start_build" (draft: RequestDraft, key: Option<String>) -> Proposal => |engine| engine.create(draft, key);
+    /// Approves, rejects or changes a plan.
+    approve_plan at "approve_plan" (intent: IntentId, approval: Approval) -> ApprovalResponse => |engine| engine.approve(intent, approval);
+    /// Builds in which something is going on or a person must act.
+    list_active at "list_active" (query: ListQuery) -> BuildList => |engine| engine.active(query);
+    /// Builds that have ended.
+    list_completed at "list_completed" (query: ListQuery) -> BuildList => |engine| engine.completed(query);
+    /// Words to the agent while it works.
+    send_message at "send_message" (intent: IntentId, text: String) -> ControlResponse => |engine| engine.message(intent, text);
+    /// Opens a question to a person.
+    request_review at "request_review" (intent: IntentId, request: ReviewRequest) -> Review => |engine| engine.request_review(intent, request);
+    /// Answers an open question.
+    answer_review at "answer_review" (intent: IntentId, review: ReviewId, answer: Answer) -> Review => |engine| engine.answer_review(intent, review, answer);
+    /// Moves a build in the queue.
+    set_priority at "set_priority" (intent: IntentId, priority: Priority) -> ControlResponse => |engine| engine.set_priority(intent, priority);
+}
+
+/// Everything about one build.
+#[server(prefix = "/api/_calls", endpoint = "build_status", input = server_fn::codec::Json)]
+pub async fn build_status(intent: IntentId) -> Result<StatusView, CallError> {
+    let view = super::engine()?.status(intent).await?;
+    Ok(StatusView::clone(&view))
+}
+
+/// Pauses, resumes, stops or retries a build.
+#[server(prefix = "/api/_calls", endpoint = "control_build", input = server_fn::codec::Json)]
+pub async fn control_build(intent: IntentId, control: Control) -> Result<ControlResponse, CallError> {
+    let engine = super::engine()?;
+    Ok(match control {
+        Control::Pause => engine.pause(intent).await?,
+        Control::Resume => engine.resume(intent).await?,
+        Control::Stop => engine.stop(intent).await?,
+        Control::Retry => engine.retry(intent).await?,
+    })
+}
+
+/// Approves the plan with this hash from a plain form, and leads back to the page that it was on.
+#[server(prefix = "/api/_calls", endpoint = "approve_plan_form")]
+pub async fn approve_plan_form(intent: IntentId, plan_hash: String) -> Result<(), CallError> {
+    let approval = Approval { approved: Some(true), plan_hash: Some(plan_hash), ..Approval::default() };
+    super::engine()?.approve(intent, approval).await?;
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Layer 4: deploying, cancelling, rolling back.
+
+use grace_domain::{
+    deployment::{DeployRequest, DeployResponse, Deployment},
+    id::{DeploymentId, IntentId},
+    list::{ListQuery, Page},
+};
+
+use super::doors;
+
+doors! {
+    /// Hands a finished build to an environment.
+    deploy_build at "deploy_build" (intent: IntentId, request: DeployRequest) -> DeployResponse => |engine| engine.deploy(intent, request);
+    /// Newest first.
+    list_deployments at "list_deployments" (query: ListQuery) -> Page<Deployment> => |engine| engine.deployments(query);
+    /// Ends a deployment that is under way.
+    cancel_deployment at "cancel_deployment" (deployment: DeploymentId) -> Deployment => |engine| engine.cancel_deployment(deployment);
+    /// Puts the release before this one back.
+    roll_back at "roll_back" (deployment: DeploymentId) -> Deployment => |engine| engine.rollback(deployment);
+}

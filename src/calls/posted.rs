@@ -1,0 +1,127 @@
+//! The builder form without JavaScript: it is posted to the page itself, which answers with the plan or the errors beside the kept text.
+
+use grace_domain::{intent::RequestDraft, view::Proposal};
+use serde::{Deserialize, Serialize};
+
+use super::CallError;
+
+/// The body of a `POST /`, as the server's router hands it in through the context.
+#[derive(Debug, Clone)]
+pub struct PostedForm(pub String);
+
+/// What a posted form led to; empty for a page that was asked for without one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FormAnswer {
+    pub draft: Option<RequestDraft>,
+    pub proposal: Option<Proposal>,
+    pub error: Option<CallError>,
+    pub notice: Option<String>,
+}
+
+/// Does what the posted form asks for. A started build redirects to its page.
+pub async fn answer_posted_form() -> FormAnswer {
+    #[cfg(feature = "ssr")]
+    if let Some(PostedForm(body)) = leptos::prelude::use_context::<PostedForm>() {
+        return reading::answer(&body).await;
+    }
+    FormAnswer::default()
+}
+
+#[cfg(feature = "ssr")]
+mod reading {
+    use axum::http::StatusCode;
+    use grace_domain::intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft};
+    use leptos::prelude::use_context;
+
+    use super::FormAnswer;
+    use crate::calls::engine;
+
+    pub(super) async fn answer(body: &str) -> FormAnswer {
+        let fields: Vec<(String, String)> = serde_urlencoded::from_str(body).unwrap_or_default();
+        let mut draft = draft(&fields);
+        let wanted = value(&fields, "action").unwrap_or_else(|| "preview".to_owned());
+        let mut answer = FormAnswer { draft: Some(draft.clone()), ..FormAnswer::default() };
+        let outcome: Result<(), crate::calls::CallError> = async {
+            let engine = engine()?;
+            match wanted.as_str() {
+                "start" => {
+                    draft.plan_hash = value(&fields, "plan_hash");
+                    let proposal = engine.create(draft, value(&fields, "idempotency_key")).await?;
+                    if let Some(intent) = proposal.intent_id {
+                        leptos_axum::redirect(&format!("/builds/{intent}"));
+                    }
+                    answer.proposal = Some(proposal);
+                }
+                "template" => {
+                    let name = value(&fields, "template_name").unwrap_or_default();
+                    let template = engine.save_template(name, draft).await?;
+                    answer.notice = Some(format!("Saved as template \u{201c}{}\u{201d}.", template.name));
+                }
+                _ => answer.proposal = Some(engine.preview(draft).await?),
+            }
+            Ok(())
+        }
+        .await;
+        if let Err(error) = outcome {
+            if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+                let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+                response.set_status(status);
+            }
+            answer.error = Some(error);
+        }
+        answer
+    }
+
+    fn value(fields: &[(String, String)], name: &str) -> Option<String> {
+        fields.iter().find(|(field, value)| field == name && !value.is_empty()).map(|(_, value)| value.clone())
+    }
+
+    fn values(fields: &[(String, String)], name: &str) -> Vec<String> {
+        fields.iter().filter(|(field, value)| field == name && !value.trim().is_empty()).map(|(_, value)| value.trim().to_owned()).collect()
+    }
+
+    /// A posted form names every box that is ticked and none that is not.
+    fn draft(fields: &[(String, String)]) -> RequestDraft {
+        let ticked = |name: &str| Some(fields.iter().any(|(field, _)| field == name));
+        let deadline = value(fields, "deadline").filter(|_| ticked("no_deadline") == Some(false));
+        RequestDraft {
+            project_type: value(fields, "project_type"),
+            description: value(fields, "description"),
+            target_domain: value(fields, "target_domain"),
+            constraints: ConstraintsDraft {
+                deadline,
+                environments: Some(values(fields, "environments")),
+                compliance: Some(values(fields, "compliance")),
+                stack: value(fields, "stack"),
+            },
+            artifacts: ArtifactsDraft {
+                repository: value(fields, "repository"),
+                datasets: values(fields, "datasets"),
+                docs: values(fields, "docs"),
+            },
+            options: OptionsDraft {
+                generate_tests: ticked("generate_tests"),
+                generate_docs: ticked("generate_docs"),
+                include_deployment: ticked("include_deployment"),
+                require_review: ticked("require_review"),
+            },
+            plan_hash: None,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_posted_form_reads_ticked_boxes_and_keeps_the_text() {
+            let body = "project_type=feature&description=A+chat%0Awith+rooms&environments=development&environments=staging&generate_tests=on&deadline=2030-01-01&no_deadline=on";
+            let fields: Vec<(String, String)> = serde_urlencoded::from_str(body).expect("a form");
+            let draft = draft(&fields);
+            assert_eq!(draft.description.as_deref(), Some("A chat\nwith rooms"));
+            assert_eq!(draft.constraints.environments, Some(vec!["development".to_owned(), "staging".to_owned()]));
+            assert_eq!((draft.options.generate_tests, draft.options.generate_docs), (Some(true), Some(false)));
+            assert_eq!(draft.constraints.deadline, None);
+        }
+    }
+}

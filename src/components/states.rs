@@ -1,0 +1,63 @@
+//! How a place looks when it is not full: loading, empty, failed, unavailable. Each says what to do next.
+
+use leptos::prelude::*;
+
+use super::icon::icon;
+use crate::{calls::CallError, live::Feed};
+
+/// Grey bars in place of what is being read.
+pub fn skeleton() -> AnyView {
+    view! {
+        <div class="panel pad" aria-busy="true">
+            <p class="vh">"Loading"</p>
+            <div class="skel" aria-hidden="true"><i style="width:82%"></i><i style="width:56%"></i><i></i><i style="width:68%"></i></div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Nothing is here yet.
+pub fn empty(words: impl IntoView + 'static) -> AnyView {
+    view! { <div class="empty">{icon("inbox")}<p>{words.into_any()}</p></div> }.into_any()
+}
+
+/// A refusal, with its fields.
+pub fn problem(error: CallError) -> AnyView {
+    let fields = (error.0.errors.len() > 1).then(|| {
+        let items: Vec<_> = error.0.errors.iter().map(|field| view! { <li><code>{field.field.clone()}</code>" "{field.message.clone()}</li> }).collect();
+        view! { <ul>{items}</ul> }
+    });
+    view! {
+        <div class="problem danger" role="alert">
+            {icon("fail")}
+            <div class="grow"><p>{error.message()}</p>{fields}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Shows a feed: a skeleton, then `content`, or why it could not be read.
+pub fn loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+{
+    let body = move || {
+        let content = content.clone();
+        Suspend::new(async move {
+            match feed.resource.await {
+                Ok(first) => {
+                    feed.fill(first);
+                    content()
+                }
+                Err(error) => view! {
+                    <div class="panel pad">
+                        {problem(error)}
+                        <button type="button" class="btn" on:click=move |_| feed.resource.refetch()>{icon("refresh")}"Try again"</button>
+                    </div>
+                }
+                .into_any(),
+            }
+        })
+    };
+    view! { <Suspense fallback=skeleton>{body}</Suspense> }.into_any()
+}
