@@ -1,0 +1,305 @@
+//! Deployments, their releases, and which release has an environment's traffic.
+
+use grace_domain::{
+    Timestamp,
+    deployment::{Deployment, DeploymentConfig, DeploymentStatus},
+    id::{DeploymentId, IntentId},
+    intent::Environment,
+    list::{ListQuery, Page},
+};
+use sqlx::{PgConnection, postgres::PgRow, types::Json};
+
+use crate::{
+    error::{During, StoreResult},
+    lists::id_cursor,
+    row::{Columns, Decoded, cut, word},
+};
+
+/// What makes a deployment. Begins [`DeploymentStatus::Initiated`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewDeployment {
+    pub intent: IntentId,
+    pub target: String,
+    pub environment: Environment,
+    pub config: DeploymentConfig,
+}
+
+/// What makes a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRelease {
+    pub intent: IntentId,
+    pub deployment: DeploymentId,
+    pub environment: Environment,
+    /// Commit and number.
+    pub name: String,
+    pub commit: String,
+    /// Folder that holds it, relative to the data folder.
+    pub path: String,
+}
+
+/// A packaged build that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    pub id: i64,
+    pub intent: IntentId,
+    pub deployment: DeploymentId,
+    pub environment: Environment,
+    pub name: String,
+    pub commit: String,
+    pub path: String,
+    pub created_at: Timestamp,
+}
+
+/// Which release answers under a host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveRelease {
+    pub intent: IntentId,
+    pub environment: Environment,
+    pub host: String,
+    pub release: Release,
+    /// Where a rollback goes.
+    pub previous: Option<i64>,
+    pub switched_at: Timestamp,
+}
+
+pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
+    sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *")
+        .bind(new.intent.0)
+        .bind(&new.target)
+        .bind(new.environment.as_str())
+        .bind(word(&DeploymentStatus::Initiated))
+        .bind(Json(new.config))
+        .bind(at)
+        .try_map(deployment)
+        .fetch_one(conn)
+        .await
+        .during("deployment_create")
+}
+
+/// Saves status, steps, address, release, reason and end of a deployment as given.
+pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -> StoreResult<()> {
+    sqlx::query("UPDATE deployments SET status = $2, steps = $3, url = $4, release = $5, reason = $6, finished_at = $7 WHERE id = $1")
+        .bind(deployment.deployment_id.0)
+        .bind(word(&deployment.status))
+        .bind(Json(&deployment.steps))
+        .bind(&deployment.url)
+        .bind(&deployment.release)
+        .bind(&deployment.reason)
+        .bind(deployment.finished_at)
+        .execute(conn)
+        .await
+        .during("deployment_save")?;
+    Ok(())
+}
+
+pub async fn deployment_fetch(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Deployment>> {
+    sqlx::query("SELECT * FROM deployments WHERE id = $1").bind(id.0).try_map(deployment).fetch_optional(conn).await.during("deployment_fetch")
+}
+
+/// A build's deployments, newest first, at most 100.
+pub async fn deployments_of(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Vec<Deployment>> {
+    sqlx::query("SELECT * FROM deployments WHERE intent_id = $1 ORDER BY id DESC LIMIT 100")
+        .bind(intent.0)
+        .try_map(deployment)
+        .fetch_all(conn)
+        .await
+        .during("deployments_of")
+}
+
+/// Deployments without an end, oldest first, at most 1 000: what a starting server takes up again.
+pub async fn deployments_unfinished(conn: &mut PgConnection) -> StoreResult<Vec<Deployment>> {
+    sqlx::query("SELECT * FROM deployments WHERE finished_at IS NULL ORDER BY id LIMIT 1000")
+        .try_map(deployment)
+        .fetch_all(conn)
+        .await
+        .during("deployments_unfinished")
+}
+
+/// A page of all deployments, newest first. `status` filters by the build's status, `q` by environment and address.
+pub async fn deployments_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResult<Page<Deployment>> {
+    let limit = query.bounded_limit();
+    let after = id_cursor(query)?;
+    let status = query.status.map(grace_domain::status::Status::as_str);
+    let rows = sqlx::query(
+        "SELECT * FROM deployments
+          WHERE ($1::bigint IS NULL OR id < $1)
+            AND ($2::text IS NULL OR EXISTS (SELECT FROM intents WHERE intents.id = intent_id AND intents.status = $2))
+            AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', environment, url)), lower($3)) > 0)
+          ORDER BY id DESC LIMIT $4",
+    )
+    .bind(after)
+    .bind(status)
+    .bind(query.q.as_deref())
+    .bind(i64::from(limit) + 1)
+    .try_map(deployment)
+    .fetch_all(&mut *conn)
+    .await
+    .during("deployments_list")?;
+    let total: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM deployments
+          WHERE ($1::text IS NULL OR EXISTS (SELECT FROM intents WHERE intents.id = intent_id AND intents.status = $1))
+            AND ($2::text IS NULL OR strpos(lower(concat_ws(' ', environment, url)), lower($2)) > 0)",
+    )
+    .bind(status)
+    .bind(query.q.as_deref())
+    .fetch_one(conn)
+    .await
+    .during("deployments_list")?;
+    let (items, more) = cut(rows, limit);
+    let next = if more { items.last().map(|deployment| deployment.deployment_id.0.to_string()) } else { None };
+    Ok(Page { items, total: u64::try_from(total).unwrap_or(0), next })
+}
+
+/// Asks whoever carries out a deployment to end it. `false`: it has ended already.
+pub async fn deployment_request_cancel(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<bool> {
+    let asked = sqlx::query("UPDATE deployments SET cancel_requested = true WHERE id = $1 AND finished_at IS NULL")
+        .bind(id.0)
+        .execute(conn)
+        .await
+        .during("deployment_request_cancel")?;
+    Ok(asked.rows_affected() == 1)
+}
+
+pub async fn deployment_cancel_requested(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<bool> {
+    let asked: Option<bool> = sqlx::query_scalar("SELECT cancel_requested FROM deployments WHERE id = $1")
+        .bind(id.0)
+        .fetch_optional(conn)
+        .await
+        .during("deployment_cancel_requested")?;
+    Ok(asked.unwrap_or(false))
+}
+
+/// Keeps a deployment's release; packaging again replaces it.
+pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timestamp) -> StoreResult<Release> {
+    sqlx::query(
+        "INSERT INTO releases (intent_id, deployment_id, environment, name, commit_hash, path, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (deployment_id) DO UPDATE SET name = excluded.name, commit_hash = excluded.commit_hash, path = excluded.path
+         RETURNING *",
+    )
+    .bind(new.intent.0)
+    .bind(new.deployment.0)
+    .bind(new.environment.as_str())
+    .bind(&new.name)
+    .bind(&new.commit)
+    .bind(&new.path)
+    .bind(at)
+    .try_map(|row| release(&row))
+    .fetch_one(conn)
+    .await
+    .during("release_save")
+}
+
+pub async fn release_fetch(conn: &mut PgConnection, id: i64) -> StoreResult<Option<Release>> {
+    sqlx::query("SELECT * FROM releases WHERE id = $1").bind(id).try_map(|row| release(&row)).fetch_optional(conn).await.during("release_fetch")
+}
+
+/// A build's releases in an environment, newest first, at most 100.
+pub async fn releases_of(conn: &mut PgConnection, intent: IntentId, environment: Environment) -> StoreResult<Vec<Release>> {
+    sqlx::query("SELECT * FROM releases WHERE intent_id = $1 AND environment = $2 ORDER BY id DESC LIMIT 100")
+        .bind(intent.0)
+        .bind(environment.as_str())
+        .try_map(|row| release(&row))
+        .fetch_all(conn)
+        .await
+        .during("releases_of")
+}
+
+/// Moves an environment's traffic to a release. The release that had it becomes the one a rollback goes to.
+pub async fn live_release_set(
+    conn: &mut PgConnection,
+    intent: IntentId,
+    environment: Environment,
+    release: i64,
+    host: &str,
+    at: Timestamp,
+) -> StoreResult<()> {
+    sqlx::query(
+        "INSERT INTO live_releases (intent_id, environment, release_id, host, switched_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (intent_id, environment) DO UPDATE SET release_id = excluded.release_id, host = excluded.host, switched_at = excluded.switched_at,
+             previous_id = CASE WHEN live_releases.release_id = excluded.release_id THEN live_releases.previous_id ELSE live_releases.release_id END",
+    )
+    .bind(intent.0)
+    .bind(environment.as_str())
+    .bind(release)
+    .bind(host)
+    .bind(at)
+    .execute(conn)
+    .await
+    .during("live_release_set")?;
+    Ok(())
+}
+
+/// Nothing of this build answers in this environment any more.
+pub async fn live_release_clear(conn: &mut PgConnection, intent: IntentId, environment: Environment) -> StoreResult<()> {
+    sqlx::query("DELETE FROM live_releases WHERE intent_id = $1 AND environment = $2")
+        .bind(intent.0)
+        .bind(environment.as_str())
+        .execute(conn)
+        .await
+        .during("live_release_clear")?;
+    Ok(())
+}
+
+pub async fn live_release_fetch(conn: &mut PgConnection, intent: IntentId, environment: Environment) -> StoreResult<Option<LiveRelease>> {
+    sqlx::query(concat!(live_select!(), " WHERE live_releases.intent_id = $1 AND live_releases.environment = $2"))
+        .bind(intent.0)
+        .bind(environment.as_str())
+        .try_map(live_release)
+        .fetch_optional(conn)
+        .await
+        .during("live_release_fetch")
+}
+
+/// Everything that is live, at most 1 000: what a starting server starts again.
+pub async fn live_releases(conn: &mut PgConnection) -> StoreResult<Vec<LiveRelease>> {
+    sqlx::query(concat!(live_select!(), " ORDER BY releases.id LIMIT 1000")).try_map(live_release).fetch_all(conn).await.during("live_releases")
+}
+
+macro_rules! live_select {
+    () => {
+        "SELECT releases.*, host, previous_id, switched_at FROM live_releases JOIN releases ON releases.id = release_id"
+    };
+}
+use live_select;
+
+fn deployment(row: PgRow) -> Decoded<Deployment> {
+    Ok(Deployment {
+        deployment_id: DeploymentId(row.big("id")?),
+        intent_id: IntentId(row.big("intent_id")?),
+        target: row.text("target")?,
+        environment: row.one("environment")?,
+        status: row.one("status")?,
+        steps: row.json("steps")?,
+        url: row.text_option("url")?,
+        release: row.text_option("release")?,
+        reason: row.text_option("reason")?,
+        config: row.json("config")?,
+        created_at: row.at("created_at")?,
+        finished_at: row.at_option("finished_at")?,
+    })
+}
+
+fn release(row: &PgRow) -> Decoded<Release> {
+    Ok(Release {
+        id: row.big("id")?,
+        intent: IntentId(row.big("intent_id")?),
+        deployment: DeploymentId(row.big("deployment_id")?),
+        environment: row.one("environment")?,
+        name: row.text("name")?,
+        commit: row.text("commit_hash")?,
+        path: row.text("path")?,
+        created_at: row.at("created_at")?,
+    })
+}
+
+fn live_release(row: PgRow) -> Decoded<LiveRelease> {
+    let release = release(&row)?;
+    Ok(LiveRelease {
+        intent: release.intent,
+        environment: release.environment,
+        host: row.text("host")?,
+        previous: row.big_option("previous_id")?,
+        switched_at: row.at("switched_at")?,
+        release,
+    })
+}

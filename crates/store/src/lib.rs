@@ -1,0 +1,64 @@
+//! The only SQL of Grace: rows to domain types and back.
+//!
+//! It keeps and finds; it decides nothing. Whoever decides opens a transaction ([`Store::begin`]), locks the build ([`intent_lock`]), asks the
+//! domain crate, and saves state, events and jobs in that one transaction. Functions are named resource first, then verb, and take the
+//! connection or transaction they work in.
+//!
+//! It must not know agents, sandboxes, HTTP, or what a status may lead to. The clock is the caller's, except in [`embedded`] and [`stream`].
+
+mod artifacts;
+mod copilot;
+mod deployments;
+pub mod embedded;
+mod error;
+mod events;
+mod intents;
+mod jobs;
+mod learning;
+mod lists;
+mod plans;
+mod reviews;
+mod row;
+mod settings;
+mod store;
+pub mod stream;
+mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
+pub use copilot::{
+    NewNotification, NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
+    notifications_close_all, notifications_open, notifications_read_all,
+};
+pub use deployments::{
+    LiveRelease, NewDeployment, NewRelease, Release, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel,
+    deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch, live_release_set,
+    live_releases, release_fetch, release_save, releases_of,
+};
+pub use error::{StoreError, StoreResult};
+pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
+pub use intents::{
+    BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_priority, intent_save_repository,
+    intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,
+};
+pub use jobs::{NewJob, job_enqueue, job_remove};
+pub use learning::{
+    Estimates, LearningFigures, PlaybookEntry, durations_last, estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch,
+    retrospective_measure, retrospective_record, retrospectives_list, template_delete, template_save, templates_list,
+};
+pub use lists::{Listing, StatusRows, intents_list, status_fetch};
+pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};
+pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw};
+pub use settings::{
+    WorkerRow, queue_paused, queue_set_paused, setting_fetch, setting_save, worker_beat, worker_remove, workers_list, workers_silent,
+};
+pub use store::{Store, Transaction};
+pub use stream::{Cursor, StoredEvent};
+pub use tasks::{
+    Attempt, Claim, Lease, NewTask, TaskResult, attempts_of, queue_fetch, task_ask, task_cancelled, task_claim, task_fail, task_fetch, task_finish,
+    task_heartbeat, task_release, task_retry, tasks_cancel, tasks_insert, tasks_list, tasks_of, tasks_ready, tasks_recover, tasks_reopen,
+    tasks_running_on,
+};
+
+pub use sqlx::PgConnection;

@@ -1,0 +1,87 @@
+//! The door to the database: connect, migrate, begin, close.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    error::{During, StoreError, StoreResult},
+    stream::{Live, StoredEvent},
+};
+
+/// A transaction; everything done through it happens together at [`Store::commit`], or not at all.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// Longest wait for a free connection; then the database is reported as not answering.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// The database. Cheap to clone; all clones share the connections and the live stream.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    live: Arc<Live>,
+}
+
+impl Store {
+    /// Connects with at most `connections` connections (two more are used for the live stream), brings the tables of Grace and of the job queue
+    /// to this version, and begins to follow the event log.
+    pub async fn connect(url: &str, connections: u32) -> StoreResult<Self> {
+        let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::Connect)?;
+        migrate(&pool).await?;
+        let live = Arc::new(Live::start(options).await?);
+        Ok(Self { pool, live })
+    }
+
+    pub async fn begin(&self) -> StoreResult<Transaction> {
+        self.pool.begin().await.map_err(acquire)
+    }
+
+    pub async fn commit(&self, transaction: Transaction) -> StoreResult<()> {
+        transaction.commit().await.during("commit")
+    }
+
+    /// A connection for reads that need no transaction.
+    pub async fn connection(&self) -> StoreResult<PoolConnection<Postgres>> {
+        self.pool.acquire().await.map_err(acquire)
+    }
+
+    /// For the job queue, which brings its own SQL.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Every event of every intent from now on, in the order of its [`crate::Cursor`]. A receiver that falls more than
+    /// [`crate::stream::BACKLOG`] events behind is told so and reads on with [`crate::events_after`].
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.live.subscribe()
+    }
+
+    /// Ends the live stream and closes all connections, in that order: a listening connection would hold up the pool's end.
+    pub async fn close(&self) {
+        self.live.stop().await;
+        self.pool.close().await;
+    }
+}
+
+/// Brings a database to this version of Grace and of its job queue.
+pub(crate) async fn migrate(pool: &PgPool) -> StoreResult<()> {
+    MIGRATIONS.run(pool).await.map_err(StoreError::Migrate)?;
+    graphile_worker_migrations::migrate(pool, "graphile_worker").await.map_err(StoreError::MigrateQueue)
+}
+
+fn acquire(error: sqlx::Error) -> StoreError {
+    StoreError::Connect(error)
+}
