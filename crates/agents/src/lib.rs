@@ -1,4 +1,7 @@
-//! The agents that turn an approved plan into files. They must not know the database, the sandbox or the browser: what they need
-//! comes in as arguments, what they make goes out as values.
+//! The agents that turn an intent into a plan and an approved plan into files. They must not know the database or the browser: what they
+//! need comes in through [`TaskContext`], what they make goes out as values and files in the workspace.
 
+mod agent;
 pub mod blueprint;
+
+pub use agent::{Agent, Estimates, IGNORED, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};

@@ -1,0 +1,156 @@
+//! What every agent is to the engine: something that makes a plan and then does its tasks one by one. It must not know how plans are
+//! kept, how tasks are scheduled, or who watches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
+use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
+use grace_domain::plan::{Plan, PlannedTask};
+use grace_domain::problem::Problem;
+use grace_domain::task::FailureKind;
+use grace_sandbox::Sandbox;
+use tokio_util::sync::CancellationToken;
+
+/// Lines of a gitignore file for what commands leave in a workspace and no commit may hold.
+pub const IGNORED: &[&str] = &[
+    ".grace/",
+    ".venv/",
+    "node_modules/",
+    "dist/",
+    "coverage/",
+    "__pycache__/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".coverage",
+    "*.pyc",
+    "*.db",
+    "*.tsbuildinfo",
+];
+
+/// Something that can turn an intent into a finished project.
+#[async_trait]
+pub trait Agent: Send + Sync {
+    /// Stable, for programs: `blueprint`.
+    fn name(&self) -> &'static str;
+
+    /// As people see it on a build: `Blueprint agent, no model`.
+    fn label(&self) -> &'static str;
+
+    /// Whether requests of this kind can be planned at all.
+    ///
+    /// # Errors
+    /// The reason, fit for a form: `Needs a model: …`.
+    fn supports(&self, project_type: ProjectType, domain: TargetDomain, stack: Stack) -> Result<(), String>;
+
+    /// Proposes a plan. Pure: equal arguments give equal plans.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the request's field at fault and what to add or change.
+    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem>;
+
+    /// What re-runs the tests from the archive's root on a clean machine; `None` when the plan generates no tests.
+    fn test_command(&self, plan: &Plan) -> Option<String>;
+
+    /// Does one task of an approved plan; never called for a task that asks a person. Idempotent: it may be run again from the last
+    /// commit, after a crash at any point of an earlier run.
+    ///
+    /// # Errors
+    /// A [`TaskFailure`] that says whether trying again can help.
+    async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure>;
+}
+
+/// What a plan depends on besides the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanInputs {
+    /// Every change that a person asked for so far, oldest first.
+    pub modifications: Vec<String>,
+    pub estimates: Estimates,
+    /// The UTC date, to compare a deadline with.
+    pub today: chrono::NaiveDate,
+}
+
+/// Measured durations of like builds that finished.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Estimates {
+    /// Median seconds by [`PlannedTask::key`].
+    pub seconds: BTreeMap<String, u32>,
+    /// How many builds the medians are of; 0: none, and priors are used.
+    pub samples: u32,
+}
+
+/// What a running task may see and say. Reports are kept before a method returns, which is also how a slow reader slows a loud command.
+#[async_trait]
+pub trait TaskContext: Send + Sync {
+    fn plan(&self) -> &Plan;
+
+    /// Labels of the options that were chosen, by question key.
+    fn answers(&self) -> &BTreeMap<String, String>;
+
+    /// The build's own folder; every path in a [`TaskOutput`] is relative to it.
+    fn workspace(&self) -> &Path;
+
+    /// Where every command runs.
+    fn sandbox(&self) -> &Sandbox;
+
+    /// Cancelled when the build is stopped: commands are killed and the task returns [`TaskFailure::cancelled`].
+    fn cancel(&self) -> CancellationToken;
+
+    /// `source` is who speaks: `grace`, `pytest`, `npm`.
+    async fn log(&self, level: Level, source: &str, message: &str);
+
+    async fn artifact_in_progress(&self, path: &str, kind: ArtifactKind);
+
+    async fn tests(&self, report: TestReport);
+
+    async fn check(&self, report: CheckReport);
+
+    /// A connection that a command made or was refused.
+    async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64);
+}
+
+/// What a finished task leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskOutput {
+    /// One sentence of what was really done, with figures.
+    pub summary: String,
+    /// Files to commit, all on disk; none for a task that only checks.
+    pub files: Vec<WrittenFile>,
+    pub output_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// Relative to the workspace, with `/`.
+    pub path: String,
+    pub kind: ArtifactKind,
+}
+
+/// Why a task did not finish.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TaskFailure {
+    pub kind: FailureKind,
+    /// For people: what failed, with names and figures; details are in the log.
+    pub message: String,
+    /// Nothing failed: the build was stopped.
+    pub cancelled: bool,
+}
+
+impl TaskFailure {
+    /// The result is wrong; the same again would be wrong too.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Permanent, message: message.into(), cancelled: false }
+    }
+
+    /// The surroundings failed; trying again can help.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false }
+    }
+
+    /// The build was stopped while this ran.
+    pub fn stopped() -> Self {
+        Self { kind: FailureKind::Transient, message: "Stopped.".into(), cancelled: true }
+    }
+}
