@@ -48,10 +48,10 @@ pub struct StreamQuery {
     after: Option<String>,
 }
 
-/// One message of the stream.
+/// One message of the socket. An SSE message is the event itself, with the cursor as its `id`.
 #[derive(Debug, Serialize)]
 struct Sent<'a> {
-    /// Give it back as `Last-Event-ID` or `after` to go on from here.
+    /// Give it back as `after` to go on from here.
     cursor: String,
     event: &'a Event,
 }
@@ -60,8 +60,8 @@ pub async fn stream_events(State(state): State<ServerState>, headers: HeaderMap,
     let named = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let events = open(&state, query.intent_id, named.or(query.after)).await?;
     let stream = ReceiverStream::new(events).map(|stored| {
-        let event = SseEvent::default().id(stored.cursor.to_string()).data(text(&stored));
-        Ok::<_, Infallible>(event)
+        let data = serde_json::to_string(&stored.event).expect("events have string keys only");
+        Ok::<_, Infallible>(SseEvent::default().id(stored.cursor.to_string()).data(data))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
@@ -79,7 +79,7 @@ async fn converse(socket: WebSocket, mut events: mpsc::Receiver<Arc<StoredEvent>
     loop {
         let message = tokio::select! {
             event = events.recv() => match event {
-                Some(stored) => Message::Text(text(&stored).into()),
+                Some(stored) => Message::Text(message(&stored).into()),
                 None => break,
             },
             _ = heartbeat.tick() => Message::Ping(axum::body::Bytes::new()),
@@ -96,7 +96,7 @@ async fn converse(socket: WebSocket, mut events: mpsc::Receiver<Arc<StoredEvent>
     let _ = sender.close().await;
 }
 
-fn text(stored: &StoredEvent) -> String {
+fn message(stored: &StoredEvent) -> String {
     serde_json::to_string(&Sent { cursor: stored.cursor.to_string(), event: &stored.event }).expect("events have string keys only")
 }
 

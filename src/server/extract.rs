@@ -1,7 +1,7 @@
 //! Reading requests: JSON bodies, queries and ids, with errors that name the field at fault.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{header, request::Parts},
 };
@@ -26,11 +26,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         if !json {
             return Err(malformed("content_type", "Send the body as JSON, with the header `Content-Type: application/json`."));
         }
-        let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await.map_err(|error| {
-            if error.downcast_ref::<LengthLimitError>().is_some() { too_large() } else { malformed("body", "The body ended before it was complete.") }
-        })?;
-        parse(&bytes.to_bytes()).map(Self)
+        parse(&read(request.into_body()).await?).map(Self)
     }
+}
+
+/// All of a body. The guard has put the limit around it.
+pub async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let collected = body.collect().await.map_err(|error| {
+        if over_limit(&error) { too_large() } else { malformed("body", "The body ended before it was complete.") }
+    })?;
+    Ok(collected.to_bytes())
+}
+
+fn over_limit(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(over_limit)
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -39,6 +48,11 @@ fn is_json(content_type: &str) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Serde would also take an array for a struct, field by field; nobody means that.
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b't' | b'f' | b'n' | b'-')) {
+        return Err(Refusal(Problem::invalid_field("body", "Send a JSON object.")));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use grace_domain::problem::{Problem, ProblemKind};
+use http_body_util::Limited;
 
 use super::{
     ServerState,
@@ -49,14 +51,15 @@ pub async fn guard(State(state): State<ServerState>, request: Request, next: Nex
     if name.ends_with(".localhost") {
         return Refusal(Problem::unavailable("no_proxy", "Nothing is deployed here yet.")).into_response();
     }
+    let freshness = freshness(request.uri().path());
     let mut response = match admit(&state, &host, &name, &request) {
         Err(refusal) => {
             drain(request.into_body(), MAX_DRAINED).await;
             refusal.into_response()
         }
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(request.map(|body| Body::new(Limited::new(body, MAX_BODY)))).await,
     };
-    harden(response.headers_mut());
+    harden(response.headers_mut(), freshness);
     response
 }
 
@@ -104,7 +107,18 @@ fn forbidden(code: &str, message: &str) -> Refusal {
     Refusal(Problem::new(ProblemKind::Forbidden, code, message))
 }
 
-fn harden(headers: &mut HeaderMap) {
+/// How long a browser may keep an answer. The names of the files under `/pkg` stay the same over builds, so they are asked for again each
+/// time and mostly answered with 304.
+fn freshness(path: &str) -> &'static str {
+    match path {
+        path if path.starts_with("/fonts/") => "public, max-age=31536000, immutable",
+        path if path.starts_with("/pkg/") || path.contains('.') && !path.starts_with("/api/") => "no-cache",
+        _ => "no-store",
+    }
+}
+
+fn harden(headers: &mut HeaderMap, freshness: &'static str) {
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(freshness));
     let always: [(HeaderName, &'static str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),

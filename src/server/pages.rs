@@ -2,14 +2,21 @@
 
 use axum::{
     Router,
+    body::Body,
+    extract::{Request, State},
     http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::post,
 };
 use grace_engine::Engine;
 use leptos::prelude::*;
-use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler_with_context, generate_route_list};
+use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler_with_context, generate_route_list, render_app_async_with_context};
 
-use super::ServerState;
-use crate::app::{App, shell};
+use super::{ServerState, extract::read};
+use crate::{
+    app::{App, shell},
+    calls::posted::PostedForm,
+};
 
 /// Adds every page of the app, its server functions, and as the fallback the files of the site folder and the page for what is not there.
 pub fn add(router: Router<ServerState>, state: &ServerState) -> Router<ServerState> {
@@ -17,7 +24,26 @@ pub fn add(router: Router<ServerState>, state: &ServerState) -> Router<ServerSta
     let context = context(state.engine.clone());
     router
         .leptos_routes_with_context(state, generate_route_list(App), context.clone(), move || shell(options.clone()))
+        .route("/", post(take_form))
         .fallback(file_and_error_handler_with_context::<ServerState, _>(context, shell))
+}
+
+/// The builder's form, posted by a browser without JavaScript: the home page again, which reads the form and answers in itself.
+async fn take_form(State(state): State<ServerState>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let bytes = match read(body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal.into_response(),
+    };
+    // What is not UTF-8 arrives as replacement characters, and the form's own checks name the field.
+    let form = PostedForm(String::from_utf8_lossy(&bytes).into_owned());
+    let context = context(state.engine.clone());
+    let options = state.leptos.clone();
+    let with_form = move || {
+        context();
+        provide_context(form.clone());
+    };
+    render_app_async_with_context(with_form, move || shell(options.clone()))(Request::from_parts(parts, Body::empty())).await
 }
 
 /// What pages and server functions find: the engine, and a content policy for this response with its nonce.

@@ -2,7 +2,8 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    extract::OriginalUri,
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use grace_domain::problem::{FieldError, Problem, ProblemKind};
@@ -56,7 +57,7 @@ fn answer(status: StatusCode, code: &str, detail: &str, errors: &[FieldError], c
 }
 
 /// Answers everything below `/api` that is not there.
-pub async fn no_such_endpoint(method: Method, uri: Uri) -> Refusal {
+pub async fn no_such_endpoint(method: Method, OriginalUri(uri): OriginalUri) -> Refusal {
     Refusal(Problem::new(
         ProblemKind::NotFound,
         "no_such_endpoint",
@@ -64,7 +65,7 @@ pub async fn no_such_endpoint(method: Method, uri: Uri) -> Refusal {
     ))
 }
 
-pub async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+pub async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     let detail = format!("{} does not take {method}. GET /api/openapi.json lists what it takes.", uri.path());
     answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &detail, &[], None)
 }

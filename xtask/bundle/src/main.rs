@@ -14,7 +14,18 @@ use anyhow::{Context, Result, bail};
 /// Files that gain from compression; pictures and fonts are compressed already.
 const COMPRESSIBLE: [&str; 7] = ["css", "html", "js", "json", "svg", "txt", "wasm"];
 
-fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    match bundle() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // All causes in one line; a backtrace says nothing about a missing file.
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn bundle() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [wasm, root, site, rest @ ..] = arguments.as_slice() else {
         bail!("usage: xtask-bundle <wasm> <root> <site> [compress]");
