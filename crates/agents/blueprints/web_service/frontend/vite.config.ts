@@ -13,6 +13,7 @@ export default defineConfig({
     environment: "happy-dom",
     setupFiles: ["src/test/setup.ts"],
     restoreMocks: true,
+    unstubGlobals: true,
     coverage: {
       provider: "v8",
       include: ["src/**/*.{ts,tsx}"],

@@ -197,14 +197,36 @@ fn sources(spec: &Spec, part: Part) -> Vec<Source> {
         (Part::FrontendRealtime, realtime, "src/realtime/message.ts.j2"),
         (Part::FrontendRealtime, quick_create, "src/realtime/new-channel.tsx.j2"),
         (Part::FrontendRealtime, realtime, "src/realtime/use-channel.ts"),
+        (Part::FrontendTests, true, "src/test/api-stub.ts"),
+        (Part::FrontendTests, realtime, "src/test/fake-socket.ts"),
+        (Part::FrontendTests, true, "src/test/render-app.tsx.j2"),
+        (Part::FrontendTests, true, "src/test/samples.ts.j2"),
+        (Part::FrontendTests, true, "src/test/setup.ts.j2"),
+        (Part::FrontendTests, true, "src/api/client.test.ts.j2"),
+        (Part::FrontendTests, true, "src/api/errors.test.ts"),
+        (Part::FrontendTests, true, "src/api/use-load.test.tsx"),
+        (Part::FrontendTests, true, "src/app.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/components/notices.test.tsx"),
+        (Part::FrontendTests, csv, "src/components/csv-tools.test.tsx.j2"),
+        (Part::FrontendTests, relations, "src/components/relation-input.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/pages/detail-page.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/pages/form-page.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/pages/list-page.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/resources/draft.test.ts.j2"),
+        (Part::FrontendTests, true, "src/resources/values.test.ts.j2"),
+        (Part::FrontendTests, password, "src/session/session.password.test.tsx.j2"),
+        (Part::FrontendTests, oauth, "src/session/session.oauth.test.tsx.j2"),
+        (Part::FrontendTests, true, "src/theme.test.ts"),
+        (Part::FrontendTests, !spec.roles.is_empty(), "src/admin/accounts-page.test.tsx.j2"),
+        (Part::FrontendTests, spec.controls.audit_log, "src/admin/audit-log-page.test.tsx"),
+        (Part::FrontendTests, spec.controls.access_review, "src/admin/access-review-page.test.tsx"),
+        (Part::FrontendTests, realtime, "src/realtime/channel-client.test.ts.j2"),
+        (Part::FrontendTests, realtime, "src/realtime/chat-page.test.tsx.j2"),
+        (Part::FrontendTests, realtime, "src/realtime/message.test.ts.j2"),
         (last, true, "src/app.tsx.j2"),
         (last, true, "src/main.tsx"),
     ];
-    table
-        .iter()
-        .filter(|(of, needed, _)| *of == part && *needed)
-        .map(|(_, _, template)| Source { template, path: target_path(template) })
-        .collect()
+    table.iter().filter(|(of, needed, _)| *of == part && *needed).map(|(_, _, template)| Source { template, path: target_path(template) }).collect()
 }
 
 /// `src/session/sign-in-page.oauth.tsx` → `src/session/sign-in-page.tsx`: variants of a file share its place.
@@ -219,8 +241,7 @@ fn context(spec: &Spec) -> Value {
     let views: Vec<EntityView> = spec.entities.iter().map(|entity| entity_view(spec, entity)).collect();
     let mut by_module: Vec<&EntityView> = views.iter().collect();
     by_module.sort_by(|left, right| left.module.cmp(&right.module));
-    let read_only_roles: Vec<&str> =
-        spec.roles.iter().map(|role| role.name.as_str()).filter(|role| READ_ONLY_ROLES.contains(role)).collect();
+    let read_only_roles: Vec<&str> = spec.roles.iter().map(|role| role.name.as_str()).filter(|role| READ_ONLY_ROLES.contains(role)).collect();
     let relations_many = relations.iter().any(|relation| relation.kind == RelationKind::ManyToMany);
     let name = text::one_line(&spec.name);
     context! {
@@ -239,6 +260,8 @@ fn context(spec: &Spec) -> Value {
         has_roles => !spec.roles.is_empty(),
         roles => spec.roles.iter().map(|role| context! { name => role.name, label => text::sentence(&role.name) }).collect::<Vec<_>>(),
         read_only_roles => (!read_only_roles.is_empty()).then(|| string_list("const readOnlyRoles: readonly string[] = ", &read_only_roles)),
+        first_read_only_role => read_only_roles.first().copied(),
+        member_role => spec.roles.iter().map(|role| role.name.as_str()).rfind(|role| *role != "admin").unwrap_or("member"),
         audit_log => spec.controls.audit_log,
         access_review => spec.controls.access_review,
         csv => spec.csv.is_some(),
@@ -320,9 +343,7 @@ fn field_view(field: &Field) -> FieldView {
             _ => None,
         },
         choices: match &field.kind {
-            FieldKind::Enum { values } => {
-                values.iter().map(|value| Choice { key: value.clone(), label: text::sentence(value) }).collect()
-            }
+            FieldKind::Enum { values } => values.iter().map(|value| Choice { key: value.clone(), label: text::sentence(value) }).collect(),
             _ => Vec::new(),
         },
     }
@@ -339,7 +360,7 @@ fn relation_view(spec: &Spec, relation: &Relation) -> RelationView {
         key,
         kind,
         target: spec.entity(&relation.target).map_or_else(|| "accounts".to_owned(), Entity::path),
-        required: relation.required,
+        required: relation.required && relation.kind == RelationKind::BelongsTo,
     }
 }
 
