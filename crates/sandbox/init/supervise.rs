@@ -13,7 +13,10 @@ use std::{
         unix::{ffi::OsStrExt, net::UnixStream, process::CommandExt},
     },
     process::{Command, ExitCode, Stdio},
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -33,6 +36,8 @@ struct Supervisor {
     control: UnixStream,
     /// Whether we are process 1 of a namespace: the kernel then ends the tree with us.
     namespaced: bool,
+    /// The command's process number, once it has one.
+    command: AtomicI32,
     ended: Mutex<bool>,
 }
 
@@ -46,9 +51,9 @@ pub fn run() -> ExitCode {
         return ExitCode::from(2);
     };
     match start(&control, &body) {
-        Ok((supervisor, command, memory)) => {
+        Ok(supervisor) => {
             let _ = wire::write_frame(&mut control, wire::STARTED, &Body::default());
-            supervisor.watch(control, command, memory);
+            supervisor.reap();
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -58,7 +63,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(control: &UnixStream, body: &[u8]) -> io::Result<(Supervisor, i32, u64)> {
+fn start(control: &UnixStream, body: &[u8]) -> io::Result<Arc<Supervisor>> {
     let mut fields = Fields(body);
     let namespaced = fields.number()? == 1;
     let listens = fields.number()? == 1;
@@ -77,6 +82,15 @@ fn start(control: &UnixStream, body: &[u8]) -> io::Result<(Supervisor, i32, u64)
         let frame = Body::default().frame(wire::LISTENER);
         sys::send_with_descriptor(control.as_raw_fd(), &frame, &listener)?;
     }
+    // Everything we need is there before the command is: it may use up all processes that the tree may have.
+    let supervisor = Arc::new(Supervisor {
+        control: control.try_clone()?,
+        namespaced,
+        command: AtomicI32::new(0),
+        ended: Mutex::new(false),
+    });
+    supervisor.watch(control.try_clone()?, memory)?;
+
     let mut command = Command::new(OsStr::from_bytes(program));
     command
         .args(arguments.iter().map(|argument| OsStr::from_bytes(argument)))
@@ -86,46 +100,57 @@ fn start(control: &UnixStream, body: &[u8]) -> io::Result<(Supervisor, i32, u64)
     for pair in variables.chunks_exact(2) {
         command.env(OsStr::from_bytes(pair[0]), OsStr::from_bytes(pair[1]));
     }
-    // SAFETY: the closure makes system calls and small allocations only, and this process has a single thread.
+    // SAFETY: the closure makes system calls only and takes no lock that another thread could hold.
     unsafe { command.pre_exec(move || confinement.put_on()) };
     let child = command.spawn().map_err(|error| {
         let program = String::from_utf8_lossy(program);
         io::Error::new(error.kind(), format!("{program} in {}: {error}", String::from_utf8_lossy(folder)))
     })?;
-    let supervisor = Supervisor { control: control.try_clone()?, namespaced, ended: Mutex::new(false) };
-    Ok((supervisor, child.id().cast_signed(), memory))
+    supervisor.command.store(child.id().cast_signed(), Ordering::SeqCst);
+    Ok(supervisor)
 }
 
 impl Supervisor {
-    fn watch(&self, mut control: UnixStream, command: i32, memory: u64) {
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                // An error is the end of the server too.
-                while let Ok(Some((kind, _))) = wire::read_frame(&mut control) {
-                    if kind == wire::TERMINATE {
-                        let _ = sys::kill(-command, sys::SIGTERM);
-                    }
-                }
-                self.end(None);
-            });
-            if memory > 0 {
-                scope.spawn(move || {
-                    while self.memory() <= memory {
-                        thread::sleep(MEMORY_INTERVAL);
-                    }
-                    self.end(Some((wire::BY_MEMORY, 0)));
-                });
-            }
-            while let Some((pid, status)) = sys::wait_any() {
-                if pid == command {
-                    let signal = status & 0x7f;
-                    let code = (status >> 8) & 0xff;
-                    let how = if signal == 0 { (wire::BY_CODE, code) } else { (wire::BY_SIGNAL, signal) };
-                    self.end(Some((how.0, how.1.cast_unsigned())));
+    /// Starts the threads that end the tree for reasons other than the command's own end.
+    fn watch(self: &Arc<Self>, mut control: UnixStream, memory: u64) -> io::Result<()> {
+        let supervisor = self.clone();
+        thread::Builder::new().spawn(move || {
+            // An error is the end of the server too.
+            while let Ok(Some((kind, _))) = wire::read_frame(&mut control) {
+                let command = supervisor.command.load(Ordering::SeqCst);
+                if kind == wire::TERMINATE && command > 0 {
+                    let _ = sys::kill(-command, sys::SIGTERM);
                 }
             }
-            self.end(None);
-        });
+            supervisor.end(None);
+        })?;
+        if memory > 0 {
+            let supervisor = self.clone();
+            thread::Builder::new().spawn(move || {
+                while supervisor.memory() <= memory {
+                    thread::sleep(MEMORY_INTERVAL);
+                }
+                supervisor.end(Some((wire::BY_MEMORY, 0)));
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits for every child, and ends the tree when the command is among them.
+    fn reap(&self) {
+        while let Some((pid, status)) = sys::wait_any() {
+            if pid == self.command.load(Ordering::SeqCst) {
+                let signal = status & 0x7f;
+                let code = (status >> 8) & 0xff;
+                let how = if signal == 0 { (wire::BY_CODE, code) } else { (wire::BY_SIGNAL, signal) };
+                self.end(Some((how.0, how.1.cast_unsigned())));
+            }
+        }
+        self.end(None);
+        // Another thread is ending the tree, and this process with it.
+        loop {
+            thread::park();
+        }
     }
 
     /// Ends the tree and this process, and tells the server how the command ended, once.

@@ -287,8 +287,11 @@ impl Tree {
         process.reaped = true;
         let group = std::mem::take(&mut process.group);
         let counted = group.cpu();
-        if !group.clear().await {
-            tracing::warn!(processes = ?group.members(), "a control group is not empty");
+        if group.members().is_empty() {
+            // Nobody is left. The kernel may still need some milliseconds to let go of the empty group.
+            tokio::spawn(async move { group.clear().await });
+        } else if !group.clear().await {
+            return Err(Error::Supervise(io::Error::other("processes of the sandbox do not end")));
         }
         Ok(counted.unwrap_or_default().max(used))
     }

@@ -14,34 +14,13 @@ use crate::{
     filter::{self, Sockets, Untouchable},
     owner::Owner,
     registry::Toolchains,
+    settings,
     wire::{self, Body},
 };
 
 /// Where the package caches appear inside.
 const CACHE: &str = "/cache";
 const INNER_PROGRAM: &str = "/run/grace/init";
-/// Parts of `/etc` that programs need and that hold no secrets. All but the last two come from the distribution.
-const SETTINGS: &[&str] = &[
-    "/etc/alternatives",
-    "/etc/ca-certificates",
-    "/etc/debian_version",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-    "/etc/mime.types",
-    "/etc/os-release",
-    "/etc/pki",
-    "/etc/protocols",
-    "/etc/python3",
-    "/etc/python3.11",
-    "/etc/services",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/timezone",
-];
-/// Small files made by us that stand in for the machine's own.
-const OWN_SETTINGS: &[&str] = &["passwd", "group", "hosts", "nsswitch.conf"];
 /// Top-level folders that are links into `/usr` on current systems and folders on older ones.
 const SYSTEM_FOLDERS: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
@@ -171,9 +150,6 @@ impl<'a> Layout<'a> {
                 Err(_) => {}
             }
         }
-        for path in SETTINGS {
-            add!("--ro-bind-try", path, path);
-        }
         let memory = self.command.limits.memory_bytes;
         add!("--proc", "/proc", "--dev", "/dev");
         add!("--size", &(memory / 4).max(1 << 20).to_string(), "--tmpfs", "/dev/shm");
@@ -189,8 +165,9 @@ impl<'a> Layout<'a> {
             }
         };
         add!("--ro-bind", &source(&self.ground.state.join("init")), INNER_PROGRAM);
-        for name in OWN_SETTINGS {
-            add!("--ro-bind", &source(&self.ground.state.join("etc").join(name)), &Path::new("/etc").join(name));
+        add!("--ro-bind", &source(&self.ground.state.join("etc")), "/etc");
+        for path in settings::BOUND {
+            add!("--ro-bind-try", path, path);
         }
         for bind in &self.binds {
             add!(if bind.writable { "--bind" } else { "--ro-bind" }, &source(&bind.outside), &bind.inside);
@@ -273,8 +250,8 @@ impl<'a> Layout<'a> {
             return (vec!["/".into()], written);
         }
         let mut read: Vec<PathBuf> = paths(false).map(|bind| bind.outside.clone()).collect();
-        read.extend(["/usr", "/proc"].iter().chain(SYSTEM_FOLDERS).chain(SETTINGS).map(PathBuf::from));
-        read.extend(OWN_SETTINGS.iter().map(|name| Path::new("/etc").join(name)));
+        read.extend(["/usr", "/proc"].iter().chain(SYSTEM_FOLDERS).map(PathBuf::from));
+        read.extend(settings::originals());
         read.push(self.ground.state.join("init"));
         let mut written: Vec<PathBuf> = paths(true).map(|bind| bind.outside.clone()).collect();
         written.extend(DEVICES.iter().map(PathBuf::from));

@@ -24,12 +24,12 @@ mod probe;
 mod registry;
 mod run;
 mod service;
+mod settings;
 #[expect(dead_code, reason = "one protocol, of which either side uses its half")]
 mod wire;
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -110,7 +110,8 @@ impl Sandbox {
         let (state, cache) = (prepare_folder(&config.state_dir)?, prepare_folder(&config.cache_dir)?);
         let finding = |source| Error::Prepare { path: "/etc/passwd".into(), source };
         let owner = Owner::find().map_err(finding)?;
-        prepare_state(&state, &owner)?;
+        settings::prepare(&state.join("etc"), &owner)?;
+        settings::replace(&state.join("init"), INNER_PROGRAM, 0o755)?;
         prepare_cache(&cache, &owner)?;
         let name = hex::encode(&Sha256::digest(state.as_os_str().as_encoded_bytes())[..6]);
 
@@ -249,7 +250,10 @@ async fn strongest(
                     hierarchies = Arc::new(Hierarchies::none());
                     continue;
                 }
-                Err(error) => reasons.push(format!("{isolation:?}: {error}").to_lowercase()),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                    reasons.push(format!("{isolation:?}: {error}{cause}").to_lowercase());
+                }
             }
             break;
         }
@@ -275,24 +279,8 @@ fn landlock_version() -> i64 {
 
 fn prepare_folder(path: &Path) -> Result<PathBuf, Error> {
     let prepare = |source| Error::Prepare { path: path.to_owned(), source };
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(prepare)?;
+    settings::make_folder(path)?;
     fs::canonicalize(path).map_err(prepare)
-}
-
-/// Writes the inner program and the few settings that stand in for the machine's own.
-fn prepare_state(state: &Path, owner: &Owner) -> Result<(), Error> {
-    let settings = prepare_folder(&state.join("etc"))?;
-    let Owner { name, uid, gid, .. } = owner;
-    let files = [
-        ("passwd", format!("root:x:0:0::/:/usr/sbin/nologin\n{name}:x:{uid}:{gid}::/tmp:/bin/sh\n")),
-        ("group", format!("root:x:0:\n{name}:x:{gid}:\n")),
-        ("hosts", "127.0.0.1 localhost grace\n::1 localhost\n".to_owned()),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
-    ];
-    for (name, text) in files {
-        replace(&settings.join(name), text.as_bytes(), 0o644)?;
-    }
-    replace(&state.join("init"), INNER_PROGRAM, 0o755)
 }
 
 fn prepare_cache(cache: &Path, owner: &Owner) -> Result<(), Error> {
@@ -305,18 +293,4 @@ fn prepare_cache(cache: &Path, owner: &Owner) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Puts a whole file in place of whatever is there, unless it is there already.
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|present| present == bytes)
-        && path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == mode)
-    {
-        return Ok(());
-    }
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    let prepare = |source| Error::Prepare { path: path.to_owned(), source };
-    fs::write(&draft, bytes).map_err(prepare)?;
-    fs::set_permissions(&draft, fs::Permissions::from_mode(mode)).map_err(prepare)?;
-    fs::rename(&draft, path).map_err(prepare)
 }

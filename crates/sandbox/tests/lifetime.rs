@@ -1,0 +1,179 @@
+//! Processes that go on, servers that die, and the way to the registries.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    os::unix::process::ExitStatusExt,
+    process::{Command as Process, Stdio},
+    time::{Duration, Instant},
+};
+
+use grace_sandbox::{Exit, Isolation, Network, Output, Sandbox, beneath::Root};
+use support::Yard;
+use tokio::sync::mpsc;
+
+/// Answers one byte per connection on a socket in a bound folder; `TERM` ends it unless it is told to ignore that.
+const SERVER: &str = "
+import signal, socket, sys
+if sys.argv[1] == 'stubborn':
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+s = socket.socket(socket.AF_UNIX)
+s.bind('/run/release/socket')
+s.listen()
+print('listening', flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b'!')
+    c.close()
+";
+
+async fn serve(yard: &Yard, manner: &str) -> (grace_sandbox::Service, Root, mpsc::Receiver<Output>) {
+    let folder = yard.outside(manner);
+    std::fs::create_dir(&folder).unwrap();
+    yard.sandbox.adopt(&folder).unwrap();
+    let mut command = yard.command("python3", &["-c", SERVER, manner]);
+    command.writable_binds.push((folder.clone(), "/run/release".into()));
+    let (sender, mut receiver) = mpsc::channel(16);
+    let service = yard.sandbox.start(command, sender).await.unwrap();
+    let first = receiver.recv().await;
+    assert!(matches!(&first, Some(Output::Line { text, .. }) if text == "listening"), "{first:?}");
+    (service, Root::open(folder).unwrap(), receiver)
+}
+
+#[tokio::test]
+async fn a_service_answers_on_its_socket_until_it_is_asked_to_stop() {
+    for isolation in [Isolation::Full, Isolation::Reduced] {
+        let yard = Yard::open(isolation).await;
+        let (service, root, _output) = serve(&yard, "polite").await;
+        let mut answer = String::new();
+        root.connect("socket").unwrap().read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "!");
+        assert!(service.is_alive());
+        let outcome = service.stop(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(outcome.exit, Exit::Signal(15));
+        assert!(!service.is_alive());
+        assert!(root.connect("socket").is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_ignores_the_request_to_stop_is_ended_after_the_grace() {
+    let yard = Yard::open(Isolation::Full).await;
+    let (service, root, _output) = serve(&yard, "stubborn").await;
+    let start = Instant::now();
+    let outcome = service.stop(Duration::from_millis(200)).await.unwrap();
+    assert_eq!(outcome.exit, Exit::Cancelled);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(root.connect("socket").is_err());
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_keeps_ends() {
+    let yard = Yard::open(Isolation::Full).await;
+    let (service, root, mut output) = serve(&yard, "polite").await;
+    drop(service);
+    // The channel closes when everything that could write to it is gone.
+    while output.recv().await.is_some() {}
+    assert!(root.connect("socket").is_err());
+}
+
+#[tokio::test]
+async fn the_end_of_a_service_is_noticed() {
+    let yard = Yard::open(Isolation::Full).await;
+    let (sender, _output) = mpsc::channel(16);
+    let service = yard.sandbox.start(yard.shell("exit 3"), sender).await.unwrap();
+    assert_eq!(service.wait().await.unwrap().exit, Exit::Code(3));
+    assert!(!service.is_alive());
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_no_process_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = folder.path().join("workspace");
+    std::fs::create_dir(&workspace).unwrap();
+    let script = "
+import fcntl, os, time
+lock = open('lock', 'w')
+fcntl.flock(lock, fcntl.LOCK_EX)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(60)
+print('ready', flush=True)
+time.sleep(60)";
+    let mut server = Process::new(env!("CARGO_BIN_EXE_grace-confine"))
+        .args([folder.path().join("state"), workspace.clone(), "python3".into(), "-c".into(), script.into()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    let lock = std::fs::File::open(workspace.join("lock")).unwrap();
+    assert!(lock.try_lock().is_err());
+
+    server.kill().unwrap();
+    assert_eq!(server.wait().unwrap().signal(), Some(9));
+    // Returns as soon as the last holder is gone; the test runner's own limit bounds the wait.
+    let start = Instant::now();
+    lock.lock().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let sandbox = Sandbox::open(support::config(folder.path())).await.unwrap();
+        assert_eq!(sandbox.sweep().await.unwrap(), 0, "nothing was left to be ended");
+    });
+}
+
+/// One byte or more came from every registry that is asked; reports what the proxy saw.
+async fn install(yard: &Yard, program: &str, arguments: &[&str]) -> Vec<Output> {
+    let mut command = yard.command(program, arguments);
+    command.network = Network::Registries;
+    let ended = yard.run(command).await.unwrap();
+    assert!(ended.outcome.exit.is_success(), "{program} {arguments:?}:\n{}", ended.text);
+    ended.output.into_iter().filter(|item| matches!(item, Output::Egress { .. })).collect()
+}
+
+fn received(egress: &[Output]) -> u64 {
+    egress
+        .iter()
+        .map(|item| match item {
+            Output::Egress { allowed: true, bytes_down, .. } => *bytes_down,
+            other => panic!("{other:?}"),
+        })
+        .sum()
+}
+
+#[tokio::test]
+async fn pip_and_npm_install_through_the_proxy_and_the_second_time_from_the_cache() {
+    let yard = Yard::open(Isolation::Full).await;
+    let toolchains: Vec<_> = yard.sandbox.registries().iter().map(|registry| registry.toolchain.as_str()).collect();
+    assert_eq!(toolchains, ["pip", "npm"]);
+
+    let pip = ["-m", "pip", "install", "--no-deps", "--target", "one", "six==1.16.0"];
+    let first = received(&install(&yard, "python3", &pip).await);
+    assert!(first > 5_000, "{first} bytes");
+    let again = pip.map(|argument| if argument == "one" { "two" } else { argument });
+    let second = received(&install(&yard, "python3", &again).await);
+    assert!(second < first, "{second} of {first} bytes");
+    assert!(yard.workspace.join("two/six.py").exists());
+
+    let npm = ["install", "--ignore-scripts", "--no-audit", "--prefix", "three", "is-number@7.0.0"];
+    let first = received(&install(&yard, "npm", &npm).await);
+    assert!(first > 0);
+    let offline = ["install", "--ignore-scripts", "--no-audit", "--prefer-offline", "--prefix", "four", "is-number@7.0.0"];
+    let second = received(&install(&yard, "npm", &offline).await);
+    assert!(second < first, "{second} of {first} bytes");
+    assert!(yard.workspace.join("four/node_modules/is-number/package.json").exists());
+}
+
+#[tokio::test]
+async fn a_command_without_network_has_no_cache_and_fails_at_once() {
+    let yard = Yard::open(Isolation::Full).await;
+    let ended = yard.run(yard.shell("test ! -e /cache && pip download six")).await.unwrap();
+    assert!(!ended.outcome.exit.is_success());
+    assert!(ended.outcome.wall < Duration::from_secs(20), "{:?}", ended.outcome.wall);
+}
