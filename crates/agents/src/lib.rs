@@ -4,4 +4,12 @@
 mod agent;
 pub mod blueprint;
 
+use std::sync::Arc;
+
 pub use agent::{Agent, Estimates, IGNORED, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+pub use blueprint::BlueprintAgent;
+
+/// The agents that exist, the default first.
+pub fn agents() -> Vec<Arc<dyn Agent>> {
+    vec![Arc::new(BlueprintAgent)]
+}

@@ -1,4 +1,59 @@
-//! The blueprint agent: reads a description into a `Spec` and generates a project from it, without a model and without chance.
+//! The blueprint agent: reads a description into a `Spec`, plans, generates a project from it and really checks it, without a model and
+//! without chance. It must not know who schedules its tasks.
 
+mod changes;
 pub mod generate;
+mod plan;
+mod steps;
 pub mod understand;
+
+use async_trait::async_trait;
+use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
+use grace_domain::plan::{Plan, PlannedTask};
+use grace_domain::problem::{Problem, ProblemKind};
+
+use crate::agent::{Agent, PlanInputs, TaskContext, TaskFailure, TaskOutput};
+
+/// Builds web services with FastAPI, and with React in front of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BlueprintAgent;
+
+#[async_trait]
+impl Agent for BlueprintAgent {
+    fn name(&self) -> &'static str {
+        "blueprint"
+    }
+
+    fn label(&self) -> &'static str {
+        "Blueprint agent, no model"
+    }
+
+    fn supports(&self, project_type: ProjectType, domain: TargetDomain, stack: Stack) -> Result<(), String> {
+        let needs_model = |what: &str, is: &str, can: &str| Err(format!("Needs a model: without one, {what} “{is}” is not built yet, only {can}."));
+        if !matches!(project_type, ProjectType::Feature | ProjectType::ApiIntegration | ProjectType::Custom) {
+            return needs_model("the project type", project_type.label(), "Feature, API integration and Custom");
+        }
+        if !matches!(domain, TargetDomain::FullStackWeb | TargetDomain::Api) {
+            return needs_model("the domain", domain.label(), "Full-stack web application and API");
+        }
+        if !matches!(stack, Stack::ReactFastapi | Stack::Fastapi) {
+            return needs_model("the stack", stack.label(), "React + FastAPI and FastAPI only");
+        }
+        Ok(())
+    }
+
+    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem> {
+        self.supports(request.project_type, request.target_domain, request.constraints.stack)
+            .map_err(|reason| Problem::new(ProblemKind::Invalid, "needs_model", reason))?;
+        plan::plan(request, inputs)
+    }
+
+    fn test_command(&self, plan: &Plan) -> Option<String> {
+        let spec = plan.spec.as_ref().filter(|spec| spec.generate.tests)?;
+        Some(spec.folder.as_ref().map_or_else(|| "./test.sh".to_owned(), |folder| format!("{folder}/test.sh")))
+    }
+
+    async fn run(&self, task: &PlannedTask, _context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
+        Err(TaskFailure::permanent(format!("This version of the agent does not know the task `{}`.", task.key)))
+    }
+}
