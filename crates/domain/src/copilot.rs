@@ -10,6 +10,7 @@ use crate::{
 
 /// The five messages, and the failure that users of a build tool expect to hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
     PlanReady,
@@ -22,6 +23,7 @@ pub enum NotificationKind {
 
 /// A message with buttons. One per kind and subject: it is updated in place, and closed when it no longer applies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notification {
     pub notification_id: NotificationId,
     pub intent_id: IntentId,
@@ -42,6 +44,7 @@ pub struct Notification {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fact {
     pub name: String,
     pub value: String,
@@ -49,6 +52,7 @@ pub struct Fact {
 
 /// A button. Links are followed by the page; everything else is sent as `POST /api/copilot/notifications/{id}/action`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Action {
     /// Sent back: `approve`, `cancel`, `answer:JWT`, `decide`, `deploy:staging`, `cancel_deploy`, `apply_learnings`.
     pub action: String,
@@ -60,6 +64,7 @@ pub struct Action {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActionStyle {
     Primary,
@@ -70,6 +75,7 @@ pub enum ActionStyle {
 
 /// Body of `POST /api/copilot/notifications/{id}/action`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
     pub action: String,
@@ -77,6 +83,7 @@ pub struct ActionRequest {
 
 /// Body of `POST /api/copilot/chat`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChatRequest {
     pub message: String,
@@ -86,6 +93,7 @@ pub struct ChatRequest {
 
 /// An answer made of facts, each with where it is from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatReply {
     pub text: String,
     pub sources: Vec<Source>,
@@ -98,6 +106,7 @@ pub struct ChatReply {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Source {
     pub label: String,
     pub href: String,
@@ -105,6 +114,7 @@ pub struct Source {
 
 /// A line of the chat as kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatMessage {
     pub seq: i64,
     pub from: crate::event::Author,

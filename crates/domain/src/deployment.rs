@@ -9,6 +9,7 @@ use crate::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentStatus {
     Initiated,
@@ -45,6 +46,7 @@ impl DeploymentStatus {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     Pending,
@@ -56,6 +58,7 @@ pub enum StepState {
 
 /// One step of a deployment with its real timings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeploymentStep {
     /// `package`, `test`, `start`, `health_check`, `switch`, `watch`
     pub name: String,
@@ -68,6 +71,7 @@ pub struct DeploymentStep {
 
 /// A deployment as kept and as shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deployment {
     pub deployment_id: DeploymentId,
     pub intent_id: IntentId,
@@ -88,6 +92,7 @@ pub struct Deployment {
 
 /// Body of `POST …/deploy`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeployRequest {
     pub target_environment: String,
@@ -96,6 +101,7 @@ pub struct DeployRequest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentConfig {
     /// Build a container image. The `local` target has none and says so in its package step.
@@ -120,6 +126,7 @@ impl Default for DeploymentConfig {
 
 /// The seed's answer to a deployment request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeployResponse {
     pub deployment_id: DeploymentId,
     pub status: DeploymentStatus,

@@ -12,6 +12,7 @@ use crate::{
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     pub intent_id: IntentId,
     /// 1, 2, 3 … within the intent.
@@ -23,6 +24,7 @@ pub struct Event {
 
 /// What happened. `kind` names it on the wire, `payload` holds the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", content = "payload", rename_all = "snake_case")]
 pub enum EventKind {
     IntentCreated {
@@ -100,6 +102,7 @@ pub enum EventKind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Author {
     Person,
@@ -107,6 +110,7 @@ pub enum Author {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     Debug,
@@ -128,6 +132,7 @@ impl Level {
 
 /// A line of a build's log. At most 8 KiB; longer output is cut and says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     pub level: Level,
     /// Who says it: `grace`, `pytest`, `npm`, `deploy`.
@@ -139,6 +144,7 @@ pub struct LogLine {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactKind {
     Code,
@@ -151,6 +157,7 @@ pub enum ArtifactKind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactStatus {
     /// Planned, not begun.
@@ -162,6 +169,7 @@ pub enum ArtifactStatus {
 
 /// A file of the project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Artifact {
     #[serde(rename = "type")]
     pub kind: ArtifactKind,
@@ -179,6 +187,7 @@ pub struct Artifact {
 
 /// What a test run really said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestReport {
     /// `pytest`, `vitest`
     pub suite: String,
@@ -195,6 +204,7 @@ pub struct TestReport {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestFailure {
     pub name: String,
     /// At most 4 KiB.
@@ -203,6 +213,7 @@ pub struct TestFailure {
 
 /// What a linter or type checker really said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckReport {
     /// `ruff`, `tsc`
     pub tool: String,

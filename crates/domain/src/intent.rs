@@ -16,6 +16,7 @@ macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal, $label:literal;)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum $name { $(#[serde(rename = $text)] $variant,)+ }
 
         impl $name {
@@ -94,6 +95,7 @@ choice!(
 
 /// A request as it arrives: any field may be missing or wrong. [`RequestDraft::parse`] makes an [`IntentRequest`] of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestDraft {
     #[serde(default)]
@@ -114,6 +116,7 @@ pub struct RequestDraft {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConstraintsDraft {
     #[serde(default)]
@@ -127,6 +130,7 @@ pub struct ConstraintsDraft {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactsDraft {
     #[serde(default)]
@@ -138,6 +142,7 @@ pub struct ArtifactsDraft {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OptionsDraft {
     #[serde(default)]
@@ -152,6 +157,7 @@ pub struct OptionsDraft {
 
 /// A valid request. Serialises to the same JSON that [`RequestDraft`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IntentRequest {
     pub project_type: ProjectType,
     /// Trimmed; 1 to [`MAX_DESCRIPTION`] characters with at least one letter or digit.
@@ -163,6 +169,7 @@ pub struct IntentRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Constraints {
     /// The day by whose end (UTC) the build should be done.
     pub deadline: Option<chrono::NaiveDate>,
@@ -173,6 +180,7 @@ pub struct Constraints {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Artifacts {
     /// `https` address of a git repository on a public host, or the absolute path of one on this machine.
     pub repository: Option<Repository>,
@@ -182,6 +190,7 @@ pub struct Artifacts {
 
 /// Where existing code is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Repository {
     Url(url::Url),
@@ -198,6 +207,7 @@ impl std::fmt::Display for Repository {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Options {
     pub generate_tests: bool,
     pub generate_docs: bool,
@@ -208,6 +218,7 @@ pub struct Options {
 
 /// An intent as kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Intent {
     pub id: crate::id::IntentId,
     /// A few words for lists, made from the description: `Chat feature`.

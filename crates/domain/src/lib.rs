@@ -3,16 +3,20 @@
 //! Pure and total. It must not know a clock, a source of randomness, an environment, a database, a socket or a browser; `now`, ids and
 //! seeds come in as arguments. It builds for `wasm32-unknown-unknown`, because the pages share these very types.
 
+pub mod chat;
 pub mod copilot;
 pub mod deployment;
 pub mod event;
 pub mod id;
 pub mod intent;
+pub mod learning;
 pub mod list;
+pub mod messages;
 pub mod plan;
 pub mod present;
 pub mod problem;
 pub mod progress;
+pub mod report;
 pub mod retrospective;
 pub mod review;
 pub mod spec;

@@ -7,6 +7,7 @@ pub const MAX_LIMIT: u32 = 200;
 
 /// One page. `total` counts what matches the filter over all pages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub total: u64,
@@ -22,6 +23,7 @@ impl<T> Page<T> {
 
 /// What part of a list is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     #[serde(default)]
@@ -46,6 +48,7 @@ impl ListQuery {
 
 /// What part of a build's log is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
     /// Lines after this `seq`.

@@ -11,6 +11,7 @@ use crate::{
 
 /// A proposed way from an intent to a finished project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Plan {
     /// Title for lists: `Chat feature`.
     pub title: String,
@@ -34,6 +35,7 @@ pub struct Plan {
 
 /// A named part of the work; its stage is that of its first task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Phase {
     pub name: String,
     pub stage: Stage,
@@ -44,6 +46,7 @@ pub struct Phase {
 
 /// One unit of work: it has a commit of its own and is retried as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlannedTask {
     /// Unique in the plan, `backend.models`; the agent knows by it what to do.
     pub key: String,
@@ -57,6 +60,7 @@ pub struct PlannedTask {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assumption {
     pub text: String,
     pub mark: Mark,
@@ -64,6 +68,7 @@ pub struct Assumption {
 
 /// A real gap in the description, with the ways to close it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Question {
     /// `authentication`
     pub key: String,
@@ -77,6 +82,7 @@ pub struct Question {
 
 /// One answer to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Choice {
     /// As answered: `JWT`.
     pub label: String,
@@ -85,6 +91,7 @@ pub struct Choice {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComplianceNote {
     /// `HIPAA`
     pub rule: String,
@@ -94,6 +101,7 @@ pub struct ComplianceNote {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Modification {
     pub text: String,
     pub applied: bool,
@@ -103,6 +111,7 @@ pub struct Modification {
 
 /// How much the estimate is worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Confidence {
     pub level: ConfidenceLevel,
     /// Finished builds of the same agent, type and stack that the estimate is the median of; 0: a prior.
@@ -112,6 +121,7 @@ pub struct Confidence {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConfidenceLevel {
     Low,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of refusal it is; decides the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// 422: the input is wrong; `errors` names the fields.
@@ -46,6 +47,7 @@ impl ProblemKind {
 
 /// One field at fault, named by its path in the request (`constraints.deadline`), and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     pub field: String,
     pub message: String,
@@ -53,6 +55,7 @@ pub struct FieldError {
 
 /// A refusal that a person can act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{code}: {message}")]
 pub struct Problem {
     pub kind: ProblemKind,

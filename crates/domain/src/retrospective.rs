@@ -9,6 +9,7 @@ use crate::{
 
 /// Body of `POST /api/learning/retrospective`: the seed's fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RetrospectiveDraft {
     pub cycle_name: String,
@@ -26,6 +27,7 @@ pub struct RetrospectiveDraft {
 
 /// Measured figures; what was not measured is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,7 @@ pub struct Metrics {
 
 /// A retrospective as kept and as shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Retrospective {
     pub retrospective_id: RetrospectiveId,
     pub intent_id: Option<IntentId>,
@@ -74,6 +77,7 @@ pub struct Retrospective {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseComparison {
     pub name: String,
     pub planned_seconds: f64,

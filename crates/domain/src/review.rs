@@ -11,6 +11,7 @@ use crate::{
 
 /// Why a person is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewType {
     /// A decision point of the plan.
@@ -24,6 +25,7 @@ pub enum ReviewType {
 
 /// A review as kept and as shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Review {
     pub review_id: ReviewId,
     pub intent_id: IntentId,
@@ -46,6 +48,7 @@ pub struct Review {
 
 /// Body of `POST …/request_review`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReviewRequest {
     pub review_type: ReviewType,
@@ -60,6 +63,7 @@ pub struct ReviewRequest {
 
 /// Body of `POST …/reviews/{rid}/answer`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     #[serde(default)]

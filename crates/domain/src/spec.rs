@@ -8,6 +8,7 @@ use crate::intent::Stack;
 
 /// Where an item of the spec comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
     Stated,
@@ -17,6 +18,7 @@ pub enum Mark {
 
 /// A web service: entities over HTTP, optionally with pages, people, roles and a real-time channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Spec {
     /// Title in words, `Chat`.
     pub name: String,
@@ -55,6 +57,7 @@ impl Spec {
 
 /// What of a project is generated beside its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Generate {
     pub tests: bool,
     pub docs: bool,
@@ -63,6 +66,7 @@ pub struct Generate {
 
 /// A thing that the service keeps: a table, a resource and a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Entity {
     /// PascalCase singular, `PurchaseOrder`. Never `User`: accounts come with authentication.
     pub name: String,
@@ -126,6 +130,7 @@ fn sentence(pascal: &str) -> String {
 
 /// A typed column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Field {
     /// snake_case, ASCII, not a keyword of Python, TypeScript or SQL.
     pub name: String,
@@ -138,6 +143,7 @@ pub struct Field {
 
 /// What a field holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FieldKind {
     /// At most `max` characters, on one line.
@@ -163,6 +169,7 @@ pub enum FieldKind {
 
 /// A link to another entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Relation {
     /// snake_case without `_id`: `customer`; for many-to-many the plural, `tags`.
     pub name: String,
@@ -175,6 +182,7 @@ pub struct Relation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
     BelongsTo,
@@ -182,6 +190,7 @@ pub enum RelationKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Role {
     /// snake_case
     pub name: String,
@@ -190,6 +199,7 @@ pub struct Role {
 
 /// How people sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Authentication {
     /// Nobody signs in.
@@ -211,6 +221,7 @@ impl Authentication {
 
 /// A WebSocket channel per row of `channel` that carries `message` rows, stored first and sent second, with history on joining.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Realtime {
     /// [`Entity::name`] of what is joined, `Room`.
     pub channel: String,
@@ -221,6 +232,7 @@ pub struct Realtime {
 
 /// The database that the deployed service is meant for. Every project runs on SQLite unless `DATABASE_URL` says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Database {
     Sqlite,
@@ -230,6 +242,7 @@ pub enum Database {
 
 /// What compliance rules add to the code.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Controls {
     /// Append-only table of who did what to which row, with a read endpoint for `admin`.
     pub audit_log: bool,

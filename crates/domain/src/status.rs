@@ -6,6 +6,7 @@ use crate::problem::Problem;
 
 /// What a build is doing, or waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The plan is being made.
@@ -102,6 +103,7 @@ impl Status {
 
 /// Part of the way from sentence to service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     Planning,
@@ -160,6 +162,7 @@ impl Stage {
 
 /// What of a build the machine needs to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildState {
     pub status: Status,
     /// Where Resume leads; set exactly while paused.
@@ -175,6 +178,7 @@ impl BuildState {
 
 /// What can happen to a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     PlanProposed,
@@ -243,6 +247,7 @@ impl Trigger {
 
 /// What must follow a change, as idempotent jobs enqueued in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Make tasks of the approved plan, if they are not there, and run what is ready.

@@ -6,6 +6,7 @@ use crate::intent::{ProjectType, Stack, TargetDomain};
 
 /// One live probe of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProbeView {
     pub name: String,
     pub enforced: bool,
@@ -14,6 +15,7 @@ pub struct ProbeView {
 
 /// Something this machine has or lacks, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Facility {
     /// `python3`, `node`, `docker`, `model`
     pub name: String,
@@ -24,6 +26,7 @@ pub struct Facility {
 
 /// Body of `/readyz` and content of Settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SystemView {
     pub ready: bool,
     pub version: String,
@@ -43,6 +46,7 @@ pub struct SystemView {
 
 /// A choice of the form and whether an agent here can build it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogEntry<T> {
     pub value: T,
     pub label: String,
@@ -52,6 +56,7 @@ pub struct CatalogEntry<T> {
 
 /// What the form offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Catalog {
     pub agent: String,
     pub project_types: Vec<CatalogEntry<ProjectType>>,
@@ -63,6 +68,7 @@ pub struct Catalog {
 
 /// A subsystem with a console. Shows only what really runs behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KernelView {
     /// `coding_agent`
     pub key: String,
@@ -76,6 +82,7 @@ pub struct KernelView {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KernelState {
     Active,
@@ -86,6 +93,7 @@ pub enum KernelState {
 
 /// What the buttons of a kernel ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KernelCommand {
     Start,
@@ -94,6 +102,7 @@ pub enum KernelCommand {
 
 /// The queue of Layer 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueView {
     pub paused: bool,
     pub ready: u32,

@@ -19,6 +19,7 @@ pub const AGENT_TYPE: &str = "coding_agent";
 
 /// Answer of `create` and `preview`; a preview has no `intent_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Proposal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_id: Option<IntentId>,
@@ -33,6 +34,7 @@ pub struct Proposal {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanPreview {
     /// `Testing (0.006h)`; the hours add up to `estimated_duration_hours`.
     pub phases: Vec<String>,
@@ -41,6 +43,7 @@ pub struct PlanPreview {
 
 /// Body of `approve`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     #[serde(default)]
@@ -55,6 +58,7 @@ pub struct Approval {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApprovalResponse {
     pub intent_id: IntentId,
     pub status: Status,
@@ -66,6 +70,7 @@ pub struct ApprovalResponse {
 
 /// Answer of pause, resume, stop, retry and message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ControlResponse {
     pub intent_id: IntentId,
     pub status: Status,
@@ -74,6 +79,7 @@ pub struct ControlResponse {
 
 /// A line of a log as sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogView {
     pub seq: i64,
     pub at: Timestamp,
@@ -91,6 +97,7 @@ impl LogView {
 
 /// A row of the active or completed list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildSummary {
     pub intent_id: IntentId,
     pub title: String,
@@ -119,6 +126,7 @@ pub struct BuildSummary {
 
 /// `GET …/active` and `…/completed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildList {
     pub builds: Vec<BuildSummary>,
     pub total: u64,
@@ -126,6 +134,7 @@ pub struct BuildList {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseView {
     pub name: String,
     pub stage: Stage,
@@ -141,6 +150,7 @@ pub struct PhaseView {
 
 /// All suites together; absent until tests have really run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestsView {
     pub passed: u32,
     pub failed: u32,
@@ -155,6 +165,7 @@ pub struct TestsView {
 
 /// `GET …/status/{id}`: the seed's shape, and more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusView {
     pub intent_id: IntentId,
     pub status: Status,
@@ -200,6 +211,7 @@ pub struct StatusView {
 
 /// A file as shown: highlighted on the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileView {
     pub path: String,
     pub lines: u64,
@@ -213,6 +225,7 @@ pub struct FileView {
 
 /// A saved form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Template {
     pub name: String,
     pub request: crate::intent::RequestDraft,

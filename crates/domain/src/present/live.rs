@@ -138,8 +138,7 @@ mod tests {
     #[test]
     fn progress_and_log_lines_move_a_row_without_reading_it_again() {
         let mut build = summary();
-        let progress =
-            EventKind::Progress { percent: 42.0, stage: Stage::Coding, phase: Some("Backend".into()), tasks_done: 2, tasks_total: 4 };
+        let progress = EventKind::Progress { percent: 42.0, stage: Stage::Coding, phase: Some("Backend".into()), tasks_done: 2, tasks_total: 4 };
         assert_eq!(patch_summary(&mut build, &event(progress)), Freshness::Current);
         let line = LogLine { level: Level::Warn, source: "npm".into(), message: "slow".into(), task_id: None };
         assert_eq!(patch_summary(&mut build, &event(EventKind::Log(line))), Freshness::Current);

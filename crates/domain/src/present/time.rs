@@ -109,7 +109,7 @@ mod tests {
     fn durations_have_two_units_at_most() {
         for (seconds, text) in [
             (0.0, "0 s"),
-            (3.14, "3.1 s"),
+            (3.12, "3.1 s"),
             (9.99, "10 s"),
             (42.4, "42 s"),
             (72.0, "1 min 12 s"),

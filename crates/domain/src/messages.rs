@@ -1,0 +1,216 @@
+//! The co-pilot's messages: their words, facts and buttons. When one appears, and what a button does, is the engine's to see to.
+
+use crate::{
+    copilot::{Action, ActionStyle, Fact, NotificationKind},
+    deployment::{Deployment, DeploymentStatus, StepState},
+    event::{Artifact, ArtifactKind},
+    id::IntentId,
+    intent::Environment,
+    plan::{Choice, Plan},
+    present::{build::words, counted, percent, thousands, time::planned},
+    retrospective::Retrospective,
+    review::{Review, ReviewType},
+    view::TestsView,
+};
+
+/// Content of a notification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub kind: NotificationKind,
+    /// With the kind, what it is about: a message of the same kind and subject replaces the one before.
+    pub subject: String,
+    pub title: String,
+    pub text: String,
+    pub facts: Vec<Fact>,
+    pub lines: Vec<String>,
+    pub options: Vec<Choice>,
+    pub actions: Vec<Action>,
+    pub waiting: bool,
+}
+
+/// Answer action of an option: the label follows.
+pub const ANSWER: &str = "answer:";
+pub const DECIDE: &str = "decide";
+/// The environment follows.
+pub const DEPLOY: &str = "deploy:";
+
+fn message(kind: NotificationKind, subject: impl ToString, title: String, text: String) -> Message {
+    Message {
+        kind,
+        subject: subject.to_string(),
+        title,
+        text,
+        facts: Vec::new(),
+        lines: Vec::new(),
+        options: Vec::new(),
+        actions: Vec::new(),
+        waiting: false,
+    }
+}
+
+fn button(action: impl Into<String>, label: impl Into<String>, style: ActionStyle) -> Action {
+    Action { action: action.into(), label: label.into(), style, href: None }
+}
+
+fn link(label: &str, style: ActionStyle, href: String) -> Action {
+    Action { action: "open".to_owned(), label: label.to_owned(), style, href: Some(href) }
+}
+
+fn fact(name: &str, value: String) -> Fact {
+    Fact { name: name.to_owned(), value }
+}
+
+/// 1: a plan waits for a person.
+pub fn plan_ready(id: IntentId, plan: &Plan) -> Message {
+    let not_covered = match plan.not_covered.len() {
+        0 => String::new(),
+        many => format!(" Not covered: {} of the description.", counted(many as u64, "sentence", "sentences")),
+    };
+    let text = format!(
+        "{} in {}, about {}.{not_covered}",
+        counted(u64::from(plan.task_count()), "task", "tasks"),
+        counted(plan.phases.len() as u64, "phase", "phases"),
+        planned(plan.estimated_hours())
+    );
+    Message {
+        lines: plan.deliverables.iter().take(6).cloned().collect(),
+        actions: vec![
+            button("approve", "Approve & start", ActionStyle::Primary),
+            link("Modify plan", ActionStyle::Normal, format!("/builds/{id}?modify=1#plan")),
+            button("cancel", "Cancel", ActionStyle::Danger),
+        ],
+        waiting: true,
+        ..message(NotificationKind::PlanReady, id, format!("Plan ready: {}", plan.title), text)
+    }
+}
+
+/// 2: a question or gate is open. Its options, and "let Grace decide" where Grace may.
+pub fn input_needed(title: &str, review: &Review) -> Message {
+    let mut options = review.options.clone();
+    let mut actions: Vec<Action> =
+        options.iter().map(|option| button(format!("{ANSWER}{}", option.label), option.label.clone(), ActionStyle::Normal)).collect();
+    if let Some(default) = &review.default {
+        let reason = review.default_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        options.push(Choice { label: "Let Grace decide".to_owned(), consequence: format!("Would pick {default}{reason}") });
+        actions.push(button(DECIDE, "Let Grace decide", ActionStyle::Ghost));
+    }
+    if review.review_type != ReviewType::DeploymentGate {
+        actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}#reviews", review.intent_id)));
+    }
+    let heading = match review.review_type {
+        ReviewType::DeploymentGate => format!("{title}: approve the deployment"),
+        ReviewType::Help => format!("{title}: help was asked for"),
+        ReviewType::Question | ReviewType::CodeReview => format!("{title} needs your input"),
+    };
+    let lines = if review.context.is_empty() { Vec::new() } else { vec![review.context.clone()] };
+    Message { lines, options, actions, waiting: true, ..message(NotificationKind::InputNeeded, review.review_id, heading, review.question.clone()) }
+}
+
+/// 3: the build is complete; every figure was counted or measured.
+pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: Option<&TestsView>, environments: &[Environment]) -> Message {
+    let files = |kind: ArtifactKind, one: &str| {
+        let of: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.kind == kind).collect();
+        let lines: u64 = of.iter().map(|artifact| artifact.lines).sum();
+        (!of.is_empty()).then(|| fact(one, format!("{}, {} lines", counted(of.len() as u64, "file", "files"), thousands(lines))))
+    };
+    let mut facts: Vec<Fact> = [files(ArtifactKind::Code, "Code"), files(ArtifactKind::Test, "Test code"), files(ArtifactKind::Doc, "Documents")]
+        .into_iter()
+        .flatten()
+        .collect();
+    match tests {
+        Some(tests) => {
+            facts.push(fact(
+                "Tests",
+                if tests.failed == 0 {
+                    format!("{} passed", tests.passed)
+                } else {
+                    format!("{} failed of {}", tests.failed, tests.passed + tests.failed)
+                },
+            ));
+            if let Some(covered) = tests.coverage_percent {
+                facts.push(fact("Coverage", percent(covered)));
+            }
+        }
+        None => facts.push(fact("Tests", "not run: switched off".to_owned())),
+    }
+    // Staging first, as in "deploy to staging": the first place where other people look.
+    let first =
+        [Environment::Staging, Environment::Development, Environment::Production].into_iter().find(|environment| environments.contains(environment));
+    let mut actions: Vec<Action> = first
+        .map(|environment| {
+            button(format!("{DEPLOY}{}", environment.as_str()), format!("Deploy to {}", environment.label().to_lowercase()), ActionStyle::Primary)
+        })
+        .into_iter()
+        .collect();
+    actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}#artifacts")));
+    actions.push(link("View report", ActionStyle::Ghost, format!("/api/coding_agent/{id}/report")));
+    Message { facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), "Ready to deploy?".to_owned()) }
+}
+
+/// Not one of the five, but nobody would want to miss it.
+pub fn build_failed(id: IntentId, title: &str, reason: &str) -> Message {
+    Message {
+        actions: vec![button("retry", "Retry", ActionStyle::Normal), link("Open log", ActionStyle::Ghost, format!("/builds/{id}#log"))],
+        waiting: true,
+        ..message(NotificationKind::BuildFailed, id, format!("{title} build failed"), reason.to_owned())
+    }
+}
+
+/// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended.
+pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
+    let place = deployment.environment.label().to_lowercase();
+    let (heading, text) = match deployment.status {
+        DeploymentStatus::Live => (format!("{title} is live on {place}"), deployment.url.clone().unwrap_or_default()),
+        DeploymentStatus::Failed => (format!("Deploying {title} to {place} failed"), reason(deployment)),
+        DeploymentStatus::RolledBack => (format!("{title} on {place} was rolled back"), reason(deployment)),
+        DeploymentStatus::Cancelled => (format!("Deploying {title} to {place} was cancelled"), reason(deployment)),
+        _ => (format!("Deploying {title} to {place}"), current_step(deployment)),
+    };
+    let mut actions = Vec::new();
+    if let (DeploymentStatus::Live, Some(url)) = (deployment.status, &deployment.url) {
+        actions.push(link("Open the app", ActionStyle::Primary, url.clone()));
+    }
+    actions.push(link("Go to Layer 4", ActionStyle::Normal, format!("/operations#{}", deployment.deployment_id)));
+    actions.push(link("Monitor here", ActionStyle::Ghost, format!("/builds/{}#deployments", deployment.intent_id)));
+    if !deployment.status.is_final() {
+        actions.push(button("cancel_deploy", "Cancel deploy", ActionStyle::Danger));
+    }
+    Message { actions, ..message(NotificationKind::Deployment, deployment.environment.as_str(), heading, text) }
+}
+
+fn reason(deployment: &Deployment) -> String {
+    deployment.reason.clone().unwrap_or_else(|| "The deployment's steps have the reason.".to_owned())
+}
+
+fn current_step(deployment: &Deployment) -> String {
+    let at = deployment.steps.iter().enumerate().find(|(_, step)| step.state == StepState::Running);
+    match at {
+        Some((index, step)) => format!("Handed to Layer 4. Step {} of {}: {}.", index + 1, deployment.steps.len(), words(&step.name).to_lowercase()),
+        None => "Handed to Layer 4.".to_owned(),
+    }
+}
+
+/// 5: what the build taught.
+pub fn learning_feedback(id: IntentId, title: &str, retrospective: &Retrospective) -> Message {
+    let metrics = &retrospective.metrics;
+    let mut facts = Vec::new();
+    if let (Some(actual), Some(intended)) = (metrics.actual_hours, metrics.planned_hours) {
+        facts.push(fact("Time", format!("{} of {} planned", planned(actual), planned(intended))));
+    }
+    if let Some(covered) = metrics.test_coverage {
+        facts.push(fact("Coverage", format!("{}, target {}", percent(covered * 100.0), percent(crate::learning::COVERAGE_TARGET))));
+    }
+    if let (Some(score), Some(findings)) = (&metrics.code_quality_score, metrics.lint_findings) {
+        facts.push(fact("Linter", format!("{score}, {}", counted(u64::from(findings), "finding", "findings"))));
+    }
+    Message {
+        facts,
+        lines: retrospective.insights.iter().take(3).cloned().collect(),
+        actions: vec![
+            link("View full retro", ActionStyle::Normal, format!("/builds/{id}#retrospective")),
+            button("apply_learnings", "Apply learnings", ActionStyle::Normal),
+            link("Start new build", ActionStyle::Ghost, "/#new".to_owned()),
+        ],
+        ..message(NotificationKind::Learning, id, format!("Learned from {title}"), String::new())
+    }
+}
