@@ -47,20 +47,17 @@ pub fn park(arguments: Vec<String>) -> ExitCode {
 
 fn prepare(member_files: &[String]) -> io::Result<()> {
     for file in member_files {
-        OpenOptions::new().write(true).open(file).and_then(|mut file| file.write_all(b"0")).map_err(|error| {
-            io::Error::other(format!("cannot join the control group {file}: {error}"))
-        })?;
+        OpenOptions::new()
+            .write(true)
+            .open(file)
+            .and_then(|mut file| file.write_all(b"0"))
+            .map_err(|error| io::Error::other(format!("cannot join the control group {file}: {error}")))?;
     }
     Ok(())
 }
 
 /// Never returns when all goes well: this process is then bubblewrap, or the supervisor itself.
-fn turn_into_sandbox(
-    socket: UnixStream,
-    body: &[u8],
-    standard: [&OwnedFd; 3],
-    control: &UnixStream,
-) -> io::Result<std::convert::Infallible> {
+fn turn_into_sandbox(socket: UnixStream, body: &[u8], standard: [&OwnedFd; 3], control: &UnixStream) -> io::Result<std::convert::Infallible> {
     let mut fields = Fields(body);
     let user = fields.number()?;
     let group = fields.number()?;

@@ -52,9 +52,11 @@ fn boundary(arguments: &[String]) {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let seconds = limits.lines().find_map(|line| line.strip_prefix("Max cpu time")).unwrap_or("");
     println!("cpu_seconds\t{}", seconds.split_whitespace().next().unwrap_or(""));
-    println!("processes\t{}", fs::read_dir("/proc").map_or(0, |entries| {
-        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count()
-    }));
+    println!(
+        "processes\t{}",
+        fs::read_dir("/proc")
+            .map_or(0, |entries| { entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count() })
+    );
     report("read_outside", fs::read(outside));
     report("read_shadow", fs::read("/etc/shadow"));
     report("read_server_environment", fs::read(format!("/proc/{}/environ", std::os::unix::process::parent_id())));

@@ -5,8 +5,7 @@
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fs,
-    io,
+    fs, io,
     net::TcpListener,
     os::{
         fd::{AsRawFd, FromRawFd},
@@ -83,12 +82,7 @@ fn start(control: &UnixStream, body: &[u8]) -> io::Result<Arc<Supervisor>> {
         sys::send_with_descriptor(control.as_raw_fd(), &frame, &listener)?;
     }
     // Everything we need is there before the command is: it may use up all processes that the tree may have.
-    let supervisor = Arc::new(Supervisor {
-        control: control.try_clone()?,
-        namespaced,
-        command: AtomicI32::new(0),
-        ended: Mutex::new(false),
-    });
+    let supervisor = Arc::new(Supervisor { control: control.try_clone()?, namespaced, command: AtomicI32::new(0), ended: Mutex::new(false) });
     supervisor.watch(control.try_clone()?, memory)?;
 
     let mut command = Command::new(OsStr::from_bytes(program));

@@ -91,13 +91,7 @@ unsafe extern "C" {
     #[link_name = "unshare"]
     fn c_unshare(flags: c_int) -> c_int;
     #[link_name = "mount"]
-    fn c_mount(
-        source: *const c_char,
-        target: *const c_char,
-        kind: *const c_char,
-        flags: c_ulong,
-        data: *const c_void,
-    ) -> c_int;
+    fn c_mount(source: *const c_char, target: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void) -> c_int;
     #[link_name = "kill"]
     fn c_kill(pid: c_int, signal: c_int) -> c_int;
     #[link_name = "setsid"]
@@ -146,8 +140,7 @@ pub fn receive_with_descriptors(socket: RawFd, buffer: &mut [u8]) -> io::Result<
 
 /// Sends `bytes` with one descriptor attached.
 pub fn send_with_descriptor(socket: RawFd, bytes: &[u8], descriptor: &impl AsRawFd) -> io::Result<()> {
-    let mut ancillary =
-        Ancillary { length: 16 + size_of::<RawFd>(), level: SOL_SOCKET, kind: SCM_RIGHTS, descriptors: [-1; 8] };
+    let mut ancillary = Ancillary { length: 16 + size_of::<RawFd>(), level: SOL_SOCKET, kind: SCM_RIGHTS, descriptors: [-1; 8] };
     ancillary.descriptors[0] = descriptor.as_raw_fd();
     let mut vector = IoVec { base: bytes.as_ptr().cast_mut().cast(), length: bytes.len() };
     let message = MessageHeader {
@@ -279,26 +272,19 @@ pub fn filter_calls(instructions: &[u8]) -> io::Result<()> {
         instructions: instructions.as_ptr().cast(),
     };
     // SAFETY: `program` and its instructions outlive the call; the kernel reads them unaligned.
-    check(unsafe {
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &raw const program as c_ulong, 0 as c_ulong, 0 as c_ulong)
-    })
-    .map(drop)
+    check(unsafe { prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &raw const program as c_ulong, 0 as c_ulong, 0 as c_ulong) }).map(drop)
 }
 
 /// The landlock version of this kernel; an error where there is none.
 pub fn landlock_version() -> io::Result<c_long> {
     // SAFETY: with this flag the kernel takes no attributes.
-    check_long(unsafe {
-        syscall(SYS_LANDLOCK_CREATE_RULESET, ptr::null::<c_void>(), 0_usize, LANDLOCK_CREATE_RULESET_VERSION)
-    })
+    check_long(unsafe { syscall(SYS_LANDLOCK_CREATE_RULESET, ptr::null::<c_void>(), 0_usize, LANDLOCK_CREATE_RULESET_VERSION) })
 }
 
 /// A new landlock ruleset: handled file system rights, handled network rights, scopes.
 pub fn landlock_ruleset(attributes: &[u64; 3], known: usize) -> io::Result<OwnedFd> {
     // SAFETY: the array outlives the call and `known` words of it are read.
-    let ruleset = check_long(unsafe {
-        syscall(SYS_LANDLOCK_CREATE_RULESET, attributes.as_ptr(), known.min(3) * 8, 0 as c_ulong)
-    })?;
+    let ruleset = check_long(unsafe { syscall(SYS_LANDLOCK_CREATE_RULESET, attributes.as_ptr(), known.min(3) * 8, 0 as c_ulong) })?;
     // SAFETY: the returned descriptor is new and ours.
     Ok(unsafe { OwnedFd::from_raw_fd(ruleset as RawFd) })
 }
@@ -309,20 +295,14 @@ pub fn landlock_allow_path(ruleset: &OwnedFd, rights: u64, path: &impl AsRawFd) 
     rule[..8].copy_from_slice(&rights.to_ne_bytes());
     rule[8..].copy_from_slice(&path.as_raw_fd().to_ne_bytes());
     // SAFETY: `rule` is the kernel's packed 12-byte struct and outlives the call.
-    check_long(unsafe {
-        syscall(SYS_LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), 1 as c_int, rule.as_ptr(), 0 as c_ulong)
-    })
-    .map(drop)
+    check_long(unsafe { syscall(SYS_LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), 1 as c_int, rule.as_ptr(), 0 as c_ulong) }).map(drop)
 }
 
 /// Allows `rights` on one TCP port.
 pub fn landlock_allow_port(ruleset: &OwnedFd, rights: u64, port: u16) -> io::Result<()> {
     let rule = [rights, u64::from(port)];
     // SAFETY: `rule` is the kernel's 16-byte struct and outlives the call.
-    check_long(unsafe {
-        syscall(SYS_LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), 2 as c_int, rule.as_ptr(), 0 as c_ulong)
-    })
-    .map(drop)
+    check_long(unsafe { syscall(SYS_LANDLOCK_ADD_RULE, ruleset.as_raw_fd(), 2 as c_int, rule.as_ptr(), 0 as c_ulong) }).map(drop)
 }
 
 pub fn landlock_restrict_self(ruleset: &OwnedFd) -> io::Result<()> {

@@ -7,7 +7,10 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::{fd::{AsFd, AsRawFd, OwnedFd}, unix::{fs::FileTypeExt, net::UnixStream}},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{fs::FileTypeExt, net::UnixStream},
+    },
     path::{Component, Path, PathBuf},
 };
 
@@ -121,12 +124,7 @@ impl Root {
     }
 
     /// All entries beneath a folder, in order, without those for which `enter` says no; more than `limit` are an error.
-    pub fn walk(
-        &self,
-        path: impl AsRef<Path>,
-        limit: usize,
-        enter: impl Fn(&Entry) -> bool,
-    ) -> io::Result<Vec<Entry>> {
+    pub fn walk(&self, path: impl AsRef<Path>, limit: usize, enter: impl Fn(&Entry) -> bool) -> io::Result<Vec<Entry>> {
         let mut found = Vec::new();
         let mut waiting = vec![(path.as_ref().to_owned(), 0)];
         while let Some((folder, depth)) = waiting.pop() {
@@ -182,11 +180,7 @@ impl Root {
             let Component::Normal(name) = component else {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the path leads out of its folder"));
             };
-            let step = if names.peek().is_some() {
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
-            } else {
-                flags
-            };
+            let step = if names.peek().is_some() { OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC } else { flags };
             current = rustix::fs::openat(&current, name, step, Mode::empty())?;
         }
         refuse_link(current)
@@ -261,9 +255,7 @@ mod tests {
     fn a_walk_lists_links_but_does_not_enter_them() {
         let folder = tree();
         let root = Root::open(folder.path().join("inside")).unwrap();
-        let names = |entries: Vec<Entry>| {
-            entries.into_iter().map(|entry| (entry.path.display().to_string(), entry.kind)).collect::<Vec<_>>()
-        };
+        let names = |entries: Vec<Entry>| entries.into_iter().map(|entry| (entry.path.display().to_string(), entry.kind)).collect::<Vec<_>>();
         let expected = [
             ("deep", EntryKind::Folder),
             ("deep/er", EntryKind::File),

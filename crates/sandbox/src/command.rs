@@ -98,14 +98,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Enough for Node, vitest and pytest on a project of ordinary size.
     fn default() -> Self {
-        Self {
-            cpu_seconds: 1200,
-            memory_bytes: 4 << 30,
-            pids: 512,
-            file_bytes: 1 << 30,
-            wall: Duration::from_secs(600),
-            output_bytes: 32 << 20,
-        }
+        Self { cpu_seconds: 1200, memory_bytes: 4 << 30, pids: 512, file_bytes: 1 << 30, wall: Duration::from_secs(600), output_bytes: 32 << 20 }
     }
 }
 

@@ -59,12 +59,7 @@ impl AllowList {
 }
 
 /// Answers on `listener` until `stop`, then returns when every tunnel is closed and reported.
-pub async fn serve(
-    listener: TcpListener,
-    allowed: Arc<AllowList>,
-    output: mpsc::Sender<Output>,
-    stop: CancellationToken,
-) {
+pub async fn serve(listener: TcpListener, allowed: Arc<AllowList>, output: mpsc::Sender<Output>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTION_LIMIT));
     let mut tunnels = JoinSet::new();
     loop {
@@ -145,10 +140,7 @@ fn report(host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64) 
 }
 
 async fn refuse(stream: &mut TcpStream, status: &str, reason: &str) {
-    let text = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{reason}",
-        reason.len()
-    );
+    let text = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{reason}", reason.len());
     let _ = timeout(HEAD_PATIENCE, async {
         stream.write_all(text.as_bytes()).await?;
         stream.shutdown().await

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, sock_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+    sock_filter,
 };
 
 /// What sockets a command may open.
@@ -75,15 +75,8 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_vhangup,
 ];
 
-const NAMESPACES: [i32; 7] = [
-    libc::CLONE_NEWCGROUP,
-    libc::CLONE_NEWIPC,
-    libc::CLONE_NEWNET,
-    libc::CLONE_NEWNS,
-    libc::CLONE_NEWPID,
-    libc::CLONE_NEWUSER,
-    libc::CLONE_NEWUTS,
-];
+const NAMESPACES: [i32; 7] =
+    [libc::CLONE_NEWCGROUP, libc::CLONE_NEWIPC, libc::CLONE_NEWNET, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWUSER, libc::CLONE_NEWUTS];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -108,15 +101,11 @@ pub fn filters(sockets: Sockets, untouchable: Option<Untouchable>) -> Result<Vec
 
     // The C library falls back to clone, whose flags can be seen, when there is no clone3.
     let missing: Rules = [(libc::SYS_clone3, Vec::new())].into();
-    [
-        compile(denied, libc::EPERM)?,
-        compile(missing, libc::ENOSYS)?,
-        compile(socket_rules(sockets)?, libc::EAFNOSUPPORT)?,
-    ]
-    .into_iter()
-    .chain(other_calling_convention())
-    .map(|program| Ok(encode(&program)))
-    .collect()
+    [compile(denied, libc::EPERM)?, compile(missing, libc::ENOSYS)?, compile(socket_rules(sockets)?, libc::EAFNOSUPPORT)?]
+        .into_iter()
+        .chain(other_calling_convention())
+        .map(|program| Ok(encode(&program)))
+        .collect()
 }
 
 fn socket_rules(sockets: Sockets) -> Result<Rules, BackendError> {
@@ -138,11 +127,7 @@ fn socket_rules(sockets: Sockets) -> Result<Rules, BackendError> {
                     rules.push(rule([condition(0, Is::Eq, family)?, condition(1, Is::MaskedEq(0xf), other)?])?);
                 }
                 // TCP is protocol 0 or 6; MPTCP would escape landlock.
-                rules.push(rule([
-                    condition(0, Is::Eq, family)?,
-                    condition(2, Is::Ne, 0)?,
-                    condition(2, Is::Ne, 6)?,
-                ])?);
+                rules.push(rule([condition(0, Is::Eq, family)?, condition(2, Is::Ne, 0)?, condition(2, Is::Ne, 6)?])?);
             }
             rules
         }
@@ -154,15 +139,10 @@ fn forbid_signals(denied: &mut Rules, untouchable: Untouchable) -> Result<(), Ba
     let processes = [untouchable.supervisor, untouchable.server];
     let everybody = [-1, -untouchable.supervisor, -untouchable.server];
     let to = |argument, targets: &[i32]| {
-        targets
-            .iter()
-            .map(|target| rule([condition(argument, Is::Eq, u64::from(target.cast_unsigned()))?]))
-            .collect::<Result<Vec<_>, _>>()
+        targets.iter().map(|target| rule([condition(argument, Is::Eq, u64::from(target.cast_unsigned()))?])).collect::<Result<Vec<_>, _>>()
     };
     denied.insert(libc::SYS_kill, to(0, &[&processes[..], &everybody[..]].concat())?);
-    for call in
-        [libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo, libc::SYS_pidfd_open]
-    {
+    for call in [libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo, libc::SYS_pidfd_open] {
         denied.insert(call, to(0, &processes)?);
     }
     Ok(())

@@ -103,13 +103,7 @@ impl Launcher {
     }
 
     /// Turns a waiting process into a sandbox: the launch frame says how, the descriptors are its standard streams.
-    pub async fn launch(
-        self: &Arc<Self>,
-        frame: &[u8],
-        memory_bytes: u64,
-        pids: u64,
-        standard: [BorrowedFd<'_>; 3],
-    ) -> Result<Tree, Error> {
+    pub async fn launch(self: &Arc<Self>, frame: &[u8], memory_bytes: u64, pids: u64, standard: [BorrowedFd<'_>; 3]) -> Result<Tree, Error> {
         let start = |error: io::Error| Error::Start(error.to_string());
         let (ours, theirs) = StdStream::pair().map_err(start)?;
         let descriptors = [standard[0], standard[1], standard[2], theirs.as_fd()];
@@ -329,9 +323,7 @@ fn reap(pid: Pid) -> Duration {
         libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, libc::WNOHANG, &raw mut usage);
         usage
     };
-    let time = |value: libc::timeval| {
-        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs())
-    };
+    let time = |value: libc::timeval| Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs());
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 

@@ -79,11 +79,7 @@ impl<'a> Layout<'a> {
         if !command.workspace.is_absolute() || !command.workspace.is_dir() {
             return Err(Error::Command(format!("{} is not a folder", command.workspace.display())));
         }
-        let mut binds = vec![Bind {
-            outside: command.workspace.clone(),
-            inside: WORKSPACE.into(),
-            writable: true,
-        }];
+        let mut binds = vec![Bind { outside: command.workspace.clone(), inside: WORKSPACE.into(), writable: true }];
         for (list, writable) in [(&command.read_only_binds, false), (&command.writable_binds, true)] {
             for (outside, inside) in list {
                 if !outside.is_absolute() || fs::symlink_metadata(outside).is_err() {
@@ -220,14 +216,11 @@ impl<'a> Layout<'a> {
             (Isolation::None, ..) => (Sockets::Namespaced, 0),
         };
         let server = std::process::id().cast_signed();
-        let untouchable = supervisor
-            .filter(|_| !self.full() && !owner.switches)
-            .map(|supervisor| Untouchable { supervisor, server });
+        let untouchable = supervisor.filter(|_| !self.full() && !owner.switches).map(|supervisor| Untouchable { supervisor, server });
         let filters = if self.ground.isolation == Isolation::None {
             Vec::new()
         } else {
-            filter::filters(sockets, untouchable)
-                .map_err(|error| Error::Start(format!("no system call filter for this machine: {error}")))?
+            filter::filters(sockets, untouchable).map_err(|error| Error::Start(format!("no system call filter for this machine: {error}")))?
         };
         let (readable, writable) = self.landlock_paths();
         body.number(u64::from(!self.full() && owner.switches))
@@ -293,11 +286,9 @@ impl<'a> Layout<'a> {
         if self.full() {
             return text.to_owned();
         }
-        let mut pairs: Vec<_> =
-            self.binds.iter().filter(|bind| bind.inside != bind.outside).map(|bind| (&bind.inside, &bind.outside)).collect();
+        let mut pairs: Vec<_> = self.binds.iter().filter(|bind| bind.inside != bind.outside).map(|bind| (&bind.inside, &bind.outside)).collect();
         pairs.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.as_os_str().len()));
-        let pairs: Vec<_> =
-            pairs.into_iter().map(|(inside, outside)| (inside.display().to_string(), outside.display().to_string())).collect();
+        let pairs: Vec<_> = pairs.into_iter().map(|(inside, outside)| (inside.display().to_string(), outside.display().to_string())).collect();
         replace_paths(text, &pairs)
     }
 
@@ -349,10 +340,12 @@ fn threads_of(uid: u32) -> u64 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
     entries
         .flatten()
-        .filter(|entry| std::os::unix::fs::MetadataExt::uid(&match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(_) => return false,
-        }) == uid)
+        .filter(|entry| {
+            std::os::unix::fs::MetadataExt::uid(&match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(_) => return false,
+            }) == uid
+        })
         .filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
         .filter_map(|status| status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<u64>().ok()))
         .sum()

@@ -40,18 +40,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cgroup::Hierarchies,
-    egress::AllowList,
-    launcher::Launcher,
-    layout::Ground,
-    owner::Owner,
-    registry::Toolchains,
-    run::Duty,
-};
+use crate::{cgroup::Hierarchies, egress::AllowList, launcher::Launcher, layout::Ground, owner::Owner, registry::Toolchains, run::Duty};
 pub use crate::{
     command::{Command, Exit, Limits, Network, Outcome, Output, Stream, WORKSPACE},
     error::Error,
+    owner::reachable,
     probe::{Probe, probe_table},
     registry::Registry,
     service::Service,
@@ -115,10 +108,7 @@ impl Sandbox {
         prepare_cache(&cache, &owner)?;
         let name = hex::encode(&Sha256::digest(state.as_os_str().as_encoded_bytes())[..6]);
 
-        let (toolchains, found) = tokio::join!(
-            Toolchains::discover(),
-            strongest(&config, ceiling, &state, &cache, &owner, &name)
-        );
+        let (toolchains, found) = tokio::join!(Toolchains::discover(), strongest(&config, ceiling, &state, &cache, &owner, &name));
         let (mut ground, launcher, probes) = found?;
         let allowed = Arc::new(AllowList::new(toolchains.registries()));
         ground.toolchains = toolchains;
@@ -154,12 +144,7 @@ impl Sandbox {
 
     /// Runs a command to its end. Output comes in order per stream; a full channel makes the command wait. When
     /// `cancel` fires, or when the returned future is dropped, the whole tree ends.
-    pub async fn run(
-        &self,
-        command: Command,
-        output: mpsc::Sender<Output>,
-        cancel: CancellationToken,
-    ) -> Result<Outcome, Error> {
+    pub async fn run(&self, command: Command, output: mpsc::Sender<Output>, cancel: CancellationToken) -> Result<Outcome, Error> {
         let inner = self.0.clone();
         let cancel = cancel.child_token();
         let _ended_with_this_future = cancel.clone().drop_guard();
@@ -288,8 +273,7 @@ fn prepare_cache(cache: &Path, owner: &Owner) -> Result<(), Error> {
         let folder = prepare_folder(&folder)?;
         // The folders only: what is in them was written by commands, and is theirs already.
         if owner.switches {
-            std::os::unix::fs::lchown(&folder, Some(owner.uid), Some(owner.gid))
-                .map_err(|source| Error::Prepare { path: folder, source })?;
+            std::os::unix::fs::lchown(&folder, Some(owner.uid), Some(owner.gid)).map_err(|source| Error::Prepare { path: folder, source })?;
         }
     }
     Ok(())

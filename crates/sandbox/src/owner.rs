@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -52,9 +52,8 @@ impl Owner {
         tracing::debug!(made = ?made.ok(), "asked for a user for confined commands");
         match by(|name, _| name == DEDICATED)? {
             Some(owner) => Ok(owner),
-            None => by(|name, _| name == FALLBACK)?.ok_or_else(|| {
-                io::Error::new(io::ErrorKind::NotFound, format!("no user {DEDICATED} or {FALLBACK} in /etc/passwd"))
-            }),
+            None => by(|name, _| name == FALLBACK)?
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no user {DEDICATED} or {FALLBACK} in /etc/passwd"))),
         }
     }
 
@@ -107,6 +106,25 @@ impl Owner {
     }
 }
 
+/// Whether a user may enter `path` and everything above it; otherwise the topmost folder that is closed. Goes by
+/// owner and mode, as somebody who belongs to none of the folders' groups; root enters everything.
+pub fn reachable(path: &Path, uid: u32) -> Result<(), PathBuf> {
+    let mut above: Vec<_> = path.ancestors().filter(|folder| !folder.as_os_str().is_empty()).collect();
+    above.reverse();
+    for folder in above {
+        let open = match fs::metadata(folder) {
+            Ok(metadata) if metadata.uid() == uid => metadata.mode() & 0o100 != 0,
+            Ok(metadata) => metadata.mode() & 0o001 != 0,
+            Err(_) => false,
+        };
+        // A file at the end of the path is not entered.
+        if !open && uid != 0 && (folder != path || folder.is_dir()) {
+            return Err(folder.to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// The first unprivileged user of the passwd file that `matches` a name and number.
 fn by(matches: impl Fn(&str, u32) -> bool) -> io::Result<Option<Owner>> {
     Ok(fs::read_to_string("/etc/passwd")?.lines().find_map(|line| {
@@ -114,4 +132,46 @@ fn by(matches: impl Fn(&str, u32) -> bool) -> io::Result<Option<Owner>> {
         let (name, uid, gid) = (fields.next()?, fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
         (uid != 0 && matches(name, uid)).then(|| Owner { uid, gid, name: name.to_owned(), switches: true })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_topmost_closed_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outer, inner) = (folder.path().join("outer"), folder.path().join("outer/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for (path, mode) in [(folder.path(), 0o711), (&outer, 0o755), (&inner, 0o755)] {
+            set(path, mode);
+        }
+        let stranger = 12_345;
+        assert_eq!(reachable(&inner, stranger), Ok(()));
+        set(&inner, 0o700);
+        assert_eq!(reachable(&inner, stranger), Err(inner.clone()));
+        set(&outer, 0o700);
+        assert_eq!(reachable(&inner, stranger), Err(outer));
+        assert_eq!(reachable(&inner, fs::metadata(&inner).unwrap().uid()), Ok(()));
+    }
+
+    #[test]
+    fn handing_over_a_tree_does_not_follow_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, other) = (folder.path().join("tree"), folder.path().join("other"));
+        fs::create_dir_all(tree.join("inner")).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&other, tree.join("inner/link")).unwrap();
+        let owner = Owner::find().unwrap();
+        let before = fs::metadata(&other).unwrap().uid();
+        let changed = owner.adopt(&tree).unwrap();
+        assert_eq!(changed, if owner.switches { 3 } else { 0 });
+        assert_eq!(fs::symlink_metadata(tree.join("inner/link")).unwrap().uid(), owner.uid);
+        assert_eq!((fs::metadata(&other).unwrap().uid(), fs::metadata(other.join("file")).unwrap().uid()), (before, before));
+        assert_eq!(owner.adopt(&tree).unwrap(), 0);
+    }
 }

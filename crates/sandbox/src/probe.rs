@@ -147,8 +147,7 @@ impl Trial<'_> {
         let (sender, mut receiver) = mpsc::channel(256);
         let unlisted = Some(self.yard.unlisted());
         let allowed = Arc::new(AllowList::default());
-        let running =
-            run::start(self.launcher, self.ground, &allowed, command, sender, Duty::Command, unlisted).await?;
+        let running = run::start(self.launcher, self.ground, &allowed, command, sender, Duty::Command, unlisted).await?;
         let collect = async {
             let mut answers = Answers::new();
             while let Some(output) = receiver.recv().await {
@@ -160,8 +159,7 @@ impl Trial<'_> {
             }
             answers
         };
-        let (outcome, answers) =
-            tokio::join!(running.finish(CancellationToken::new(), CancellationToken::new()), collect);
+        let (outcome, answers) = tokio::join!(running.finish(CancellationToken::new(), CancellationToken::new()), collect);
         Ok((answers, outcome?))
     }
 
@@ -213,11 +211,7 @@ impl Trial<'_> {
                 refused(&["read_outside", "read_shadow", "write_system"]),
                 if full { "a file system of its own".into() } else { "allow-list of the machine's folders".into() },
             ),
-            probe(
-                "network",
-                closed_network,
-                if full { "a network of its own".into() } else { "no sockets but local ones".into() },
-            ),
+            probe("network", closed_network, if full { "a network of its own".into() } else { "no sockets but local ones".into() }),
             probe("egress allow-list", full && other_ports, egress),
             probe("user", unprivileged, user),
             probe(
@@ -225,11 +219,7 @@ impl Trial<'_> {
                 value("seccomp") == "2" && value("no_new_privs") == "1" && refused(&["socket_vsock", "user_namespace"]),
                 "seccomp filter, no nested namespaces, no new privileges".into(),
             ),
-            probe(
-                "landlock",
-                landlock,
-                if landlock { format!("version {version}") } else { "this kernel does not offer it".into() },
-            ),
+            probe("landlock", landlock, if landlock { format!("version {version}") } else { "this kernel does not offer it".into() }),
             probe("environment", foreign.is_empty() && refused(&["read_server_environment"]), environment),
             probe("CPU time", value("cpu_seconds") == expected, format!("{} s per process", value("cpu_seconds"))),
         ]
@@ -281,8 +271,7 @@ impl Trial<'_> {
             while receiver.recv().await.is_some() {}
             (lingered, Instant::now())
         };
-        let (outcome, (lingered, cancelled)) =
-            tokio::join!(running.finish(cancel.clone(), CancellationToken::new()), watch);
+        let (outcome, (lingered, cancelled)) = tokio::join!(running.finish(cancel.clone(), CancellationToken::new()), watch);
         outcome?;
         let took = cancelled.elapsed();
         let free = File::open(self.yard.workspace().join("lock")).is_ok_and(|file| file.try_lock().is_ok());

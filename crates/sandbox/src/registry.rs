@@ -70,10 +70,7 @@ struct PipAnswer {
 impl Toolchains {
     /// Asks every toolchain that there is. One that does not answer has no registry.
     pub async fn discover() -> Self {
-        let (pip, npm) = tokio::join!(
-            ask("python3", &["-c", PIP_QUESTION]),
-            ask("npm", &["config", "list", "--long", "--json"])
-        );
+        let (pip, npm) = tokio::join!(ask("python3", &["-c", PIP_QUESTION]), ask("npm", &["config", "list", "--long", "--json"]));
         let mut toolchains = Self::default();
         for name in CERTIFICATE_VARIABLES {
             if let Ok(value) = std::env::var(name) {
@@ -146,9 +143,7 @@ impl Toolchains {
             hosts.insert(format!("{}:443", answer.files));
             self.registries.push(Registry { toolchain: "pip".into(), hosts: hosts.into_iter().collect() });
         }
-        for (variable, name) in
-            [("PIP_INDEX_URL", "index-url"), ("PIP_EXTRA_INDEX_URL", "extra-index-url"), ("PIP_DEFAULT_TIMEOUT", "timeout")]
-        {
+        for (variable, name) in [("PIP_INDEX_URL", "index-url"), ("PIP_EXTRA_INDEX_URL", "extra-index-url"), ("PIP_DEFAULT_TIMEOUT", "timeout")] {
             if let Some(value) = setting(name) {
                 self.network.insert(variable.into(), value.into());
             }

@@ -96,8 +96,7 @@ pub async fn start(
     let failed = |error: io::Error| Error::Start(error.to_string());
     let started = Instant::now();
     let scratch = if ground.isolation == Isolation::Full { None } else { Some(make_scratch(ground)?) };
-    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.0.clone()))?
-        .with_unlisted(unlisted.as_deref());
+    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.0.clone()))?.with_unlisted(unlisted.as_deref());
 
     let (stdout, stdout_inside) = io::pipe().map_err(failed)?;
     let (stderr, stderr_inside) = io::pipe().map_err(failed)?;

@@ -97,9 +97,7 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
 
 /// Puts a whole file in place of whatever is there, unless it is there already.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|present| present == bytes)
-        && path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == mode)
-    {
+    if fs::read(path).is_ok_and(|present| present == bytes) && path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == mode) {
         return Ok(());
     }
     let draft = path.with_extension(format!("{}.draft", std::process::id()));

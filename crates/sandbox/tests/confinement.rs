@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[allow(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
 use std::{
@@ -131,8 +132,7 @@ for target in ('CONNECT 192.0.2.1:443', 'CONNECT [2001:db8::1]:443', 'CONNECT un
         })
         .collect();
     reported.sort_unstable();
-    let expected =
-        [("192.0.2.1", 443, false), ("[2001:db8::1]", 443, false), ("unlisted.example", 0, false), ("unlisted.example", 443, false)];
+    let expected = [("192.0.2.1", 443, false), ("[2001:db8::1]", 443, false), ("unlisted.example", 0, false), ("unlisted.example", 443, false)];
     assert_eq!(reported, expected);
 }
 

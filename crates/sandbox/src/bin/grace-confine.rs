@@ -23,18 +23,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn confine(
-    state: PathBuf,
-    workspace: PathBuf,
-    program: String,
-    arguments: Vec<String>,
-) -> Result<u8, grace_sandbox::Error> {
-    let config = SandboxConfig {
-        cache_dir: state.join("cache"),
-        state_dir: state,
-        allow_unsandboxed: false,
-        extra_read_only: Vec::new(),
-    };
+async fn confine(state: PathBuf, workspace: PathBuf, program: String, arguments: Vec<String>) -> Result<u8, grace_sandbox::Error> {
+    let config = SandboxConfig { cache_dir: state.join("cache"), state_dir: state, allow_unsandboxed: false, extra_read_only: Vec::new() };
     let sandbox = Sandbox::open(config).await?;
     sandbox.adopt(&workspace)?;
     let mut command = Command::new(program, workspace).args(arguments);

@@ -29,12 +29,7 @@ pub struct Ended {
 
 /// Configuration beneath `folder`.
 pub fn config(folder: &std::path::Path) -> SandboxConfig {
-    SandboxConfig {
-        state_dir: folder.join("state"),
-        cache_dir: folder.join("cache"),
-        allow_unsandboxed: false,
-        extra_read_only: Vec::new(),
-    }
+    SandboxConfig { state_dir: folder.join("state"), cache_dir: folder.join("cache"), allow_unsandboxed: false, extra_read_only: Vec::new() }
 }
 
 impl Yard {
