@@ -136,10 +136,10 @@ fn sources(spec: &Spec, part: Part) -> Vec<Source> {
     let quick_create = spec.realtime.as_ref().is_some_and(|realtime| is_quick_create(spec, realtime));
     let last = if realtime { Part::FrontendRealtime } else { Part::FrontendPages };
     let table: &[(Part, bool, &'static str)] = &[
-        (Part::FrontendFoundation, true, "package.json"),
+        (Part::FrontendFoundation, true, "package.json.j2"),
         (Part::FrontendFoundation, true, "package-lock.json"),
         (Part::FrontendFoundation, true, "tsconfig.json"),
-        (Part::FrontendFoundation, true, "vite.config.ts"),
+        (Part::FrontendFoundation, true, "vite.config.ts.j2"),
         (Part::FrontendFoundation, true, "index.html.j2"),
         (Part::FrontendFoundation, true, "public/favicon.svg.j2"),
         (Part::FrontendFoundation, true, "src/application.ts.j2"),
@@ -245,7 +245,7 @@ fn context(spec: &Spec) -> Value {
     let relations_many = relations.iter().any(|relation| relation.kind == RelationKind::ManyToMany);
     let name = text::one_line(&spec.name);
     context! {
-        slug => spec.slug,
+        tests => spec.generate.tests,
         summary_assignment => assignment("export const applicationSummary =", &text::typescript_string(&text::one_line(&spec.summary))),
         initial => name.chars().find(|letter| letter.is_alphanumeric()).map_or_else(|| "A".to_owned(), |letter| letter.to_uppercase().collect()),
         name,

@@ -39,7 +39,7 @@ export class FakeSocket extends EventTarget {
   }
 
   close(): void {
-    this.drop(1000);
+    this.readyState = FakeSocket.CLOSED;
   }
 
   /** The server accepts the connection. */
