@@ -11,9 +11,45 @@ use super::Error;
 /// Entity names, singular and plural, that every project has taken for itself.
 pub const fn reserved_entity_names() -> &'static [&'static str] {
     &[
-        "Account", "Accounts", "AccountOption", "AccountRead", "AccountUpdate", "AuditEntry", "AuditEntries", "AuditLog", "Auth", "Base", "Docs",
-        "AccessReview", "Health", "Import", "Export", "Page", "Reference", "SignIn", "SignIns", "Summary", "User", "Users", "Ws", "None", "True", "False",
-        "Array", "Boolean", "Date", "Error", "Function", "Map", "Number", "Object", "Promise", "Record", "Set", "String", "Symbol",
+        "Account",
+        "Accounts",
+        "AccountOption",
+        "AccountRead",
+        "AccountUpdate",
+        "AuditEntry",
+        "AuditEntries",
+        "AuditLog",
+        "Auth",
+        "Base",
+        "Docs",
+        "AccessReview",
+        "Health",
+        "Import",
+        "Export",
+        "Page",
+        "Reference",
+        "SignIn",
+        "SignIns",
+        "Summary",
+        "User",
+        "Users",
+        "Ws",
+        "None",
+        "True",
+        "False",
+        "Array",
+        "Boolean",
+        "Date",
+        "Error",
+        "Function",
+        "Map",
+        "Number",
+        "Object",
+        "Promise",
+        "Record",
+        "Set",
+        "String",
+        "Symbol",
     ]
 }
 
@@ -21,18 +57,96 @@ pub const fn reserved_entity_names() -> &'static [&'static str] {
 pub const fn reserved_field_names() -> &'static [&'static str] {
     &[
         // every entity
-        "id", "created_at", "updated_at", "owner", "owner_id",
+        "id",
+        "created_at",
+        "updated_at",
+        "owner",
+        "owner_id",
         // Python's own words and the types used in annotations
-        "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for",
-        "from", "global", "if", "import", "in", "is", "lambda", "match", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
-        "with", "yield", "bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "type_checking",
+        "and",
+        "as",
+        "assert",
+        "async",
+        "await",
+        "break",
+        "class",
+        "continue",
+        "def",
+        "del",
+        "elif",
+        "else",
+        "except",
+        "finally",
+        "for",
+        "from",
+        "global",
+        "if",
+        "import",
+        "in",
+        "is",
+        "lambda",
+        "match",
+        "nonlocal",
+        "not",
+        "or",
+        "pass",
+        "raise",
+        "return",
+        "try",
+        "while",
+        "with",
+        "yield",
+        "bool",
+        "bytes",
+        "dict",
+        "float",
+        "int",
+        "list",
+        "object",
+        "set",
+        "str",
+        "tuple",
+        "type_checking",
         // SQLAlchemy and Pydantic
-        "metadata", "registry", "copy", "json", "schema", "validate", "construct", "fields", "config",
+        "metadata",
+        "registry",
+        "copy",
+        "json",
+        "schema",
+        "validate",
+        "construct",
+        "fields",
+        "config",
         // TypeScript
-        "case", "catch", "const", "debugger", "default", "delete", "do", "enum", "export", "extends", "false", "function", "instanceof", "new",
-        "null", "super", "switch", "this", "throw", "true", "typeof", "var", "void", "constructor", "prototype",
+        "case",
+        "catch",
+        "const",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "function",
+        "instanceof",
+        "new",
+        "null",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "typeof",
+        "var",
+        "void",
+        "constructor",
+        "prototype",
         // SQL that no dialect lets through unquoted is quoted by SQLAlchemy and needs no entry
-        "self", "session", "account",
+        "self",
+        "session",
+        "account",
     ]
 }
 
@@ -60,7 +174,8 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     }
     let mut names = HashSet::new();
     for entity in &spec.entities {
-        for name in [&entity.name, &entity.plural] {
+        let own = if entity.name == entity.plural { vec![&entity.name] } else { vec![&entity.name, &entity.plural] };
+        for name in own {
             if !is_pascal(name) {
                 return refuse(format!("`{name}` is not a name in PascalCase of at most {NAME_LIMIT} letters"));
             }
@@ -157,10 +272,8 @@ fn check_realtime(spec: &Spec) -> Result<(), Error> {
     }
     let Some(message) = spec.entity(&realtime.message) else { return refuse("the real-time message is not an entity") };
     let body = message.fields.iter().any(|field| field.name == "body" && field.kind == FieldKind::Text);
-    let link = message
-        .relations
-        .iter()
-        .any(|relation| relation.target == realtime.channel && relation.kind == RelationKind::BelongsTo && relation.required);
+    let link =
+        message.relations.iter().any(|relation| relation.target == realtime.channel && relation.kind == RelationKind::BelongsTo && relation.required);
     if !body || !link || realtime.channel == realtime.message {
         return refuse("a real-time message needs a text `body` and a required link to its channel");
     }
@@ -168,7 +281,9 @@ fn check_realtime(spec: &Spec) -> Result<(), Error> {
 }
 
 fn is_pascal(name: &str) -> bool {
-    name.len() <= NAME_LIMIT && name.starts_with(|first: char| first.is_ascii_uppercase()) && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+    name.len() <= NAME_LIMIT
+        && name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric())
 }
 
 fn is_snake(name: &str) -> bool {

@@ -15,10 +15,7 @@ const TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates
 /// # Errors
 /// [`Error::Template`] when there is no such template or it does not fit the context.
 pub fn render(name: &str, context: impl Serialize) -> Result<String, Error> {
-    environment()
-        .get_template(name)
-        .and_then(|template| template.render(context))
-        .map_err(|source| Error::Template { name: name.to_owned(), source })
+    environment().get_template(name).and_then(|template| template.render(context)).map_err(|source| Error::Template { name: name.to_owned(), source })
 }
 
 /// A file of the blueprint as it is, unrendered.
@@ -54,6 +51,9 @@ fn environment() -> &'static Environment<'static> {
         environment.add_filter("pascal", |value: &str| text::pascal(value));
         environment.add_filter("constant", |value: &str| text::snake(value).to_uppercase());
         environment.add_filter("sentence", |value: &str| text::sentence(value));
+        environment.add_function("py_call", |indent: &str, callee: &str, arguments: Vec<String>, tail: &str| {
+            format!("{indent}{callee}({}){tail}", arguments.join(", "))
+        });
         for (name, source) in TEMPLATES.iter().filter(|(name, _)| name.ends_with(".j2")) {
             environment.add_template(name, source).unwrap_or_else(|error| panic!("the template `{name}` does not parse: {error:#}"));
         }

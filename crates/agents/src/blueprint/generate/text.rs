@@ -118,8 +118,7 @@ pub fn html(value: &str) -> String {
 
 /// All on one line: every run of blanks and control characters, and every invisible directional character, becomes one space.
 pub fn one_line(value: &str) -> String {
-    let cleaned: String =
-        value.chars().map(|letter| if letter.is_control() || is_invisible(letter) { ' ' } else { letter }).collect();
+    let cleaned: String = value.chars().map(|letter| if letter.is_control() || is_invisible(letter) { ' ' } else { letter }).collect();
     cleaned.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
