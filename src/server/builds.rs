@@ -88,7 +88,7 @@ pub async fn retry_build(State(state): State<ServerState>, Id(intent): Id<Intent
 }
 
 /// Body of `POST …/message`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageBody {
     message: String,

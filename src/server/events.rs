@@ -37,7 +37,7 @@ const PAGE: u32 = 500;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What part of the stream is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamQuery {
     /// Only this build's events.

@@ -37,7 +37,7 @@ pub async fn get_retrospective(State(state): State<ServerState>, Id(retrospectiv
 }
 
 /// The playbook entries that an insight became.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Applied {
     entries: Vec<String>,
 }
@@ -46,7 +46,7 @@ pub async fn apply_learnings(State(state): State<ServerState>, Id(retrospective)
     Ok(Json(Applied { entries: state.engine.apply_learnings(retrospective).await? }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Stats {
     facts: Vec<Fact>,
 }
@@ -61,7 +61,7 @@ pub async fn list_templates(State(state): State<ServerState>) -> Result<Json<Pag
 }
 
 /// Body of `POST /api/learning/templates`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateBody {
     name: String,

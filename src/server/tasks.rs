@@ -34,7 +34,7 @@ pub async fn resume_queue(State(state): State<ServerState>) -> Result<Json<Queue
 }
 
 /// Body of `POST /api/htm/priorities`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriorityBody {
     intent_id: IntentId,

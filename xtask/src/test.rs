@@ -1,5 +1,124 @@
-//! `cargo xtask test`.
-use crate::process::Outcome;
-pub fn test(_: &[String]) -> Outcome {
-    Ok(())
+//! `cargo xtask test`: everything that CI runs, in one order, with one closing line. A red step does not keep the later ones from running.
+
+use std::process::Command;
+
+use crate::{
+    lint, measure, prerequisites,
+    process::{Outcome, cargo, command, heading, root, run_reading},
+    site::{self, Profile},
+};
+
+/// Passed and failed so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(why) => {
+                eprintln!("{why}");
+                self.failed += 1;
+            }
+        }
+    }
+}
+
+pub fn test(arguments: &[String]) -> Outcome {
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    prerequisites::bubblewrap();
+    let mut total = Tally::default();
+    for (_, outcome) in lint::checks()? {
+        total.add(match outcome {
+            Ok(()) => Tally { passed: 1, failed: 0 },
+            Err(_) => Tally { passed: 0, failed: 1 },
+        });
+    }
+    heading("Unit, store, sandbox, engine and HTTP tests");
+    let mut suite = cargo();
+    suite.args(["test", "--workspace", "--no-fail-fast"]);
+    total.add(reading("cargo test", &mut suite, cargo_test_line)?);
+    if !has("--no-browser") || !has("--no-soak") {
+        total.count(&site::server(Profile::Dev));
+        total.count(&site::bundle(Profile::Dev));
+    }
+    if !has("--no-browser") {
+        total.add(browser()?);
+    }
+    if !has("--no-soak") {
+        heading("A short soak: the server is killed while it builds");
+        total.count(&measure::soak(&["--short".to_owned()]));
+    }
+    println!("\n{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
+}
+
+fn browser() -> Outcome<Tally> {
+    let ready = prerequisites::end2end_packages().and_then(|()| prerequisites::chromium());
+    let browser = match ready {
+        Ok(browser) => browser,
+        Err(why) => {
+            eprintln!("{why}");
+            return Ok(Tally { passed: 0, failed: 1 });
+        }
+    };
+    heading("Browser tests");
+    let mut playwright = command("npx");
+    playwright
+        .current_dir(root().join("end2end"))
+        .args(["--no-install", "playwright", "test"])
+        .env("GRACE_SERVER", site::server_path(Profile::Dev))
+        .env("GRACE_SITE", site::site_folder())
+        .env("CHROMIUM", browser);
+    reading("playwright", &mut playwright, playwright_line)
+}
+
+/// Runs a suite and adds up what its summary lines say. One that fails without saying how often counts as one failure.
+fn reading(what: &str, command: &mut Command, line: fn(&str) -> Tally) -> Outcome<Tally> {
+    let mut tally = Tally::default();
+    let succeeded = run_reading(what, command, |text| tally.add(line(text)))?;
+    if !succeeded && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 12 passed; 0 failed; …`
+fn cargo_test_line(line: &str) -> Tally {
+    let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return Tally::default() };
+    let figure = |word: &str| counts.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok()).unwrap_or(0);
+    Tally { passed: figure("passed"), failed: figure("failed") }
+}
+
+/// `  9 passed (24.6s)`, `  1 failed`
+fn playwright_line(line: &str) -> Tally {
+    let mut words = line.split_whitespace();
+    let (Some(Ok(figure)), Some(word)) = (words.next().map(str::parse), words.next()) else { return Tally::default() };
+    match (line.starts_with("  "), word) {
+        (true, "passed") => Tally { passed: figure, failed: 0 },
+        (true, "failed" | "flaky") => Tally { passed: 0, failed: figure },
+        _ => Tally::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_lines_are_read_and_other_lines_are_not() {
+        assert_eq!(cargo_test_line("test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured"), Tally { passed: 12, failed: 3 });
+        assert_eq!(cargo_test_line("test nothing_passed ... ok"), Tally::default());
+        assert_eq!(playwright_line("  9 passed (24.6s)"), Tally { passed: 9, failed: 0 });
+        assert_eq!(playwright_line("  2 failed"), Tally { passed: 0, failed: 2 });
+        assert_eq!(playwright_line("  1 [chromium] › home.spec.ts"), Tally::default());
+    }
 }

@@ -1,0 +1,212 @@
+//! Every endpoint of the REST API, with what it takes and answers, in the order in which the document shows them.
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use grace_domain::{
+    copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
+    deployment::{DeployRequest, DeployResponse, Deployment},
+    event::{Artifact, Event},
+    intent::RequestDraft,
+    list::{ListQuery, LogQuery},
+    retrospective::{Retrospective, RetrospectiveDraft},
+    review::{Answer, Review, ReviewRequest},
+    system::{Catalog, KernelView, QueueView, SystemView},
+    task::Task,
+    view::{Approval, ApprovalResponse, BuildList, ControlResponse, LogView, Proposal, StatusView, Template},
+};
+use utoipa::openapi::OpenApi;
+
+use super::{
+    ServerState, builds, copilot, deployments,
+    document::{Documented, endpoint},
+    events, learning, operations, refusal, results, reviews, tasks,
+};
+
+/// The API with its description at `/api/openapi.json` and `/api/docs`.
+pub fn api() -> Router<ServerState> {
+    let (router, document) = documented().finish();
+    let json = document.to_json().expect("an OpenAPI document has string keys only");
+    let page = docs_page(&document);
+    router
+        .route("/api/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+        .route("/api/docs", get(async move || docs(page)))
+        .route("/api", get(refusal::no_such_endpoint))
+        .route("/api/{*path}", axum::routing::any(refusal::no_such_endpoint))
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+}
+
+fn documented() -> Documented {
+    let with_operations = operations_of(Documented::new());
+    let with_builds = build_control(builds_of(with_operations));
+    rest(results_of(with_builds))
+}
+
+fn builds_of(api: Documented) -> Documented {
+    let builds = |summary: &str| endpoint("builds", summary);
+    api.post(
+        "/api/coding_agent/preview",
+        builds::preview_build,
+        builds("The plan for a request; nothing is stored.").takes::<RequestDraft>().answers::<Proposal>(200),
+    )
+    .post(
+        "/api/coding_agent/create",
+        builds::create_build,
+        builds("Stores an intent with its plan. `Idempotency-Key` makes repeats safe; `plan_hash` of a preview approves it at once.")
+            .takes::<RequestDraft>()
+            .answers::<Proposal>(201),
+    )
+    .get("/api/coding_agent/active", builds::list_active, builds("Builds that go on or wait for a person.").query::<ListQuery>().answers::<BuildList>(200))
+    .get("/api/coding_agent/completed", builds::list_completed, builds("Builds that have ended.").query::<ListQuery>().answers::<BuildList>(200))
+    .get("/api/coding_agent/status/{id}", builds::get_status, builds("Everything about one build.").answers::<StatusView>(200))
+    .post(
+        "/api/coding_agent/{id}/approve",
+        builds::approve_plan,
+        builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision.").takes::<Approval>().answers::<ApprovalResponse>(200),
+    )
+}
+
+fn build_control(api: Documented) -> Documented {
+    let control = |summary: &str| endpoint("control", summary).answers::<ControlResponse>(200);
+    api.post("/api/coding_agent/{id}/pause", builds::pause_build, control("No further task begins."))
+        .post("/api/coding_agent/{id}/resume", builds::resume_build, control("Goes on where it was paused."))
+        .post("/api/coding_agent/{id}/stop", builds::stop_build, control("Ends the build and the commands that run; what is committed stays."))
+        .post("/api/coding_agent/{id}/retry", builds::retry_build, control("Runs the failed task of a failed build again."))
+        .post("/api/coding_agent/{id}/message", builds::send_message, control("A word to the build's agent.").takes::<builds::MessageBody>())
+        .post(
+            "/api/coding_agent/{id}/request_review",
+            reviews::request_review,
+            endpoint("reviews", "Puts a question to a person.").takes::<ReviewRequest>().answers::<Review>(201),
+        )
+        .post(
+            "/api/coding_agent/{id}/reviews/{review}/answer",
+            reviews::answer_review,
+            endpoint("reviews", "Answers once; `decide` leaves it to Grace.").takes::<Answer>().answers::<Review>(200),
+        )
+}
+
+fn results_of(api: Documented) -> Documented {
+    let results = |summary: &str| endpoint("results", summary);
+    api.get("/api/coding_agent/{id}/artifacts", results::list_artifacts, results("The project's files.").query::<ListQuery>().answers_page::<Artifact>())
+        .get("/api/coding_agent/{id}/artifacts/{*path}", results::get_artifact, results("One file, never as something that runs.").answers_with(200, "text/plain"))
+        .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
+        .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
+        .get("/api/coding_agent/{id}/logs", results::list_logs, results("Lines of the log.").query::<LogQuery>().answers_page::<LogView>())
+        .get("/api/coding_agent/{id}/logs.txt", results::export_logs, results("The whole log as text.").query::<LogQuery>().answers_with(200, "text/plain"))
+        .get("/api/coding_agent/{id}/report", results::get_report, results("What was built and how it went.").answers_with(200, "text/markdown"))
+        .post(
+            "/api/coding_agent/{id}/deploy",
+            deployments::deploy_build,
+            endpoint("deployments", "Hands a finished build to Layer 4.").takes::<DeployRequest>().answers::<DeployResponse>(202),
+        )
+        .get("/api/deployments", deployments::list_deployments, endpoint("deployments", "All deployments.").query::<ListQuery>().answers_page::<Deployment>())
+        .get("/api/deployments/{id}", deployments::get_deployment, endpoint("deployments", "One deployment with its steps.").answers::<Deployment>(200))
+        .post("/api/deployments/{id}/cancel", deployments::cancel_deployment, endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200))
+        .post(
+            "/api/deployments/{id}/rollback",
+            deployments::roll_back_deployment,
+            endpoint("deployments", "Back to the release before.").answers::<Deployment>(200),
+        )
+}
+
+fn rest(api: Documented) -> Documented {
+    let tasks = |summary: &str| endpoint("tasks", summary);
+    let learning = |summary: &str| endpoint("learning", summary);
+    let copilot = |summary: &str| endpoint("co-pilot", summary);
+    api.get("/api/htm/tasks", tasks::list_tasks, tasks("Tasks over all builds.").query::<ListQuery>().answers_page::<Task>())
+        .get("/api/htm/queue", tasks::get_queue, tasks("The queue in figures.").answers::<QueueView>(200))
+        .post("/api/htm/pause", tasks::pause_queue, tasks("No task begins any more, in any build.").answers::<QueueView>(200))
+        .post("/api/htm/resume", tasks::resume_queue, tasks("Tasks begin again.").answers::<QueueView>(200))
+        .post("/api/htm/priorities", tasks::set_priority, tasks("Serves a build sooner or later.").takes::<tasks::PriorityBody>().answers::<ControlResponse>(200))
+        .post(
+            "/api/learning/retrospective",
+            learning::record_retrospective,
+            learning("Keeps a retrospective.").takes::<RetrospectiveDraft>().answers::<Retrospective>(201),
+        )
+        .get("/api/learning/retrospectives", learning::list_retrospectives, learning("All retrospectives.").query::<ListQuery>().answers_page::<Retrospective>())
+        .get("/api/learning/retrospectives/{id}", learning::get_retrospective, learning("One retrospective.").answers::<Retrospective>(200))
+        .post("/api/learning/retrospectives/{id}/apply", learning::apply_learnings, learning("Turns its insights into playbook entries.").answers::<learning::Applied>(200))
+        .get("/api/learning/stats", learning::get_stats, learning("What finished builds measured.").answers::<learning::Stats>(200))
+        .get("/api/learning/templates", learning::list_templates, learning("Saved forms.").answers_page::<Template>())
+        .post("/api/learning/templates", learning::save_template, learning("Saves a form.").takes::<learning::TemplateBody>().answers::<Template>(201))
+        .delete("/api/learning/templates/{name}", learning::delete_template, learning("Forgets a saved form.").answers_nothing())
+        .get("/api/copilot/notifications", copilot::list_notifications, copilot("Open messages, those that wait for a person first.").answers_page::<Notification>())
+        .post("/api/copilot/notifications/read", copilot::mark_all_read, copilot("Marks all as read.").answers_nothing())
+        .post(
+            "/api/copilot/notifications/{id}/action",
+            copilot::act_on_notification,
+            copilot("Presses one of its buttons.").takes::<ActionRequest>().answers::<ControlResponse>(200),
+        )
+        .delete("/api/copilot/notifications/{id}", copilot::dismiss_notification, copilot("Closes a message.").answers_nothing())
+        .get("/api/copilot/chat", copilot::list_chat, copilot("The chat so far.").answers_page::<ChatMessage>())
+        .post("/api/copilot/chat", copilot::chat, copilot("Asks the co-pilot.").takes::<ChatRequest>().answers::<ChatReply>(200))
+}
+
+fn operations_of(api: Documented) -> Documented {
+    let operations = |summary: &str| endpoint("operations", summary);
+    api.get(
+        "/api/events",
+        events::stream_events,
+        operations("Server-sent events: `data` is an event, `id` resumes.").query::<events::StreamQuery>().answers::<Event>(200),
+    )
+    .get("/api/ws", events::open_socket, operations("The same events over a WebSocket, as `{cursor, event}`.").query::<events::StreamQuery>().answers_with(101, "application/json"))
+    .get("/api/catalog", operations::get_catalog, operations("What can be built here, and why not the rest.").answers::<Catalog>(200))
+    .get("/api/kernels", operations::list_kernels, operations("The kernels and what really runs behind them.").answers_page::<KernelView>())
+    .post("/api/kernels/{key}/{command}", operations::control_kernel, operations("Starts or stops one.").answers::<KernelView>(200))
+    .get("/healthz", operations::healthz, operations("The process lives.").answers_with(200, "text/plain"))
+    .get("/readyz", operations::readyz, operations("Builds can be taken; what is enforced and what is there.").answers::<SystemView>(200))
+    .get("/metrics", operations::metrics, operations("Figures for Prometheus.").answers_with(200, "text/plain"))
+}
+
+/// One table, without a script: the document itself is what programs read.
+fn docs_page(document: &OpenApi) -> String {
+    let mut rows = String::new();
+    for (path, item) in &document.paths.paths {
+        for (method, operation) in [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)] {
+            let Some(operation) = operation else { continue };
+            let tag = operation.tags.as_ref().and_then(|tags| tags.first()).map_or("", String::as_str);
+            let summary = operation.summary.as_deref().unwrap_or_default();
+            rows.push_str(&format!("<tr><td>{tag}</td><td>{method}</td><td><code>{path}</code></td><td>{}</td></tr>\n", summary.replace('<', "&lt;")));
+        }
+    }
+    format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Grace: REST API</title><meta name=\"viewport\" content=\"width=device-width\">\
+         <link rel=\"stylesheet\" href=\"/pkg/grace.css\"><link rel=\"icon\" href=\"/favicon.svg\"></head><body><main style=\"padding:24px;overflow:auto;height:100vh\">\
+         <h1>REST API</h1><p>Shapes and parameters are in <a href=\"/api/openapi.json\">openapi.json</a> (OpenAPI 3.1). Errors are \
+         <code>application/problem+json</code> with a stable <code>code</code>.</p>\
+         <table><thead><tr><th>Group</th><th>Method</th><th>Path</th><th>What it does</th></tr></thead><tbody>\n{rows}</tbody></table></main></body></html>"
+    )
+}
+
+fn docs(page: String) -> Response {
+    let policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; font-src 'self'; frame-ancestors 'none'";
+    let mut response = axum::response::Html(page).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+/// Used by tests: every documented path with its methods.
+#[cfg(test)]
+pub fn document() -> OpenApi {
+    documented().finish().1
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_names_the_seeds_endpoints_and_resolves_every_reference() {
+        let document = serde_json::to_value(super::document()).unwrap();
+        for path in ["/api/coding_agent/create", "/api/coding_agent/status/{id}", "/api/coding_agent/{id}/approve", "/api/coding_agent/{id}/deploy"] {
+            assert!(document["paths"][path].is_object(), "{path}");
+        }
+        let text = document.to_string();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for reference in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(schemas.contains_key(reference), "{reference} is referred to but not described");
+        }
+        assert_eq!(schemas["IntentId"]["type"], "string");
+    }
+}
