@@ -62,7 +62,8 @@ fn difference(before: &Spec, after: &Spec) -> Option<String> {
             None => said.push(format!("{} added", entity.title())),
             Some(known) => {
                 let fields: Vec<&str> = entity.fields.iter().filter(|field| !known.fields.contains(field)).map(|field| field.name.as_str()).collect();
-                let links: Vec<&str> = entity.relations.iter().filter(|link| !known.relations.contains(link)).map(|link| link.name.as_str()).collect();
+                let links: Vec<&str> =
+                    entity.relations.iter().filter(|link| !known.relations.contains(link)).map(|link| link.name.as_str()).collect();
                 let gone: Vec<&str> = known
                     .fields
                     .iter()

@@ -2,6 +2,7 @@
 //! without chance. It must not know who schedules its tasks.
 
 mod changes;
+mod execute;
 pub mod generate;
 mod plan;
 mod steps;
@@ -53,7 +54,7 @@ impl Agent for BlueprintAgent {
         Some(spec.folder.as_ref().map_or_else(|| "./test.sh".to_owned(), |folder| format!("{folder}/test.sh")))
     }
 
-    async fn run(&self, task: &PlannedTask, _context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
-        Err(TaskFailure::permanent(format!("This version of the agent does not know the task `{}`.", task.key)))
+    async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
+        execute::run(task, context).await
     }
 }

@@ -191,11 +191,7 @@ fn backend(spec: &Spec) -> Vec<Planned> {
         written.push(Step::Generate(Part::BackendRealtime));
     }
     steps.push(planned(Step::Generate(Part::BackendExtras), extras_title(spec), &written));
-    steps.push(planned(
-        Step::Migrate,
-        "Apply the migration to an empty database",
-        &[Step::InstallBackend, Step::Generate(Part::BackendExtras)],
-    ));
+    steps.push(planned(Step::Migrate, "Apply the migration to an empty database", &[Step::InstallBackend, Step::Generate(Part::BackendExtras)]));
     steps
 }
 
@@ -247,15 +243,23 @@ fn testing(spec: &Spec) -> Vec<Planned> {
     if spec.generate.tests {
         steps.push(planned(backend_suite, "Write the backend's unit and integration tests", &[application]));
         if has_frontend(spec) {
-            steps.push(planned(frontend_suite, "Write the frontend's tests", &[Step::Generate(Part::FrontendPages), Step::Generate(Part::FrontendRealtime)]));
+            steps.push(planned(
+                frontend_suite,
+                "Write the frontend's tests",
+                &[Step::Generate(Part::FrontendPages), Step::Generate(Part::FrontendRealtime)],
+            ));
         }
     }
     steps.push(planned(Step::Lint, "Lint and check the format of the backend", &[Step::Migrate, backend_suite]));
     if spec.generate.tests {
-        steps.push(planned(Step::Pytest, "Run the backend's tests and measure coverage", &[Step::Migrate, backend_suite]));
+        steps.push(planned(Step::Pytest, "Run the backend's tests and measure coverage", &[Step::Migrate, backend_suite, Step::DescribeApi]));
     }
     if has_frontend(spec) {
-        steps.push(planned(Step::Types, "Check the types of the frontend", &[Step::InstallFrontend, Step::Generate(Part::FrontendPages), Step::Generate(Part::FrontendRealtime), frontend_suite]));
+        steps.push(planned(
+            Step::Types,
+            "Check the types of the frontend",
+            &[Step::InstallFrontend, Step::Generate(Part::FrontendPages), Step::Generate(Part::FrontendRealtime), frontend_suite],
+        ));
         if spec.generate.tests {
             steps.push(planned(Step::Vitest, "Run the frontend's tests and measure coverage", &[Step::InstallFrontend, frontend_suite]));
         }
