@@ -52,6 +52,8 @@ CREATE TABLE intents (
     -- Number of the newest event. Taking numbers means updating this row, so numbers have no gaps and commit in their order.
     last_seq bigint NOT NULL DEFAULT 0,
     log_lines bigint NOT NULL DEFAULT 0,
+    -- Horizon of the newest event; see events.
+    horizon xid8 NOT NULL DEFAULT '0',
 
     -- `Idempotency-Key` of the request that made it, and what was asked with it: the same key with another request is refused.
     idempotency_key text CONSTRAINT intents_idempotency_key_key UNIQUE,

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
-    row::{Columns, Decoded, big, cut, words},
+    row::{Columns, Decoded, big, cut, plain, plain_option, words},
 };
 
 /// Adds files, or replaces what is known of them.
@@ -58,7 +58,7 @@ pub async fn artifacts_of(conn: &mut PgConnection, id: IntentId) -> StoreResult<
 pub async fn artifact_fetch(conn: &mut PgConnection, id: IntentId, path: &str) -> StoreResult<Option<Artifact>> {
     sqlx::query("SELECT * FROM artifacts WHERE intent_id = $1 AND path = $2")
         .bind(id.0)
-        .bind(path)
+        .bind(plain(path))
         .try_map(artifact)
         .fetch_optional(conn)
         .await
@@ -73,8 +73,8 @@ pub async fn artifacts_list(conn: &mut PgConnection, id: IntentId, query: &ListQ
           ORDER BY path LIMIT $4",
     )
     .bind(id.0)
-    .bind(query.after.as_deref().unwrap_or(""))
-    .bind(query.q.as_deref())
+    .bind(plain(query.after.as_deref().unwrap_or("")))
+    .bind(plain_option(query.q.as_deref()))
     .bind(i64::from(limit) + 1)
     .try_map(artifact)
     .fetch_all(&mut *conn)
@@ -83,7 +83,7 @@ pub async fn artifacts_list(conn: &mut PgConnection, id: IntentId, query: &ListQ
     let total: i64 =
         sqlx::query_scalar("SELECT count(*) FROM artifacts WHERE intent_id = $1 AND ($2::text IS NULL OR strpos(lower(path), lower($2)) > 0)")
             .bind(id.0)
-            .bind(query.q.as_deref())
+            .bind(plain_option(query.q.as_deref()))
             .fetch_one(conn)
             .await
             .during("artifacts_list")?;

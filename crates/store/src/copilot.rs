@@ -8,11 +8,11 @@ use grace_domain::{
     plan::Choice,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
-    row::{Columns, Decoded, word},
+    row::{Columns, Decoded, json, plain, word},
 };
 
 /// What a notification says. One per intent, kind and subject.
@@ -64,7 +64,7 @@ pub async fn notification_put(conn: &mut PgConnection, new: &NewNotification, at
     .bind(new.intent.0)
     .bind(word(&new.kind))
     .bind(&new.subject)
-    .bind(Json(Content { title, text, facts, lines, options, actions }))
+    .bind(json(&Content { title, text, facts, lines, options, actions }))
     .bind(new.waiting)
     .bind(at)
     .try_map(notification_row)
@@ -145,8 +145,8 @@ pub async fn chat_append(
 ) -> StoreResult<ChatMessage> {
     sqlx::query("INSERT INTO chat_messages (author, text, sources, intent_id, at) VALUES ($1, $2, $3, $4, $5) RETURNING *")
         .bind(word(&from))
-        .bind(text.replace('\0', "\u{fffd}"))
-        .bind(Json(sources))
+        .bind(plain(text))
+        .bind(json(sources))
         .bind(intent.map(|intent| intent.0))
         .bind(at)
         .try_map(chat_message)

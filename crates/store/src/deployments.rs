@@ -7,12 +7,12 @@ use grace_domain::{
     intent::Environment,
     list::{ListQuery, Page},
 };
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
     lists::id_cursor,
-    row::{Columns, Decoded, cut, word},
+    row::{Columns, Decoded, cut, json, plain_option, word},
 };
 
 /// What makes a deployment. Begins [`DeploymentStatus::Initiated`].
@@ -68,7 +68,7 @@ pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at:
         .bind(&new.target)
         .bind(new.environment.as_str())
         .bind(word(&DeploymentStatus::Initiated))
-        .bind(Json(new.config))
+        .bind(json(&new.config))
         .bind(at)
         .try_map(deployment)
         .fetch_one(conn)
@@ -81,10 +81,10 @@ pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -
     sqlx::query("UPDATE deployments SET status = $2, steps = $3, url = $4, release = $5, reason = $6, finished_at = $7 WHERE id = $1")
         .bind(deployment.deployment_id.0)
         .bind(word(&deployment.status))
-        .bind(Json(&deployment.steps))
+        .bind(json(&deployment.steps))
         .bind(&deployment.url)
         .bind(&deployment.release)
-        .bind(&deployment.reason)
+        .bind(plain_option(deployment.reason.as_deref()))
         .bind(deployment.finished_at)
         .execute(conn)
         .await
@@ -129,7 +129,7 @@ pub async fn deployments_list(conn: &mut PgConnection, query: &ListQuery) -> Sto
     )
     .bind(after)
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .bind(i64::from(limit) + 1)
     .try_map(deployment)
     .fetch_all(&mut *conn)
@@ -141,7 +141,7 @@ pub async fn deployments_list(conn: &mut PgConnection, query: &ListQuery) -> Sto
             AND ($2::text IS NULL OR strpos(lower(concat_ws(' ', environment, url)), lower($2)) > 0)",
     )
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .fetch_one(conn)
     .await
     .during("deployments_list")?;

@@ -1,6 +1,6 @@
 //! The event log: append, history of one intent, history of all, and the pages of a build's log.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use grace_domain::{
     Timestamp,
@@ -13,7 +13,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 
 use crate::{
     error::{During, StoreError, StoreResult},
-    row::{Columns, Decoded, cut},
+    row::{Columns, Decoded, cut, json, plain, plain_option},
     stream::{CHANNEL, Cursor, StoredEvent},
 };
 
@@ -33,18 +33,18 @@ pub async fn event_append(conn: &mut PgConnection, id: IntentId, kinds: &[EventK
         _ => None,
     });
     let latest_log =
-        latest.map(|(_, line)| Json(LogView { seq: 0, at, level: line.level, source: line.source.clone(), message: line.message.clone() }));
+        latest.map(|(_, line)| json(&LogView { seq: 0, at, level: line.level, source: line.source.clone(), message: line.message.clone() }));
     let offset = latest.map_or(0, |(index, _)| i64::try_from(index).unwrap_or(0) + 1);
     let logs = kinds.iter().filter(|kind| matches!(kind, EventKind::Log(_))).count();
     sqlx::query_scalar(
         "WITH taken AS (
-             UPDATE intents SET last_seq = last_seq + $2, log_lines = log_lines + $3, updated_at = $4,
+             UPDATE intents SET last_seq = last_seq + $2, log_lines = log_lines + $3, updated_at = $4, horizon = greatest(horizon, pg_current_xact_id()),
                     latest_log = CASE WHEN $5::jsonb IS NULL THEN latest_log ELSE jsonb_set($5, '{seq}', to_jsonb(last_seq + $6)) END
               WHERE id = $1
-          RETURNING last_seq
+          RETURNING last_seq, horizon
          ), stored AS (
-             INSERT INTO events (intent_id, seq, kind, payload, level, source, message, task_id, at)
-             SELECT $1, taken.last_seq - $2 + row.number, row.kind, row.payload, row.level, row.source, row.message, row.task_id, $4
+             INSERT INTO events (intent_id, seq, kind, payload, level, source, message, task_id, at, horizon)
+             SELECT $1, taken.last_seq - $2 + row.number, row.kind, row.payload, row.level, row.source, row.message, row.task_id, $4, taken.horizon
                FROM taken, unnest($7::text[], $8::jsonb[], $9::smallint[], $10::text[], $11::text[], $12::bigint[])
                            WITH ORDINALITY AS row (kind, payload, level, source, message, task_id, number)
               ORDER BY row.number
@@ -73,10 +73,10 @@ pub async fn event_append(conn: &mut PgConnection, id: IntentId, kinds: &[EventK
 #[derive(Default)]
 struct Appended<'a> {
     kinds: Vec<String>,
-    payloads: Vec<Option<serde_json::Value>>,
+    payloads: Vec<Option<Json<serde_json::Value>>>,
     levels: Vec<Option<i16>>,
-    sources: Vec<Option<&'a str>>,
-    messages: Vec<Option<String>>,
+    sources: Vec<Option<Cow<'a, str>>>,
+    messages: Vec<Option<Cow<'a, str>>>,
     tasks: Vec<Option<i64>>,
 }
 
@@ -87,16 +87,15 @@ impl<'a> Appended<'a> {
                 self.kinds.push("log".to_owned());
                 self.payloads.push(None);
                 self.levels.push(Some(level_rank(line.level)));
-                self.sources.push(Some(&line.source));
-                // Output of a program may hold NUL, which Postgres text cannot.
-                self.messages.push(Some(line.message.replace('\0', "\u{fffd}")));
+                self.sources.push(Some(plain(&line.source)));
+                self.messages.push(Some(plain(&line.message)));
                 self.tasks.push(line.task_id.map(|task| task.0));
             }
             other => {
                 let tagged = serde_json::to_value(other)?;
                 let word = tagged.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
                 self.kinds.push(word);
-                self.payloads.push(Some(tagged.get("payload").cloned().unwrap_or_default()));
+                self.payloads.push(Some(json(tagged.get("payload").unwrap_or_default())));
                 self.levels.push(None);
                 self.sources.push(None);
                 self.messages.push(None);
@@ -130,10 +129,10 @@ pub struct EventsAfter {
 /// Events of all intents after `cursor`, in stream order, at most `limit`. Never passes over an event whose transaction ends late.
 pub async fn events_after(conn: &mut PgConnection, cursor: Cursor, limit: u32) -> StoreResult<EventsAfter> {
     let rows = sqlx::query(
-        "SELECT *, xid::text AS xid_text, xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled
-           FROM events WHERE (xid, id) > ($1::xid8, $2) ORDER BY xid, id LIMIT $3",
+        "SELECT *, horizon::text AS horizon_text, horizon < pg_snapshot_xmin(pg_current_snapshot()) AS settled
+           FROM events WHERE (horizon, id) > ($1::text::xid8, $2) ORDER BY horizon, id LIMIT $3",
     )
-    .bind(cursor.xid.to_string())
+    .bind(cursor.horizon.to_string())
     .bind(cursor.id)
     .bind(i64::from(limit))
     .fetch_all(conn)
@@ -154,13 +153,13 @@ pub async fn events_after(conn: &mut PgConnection, cursor: Cursor, limit: u32) -
 pub async fn logs_fetch(conn: &mut PgConnection, id: IntentId, query: &LogQuery) -> StoreResult<Page<LogView>> {
     let limit = query.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     let backwards = query.before.is_some() && query.after.is_none();
-    let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let text = plain_option(query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()));
     let level = query.level.unwrap_or(Level::Debug);
     let rows = sqlx::query(page_sql(level, backwards))
         .bind(id.0)
         .bind(query.after.unwrap_or(0))
         .bind(query.before.unwrap_or(i64::MAX))
-        .bind(text)
+        .bind(&text)
         .bind(i64::from(limit) + 1)
         .try_map(|row: PgRow| log_view(&row))
         .fetch_all(&mut *conn)
@@ -174,7 +173,7 @@ pub async fn logs_fetch(conn: &mut PgConnection, id: IntentId, query: &LogQuery)
     let total: i64 = if level == Level::Debug && text.is_none() {
         sqlx::query_scalar("SELECT log_lines FROM intents WHERE id = $1").bind(id.0).fetch_optional(conn).await.during("logs_fetch")?.unwrap_or(0)
     } else {
-        sqlx::query_scalar(count_sql(level)).bind(id.0).bind(text).fetch_one(conn).await.during("logs_fetch")?
+        sqlx::query_scalar(count_sql(level)).bind(id.0).bind(&text).fetch_one(conn).await.during("logs_fetch")?
     };
     Ok(Page { items, total: u64::try_from(total).unwrap_or(0), next })
 }
@@ -276,9 +275,9 @@ fn event(row: &PgRow) -> Decoded<Event> {
 }
 
 fn stored_event(row: &PgRow) -> Decoded<StoredEvent> {
-    let xid = row
-        .text("xid_text")?
+    let horizon = row
+        .text("horizon_text")?
         .parse()
-        .map_err(|error: std::num::ParseIntError| sqlx::Error::ColumnDecode { index: "xid".to_owned(), source: Box::new(error) })?;
-    Ok(StoredEvent { cursor: Cursor { xid, id: row.big("id")? }, event: event(row)? })
+        .map_err(|error: std::num::ParseIntError| sqlx::Error::ColumnDecode { index: "horizon".to_owned(), source: Box::new(error) })?;
+    Ok(StoredEvent { cursor: Cursor { horizon, id: row.big("id")? }, event: event(row)? })
 }

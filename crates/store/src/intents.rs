@@ -9,11 +9,11 @@ use grace_domain::{
     status::{BuildState, Status},
     view::{LogView, TestsView},
 };
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreError, StoreResult},
-    row::{Columns, Decoded, int, rank},
+    row::{Columns, Decoded, int, json, plain, plain_option, rank},
 };
 
 /// What makes an intent.
@@ -86,9 +86,9 @@ pub async fn intent_create(conn: &mut PgConnection, new: &NewIntent) -> StoreRes
          ON CONFLICT (idempotency_key) DO NOTHING
          RETURNING id",
     )
-    .bind(&new.title)
-    .bind(Json(&new.request))
-    .bind(&new.request.description)
+    .bind(plain(&new.title))
+    .bind(json(&new.request))
+    .bind(plain(&new.request.description))
     .bind(new.request.project_type.as_str())
     .bind(new.request.constraints.stack.as_str())
     .bind(new.request.constraints.deadline)
@@ -163,7 +163,7 @@ pub async fn intent_save_state(conn: &mut PgConnection, id: IntentId, state: &Bu
     .bind(state.status.as_str())
     .bind(state.resume_to.map(Status::as_str))
     .bind(state.released)
-    .bind(failure)
+    .bind(plain_option(failure))
     .bind(at)
     .execute(conn)
     .await
@@ -218,8 +218,8 @@ pub async fn intent_save_tests(
 ) -> StoreResult<()> {
     sqlx::query("UPDATE intents SET tests = $2, checks = $3, updated_at = $4 WHERE id = $1")
         .bind(id.0)
-        .bind(tests.map(Json))
-        .bind(Json(checks))
+        .bind(tests.map(json))
+        .bind(json(checks))
         .bind(at)
         .execute(conn)
         .await

@@ -4,9 +4,12 @@
 
 use grace_domain::Timestamp;
 use serde::Serialize;
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 
-use crate::error::{During, StoreResult};
+use crate::{
+    error::{During, StoreResult},
+    row::json,
+};
 
 /// A job to do. `identifier` is the name under which the worker knows its handler.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +38,11 @@ impl<'a, P> NewJob<'a, P> {
 /// Adds a job and returns its number in the queue. Workers are told when the transaction commits.
 pub async fn job_enqueue<P: Serialize + Sync>(conn: &mut PgConnection, job: &NewJob<'_, P>) -> StoreResult<i64> {
     sqlx::query_scalar(
-        "SELECT id FROM graphile_worker.add_job(identifier => $1, payload => $2, run_at => $3, priority => $4, job_key => $5, queue_name => $6,
+        "SELECT id FROM graphile_worker.add_job(identifier => $1, payload => $2::json, run_at => $3, priority => $4, job_key => $5, queue_name => $6,
                                                 max_attempts => $7)",
     )
     .bind(job.identifier)
-    .bind(Json(job.payload))
+    .bind(json(job.payload))
     .bind(job.run_at)
     .bind(job.priority)
     .bind(job.key)

@@ -10,12 +10,12 @@ use grace_domain::{
     retrospective::{PhaseComparison, Retrospective, RetrospectiveDraft},
     view::Template,
 };
-use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
     lists::id_cursor,
-    row::{Columns, Decoded, cut},
+    row::{Columns, Decoded, cut, json, plain, plain_all, plain_option},
 };
 
 /// Builds that a median is made of, at most: the newest.
@@ -61,11 +61,11 @@ pub async fn retrospective_record(conn: &mut PgConnection, draft: &Retrospective
          VALUES ($1, false, $2, $3, $4, $5, $6, '[]', $7) RETURNING *",
     )
     .bind(draft.intent_id.map(|id| id.0))
-    .bind(&draft.cycle_name)
-    .bind(&draft.insights)
-    .bind(&draft.improvements)
-    .bind(Json(&draft.metrics))
-    .bind(&draft.reusable_artifacts)
+    .bind(plain(&draft.cycle_name))
+    .bind(plain_all(&draft.insights))
+    .bind(plain_all(&draft.improvements))
+    .bind(json(&draft.metrics))
+    .bind(plain_all(&draft.reusable_artifacts))
     .bind(at)
     .try_map(retrospective)
     .fetch_one(conn)
@@ -90,12 +90,12 @@ pub async fn retrospective_measure(
          RETURNING *",
     )
     .bind(intent.0)
-    .bind(&draft.cycle_name)
-    .bind(&draft.insights)
-    .bind(&draft.improvements)
-    .bind(Json(&draft.metrics))
-    .bind(&draft.reusable_artifacts)
-    .bind(Json(phases))
+    .bind(plain(&draft.cycle_name))
+    .bind(plain_all(&draft.insights))
+    .bind(plain_all(&draft.improvements))
+    .bind(json(&draft.metrics))
+    .bind(plain_all(&draft.reusable_artifacts))
+    .bind(json(phases))
     .bind(at)
     .try_map(retrospective)
     .fetch_one(conn)
@@ -126,7 +126,7 @@ pub async fn retrospectives_list(conn: &mut PgConnection, query: &ListQuery) -> 
     )
     .bind(after)
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .bind(i64::from(limit) + 1)
     .try_map(retrospective)
     .fetch_all(&mut *conn)
@@ -138,7 +138,7 @@ pub async fn retrospectives_list(conn: &mut PgConnection, query: &ListQuery) -> 
             AND ($2::text IS NULL OR strpos(lower(cycle_name), lower($2)) > 0)",
     )
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .fetch_one(conn)
     .await
     .during("retrospectives_list")?;
@@ -151,7 +151,7 @@ pub async fn retrospectives_list(conn: &mut PgConnection, query: &ListQuery) -> 
 pub async fn playbook_add(conn: &mut PgConnection, retrospective: RetrospectiveId, text: &str, at: Timestamp) -> StoreResult<()> {
     sqlx::query("INSERT INTO playbook_entries (retrospective_id, text, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(retrospective.0)
-        .bind(text)
+        .bind(plain(text))
         .bind(at)
         .execute(conn)
         .await
@@ -181,8 +181,8 @@ pub async fn template_save(conn: &mut PgConnection, name: &str, request: &Reques
         "INSERT INTO templates (name, request, created_at) VALUES ($1, $2, $3)
          ON CONFLICT (name) DO UPDATE SET request = excluded.request, created_at = excluded.created_at RETURNING *",
     )
-    .bind(name)
-    .bind(Json(request))
+    .bind(plain(name))
+    .bind(json(request))
     .bind(at)
     .try_map(template)
     .fetch_one(conn)
@@ -197,7 +197,7 @@ pub async fn templates_list(conn: &mut PgConnection) -> StoreResult<Vec<Template
 
 /// `false`: there is no template of this name.
 pub async fn template_delete(conn: &mut PgConnection, name: &str) -> StoreResult<bool> {
-    let deleted = sqlx::query("DELETE FROM templates WHERE name = $1").bind(name).execute(conn).await.during("template_delete")?;
+    let deleted = sqlx::query("DELETE FROM templates WHERE name = $1").bind(plain(name)).execute(conn).await.during("template_delete")?;
     Ok(deleted.rows_affected() == 1)
 }
 

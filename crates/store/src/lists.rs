@@ -21,7 +21,7 @@ use crate::{
     intents::{BuildRow, intent_fetch},
     plans::{PlanRow, plan_fetch},
     reviews::{ReviewRow, reviews_first_open, reviews_of},
-    row::{Columns, Decoded, cut},
+    row::{Columns, Decoded, cut, plain_option},
     tasks::tasks_of,
 };
 
@@ -39,7 +39,7 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     let active = listing == Listing::Active;
     let after = id_cursor(query)?;
     let status = query.status.map(Status::as_str);
-    let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let text = plain_option(query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()));
     let rows = sqlx::query(
         "SELECT *, (SELECT count(*) FROM intents AS counted
                      WHERE counted.active = $1 AND ($3::text IS NULL OR counted.status = $3)
@@ -52,14 +52,17 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     .bind(active)
     .bind(after.unwrap_or(i64::MAX))
     .bind(status)
-    .bind(text)
+    .bind(&text)
     .bind(i64::from(limit) + 1)
     .try_map(|row: PgRow| Ok((summary(&row)?, row.try_get::<i64, _>("total")?)))
     .fetch_all(&mut *conn)
     .await
     .during("intents_list")?;
     let (rows, more) = cut(rows, limit);
-    let total = rows.first().map_or(0, |(_, total)| u64::try_from(*total).unwrap_or(0));
+    let total = match rows.first() {
+        Some((_, total)) => u64::try_from(*total).unwrap_or(0),
+        None => intents_count(conn, active, status, text.as_deref()).await?,
+    };
     let mut builds: Vec<BuildSummary> = rows.into_iter().map(|(build, _)| build).collect();
     let ids: Vec<i64> = builds.iter().map(|build| build.intent_id.0).collect();
     if active && !ids.is_empty() {
@@ -70,6 +73,22 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     }
     let next = if more { builds.last().map(|build| build.intent_id.0.to_string()) } else { None };
     Ok(BuildList { builds, total, next })
+}
+
+/// How many builds a list has in all, for a page behind its end, which has no row to say it.
+async fn intents_count(conn: &mut PgConnection, active: bool, status: Option<&str>, text: Option<&str>) -> StoreResult<u64> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM intents
+          WHERE active = $1 AND ($2::text IS NULL OR status = $2)
+            AND ($3::text IS NULL OR strpos(lower(title || ' ' || description), lower($3)) > 0)",
+    )
+    .bind(active)
+    .bind(status)
+    .bind(&text)
+    .fetch_one(conn)
+    .await
+    .during("intents_list")?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Everything that the status of one build is made of.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use grace_domain::{Timestamp, id::IntentId, plan::Plan};
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
-    row::{Columns, Decoded, int},
+    row::{Columns, Decoded, int, json, plain, plain_all},
 };
 
 /// One revision.
@@ -28,8 +28,8 @@ pub async fn plan_save(conn: &mut PgConnection, id: IntentId, row: &PlanRow) -> 
         .bind(id.0)
         .bind(int(row.revision))
         .bind(&row.hash)
-        .bind(Json(&row.plan))
-        .bind(&row.modifications)
+        .bind(json(&row.plan))
+        .bind(plain_all(&row.modifications))
         .bind(row.created_at)
         .execute(&mut *conn)
         .await
@@ -40,7 +40,7 @@ pub async fn plan_save(conn: &mut PgConnection, id: IntentId, row: &PlanRow) -> 
     .bind(id.0)
     .bind(int(row.revision))
     .bind(&row.hash)
-    .bind(&row.plan.title)
+    .bind(plain(&row.plan.title))
     .bind(row.plan.estimated_hours())
     .bind(int(row.plan.task_count()))
     .bind(row.created_at)
@@ -77,7 +77,7 @@ pub async fn answer_save(conn: &mut PgConnection, id: IntentId, key: &str, value
     sqlx::query("INSERT INTO answers (intent_id, key, value, answered_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
         .bind(id.0)
         .bind(key)
-        .bind(value)
+        .bind(plain(value))
         .bind(at)
         .execute(conn)
         .await

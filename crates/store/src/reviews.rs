@@ -6,11 +6,11 @@ use grace_domain::{
     plan::Choice,
     review::{Review, ReviewType},
 };
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
-    row::{Columns, Decoded, word},
+    row::{Columns, Decoded, json, plain, plain_all, word},
 };
 
 /// What makes a review.
@@ -47,12 +47,12 @@ pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp
     )
     .bind(new.intent.0)
     .bind(word(&new.review_type))
-    .bind(&new.question)
-    .bind(&new.context)
-    .bind(Json(&new.options))
+    .bind(plain(&new.question))
+    .bind(plain(&new.context))
+    .bind(json(&new.options))
     .bind(new.default.as_ref().map(|(answer, _)| answer))
     .bind(new.default.as_ref().map(|(_, reason)| reason))
-    .bind(&new.artifacts)
+    .bind(plain_all(&new.artifacts))
     .bind(new.task.map(|task| task.0))
     .bind(&new.subject)
     .bind(at)
@@ -99,7 +99,7 @@ pub async fn review_answer(
 ) -> StoreResult<Option<ReviewRow>> {
     sqlx::query("UPDATE reviews SET answer = $2, decided_by_grace = $3, answered_at = $4 WHERE id = $1 AND answered_at IS NULL RETURNING *")
         .bind(id.0)
-        .bind(answer)
+        .bind(plain(answer))
         .bind(decided_by_grace)
         .bind(at)
         .try_map(|row| review_row(&row))
@@ -112,7 +112,7 @@ pub async fn review_answer(
 pub async fn reviews_withdraw(conn: &mut PgConnection, intent: IntentId, answer: &str, at: Timestamp) -> StoreResult<Vec<ReviewRow>> {
     sqlx::query("UPDATE reviews SET answer = $2, answered_at = $3 WHERE intent_id = $1 AND answered_at IS NULL RETURNING *")
         .bind(intent.0)
-        .bind(answer)
+        .bind(plain(answer))
         .bind(at)
         .try_map(|row| review_row(&row))
         .fetch_all(conn)

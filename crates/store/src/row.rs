@@ -1,5 +1,7 @@
 //! Columns to domain values and back. A value that the domain does not know is a decoding error that names its column.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use grace_domain::{Timestamp, intent::Priority};
 use serde::{
@@ -28,6 +30,40 @@ pub(crate) fn words<T: Serialize>(values: &[T]) -> Vec<String> {
 
 fn from_word<T: DeserializeOwned>(column: &str, word: &str) -> Decoded<T> {
     T::deserialize(IntoDeserializer::<value::Error>::into_deserializer(word)).map_err(|error| undecodable(column, error))
+}
+
+/// Text for a column. Postgres' text cannot hold NUL, which output of programs and what people send may: it becomes the replacement character.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+pub(crate) fn plain_option(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(plain)
+}
+
+pub(crate) fn plain_all(texts: &[String]) -> Vec<Cow<'_, str>> {
+    texts.iter().map(|text| plain(text)).collect()
+}
+
+/// A value for a `jsonb` column, with its texts as [`plain`] makes them.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Json<serde_json::Value> {
+    let mut value = serde_json::to_value(value).unwrap_or_else(|error| unreachable!("domain types have string keys only: {error}"));
+    clean(&mut value);
+    Json(value)
+}
+
+/// Nested no deeper than our own types, which are of finite depth.
+fn clean(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            if let Cow::Owned(cleaned) = plain(text) {
+                *text = cleaned;
+            }
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(clean),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(clean),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
 }
 
 /// Reading a row by column name.

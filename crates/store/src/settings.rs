@@ -2,11 +2,11 @@
 
 use grace_domain::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, postgres::PgRow};
 
 use crate::{
     error::{During, StoreResult},
-    row::{Columns, Decoded, int},
+    row::{Columns, Decoded, int, json},
 };
 
 const QUEUE_PAUSED: &str = "queue_paused";
@@ -33,7 +33,7 @@ pub async fn setting_save<T: Serialize + Sync>(conn: &mut PgConnection, key: &st
          ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
     )
     .bind(key)
-    .bind(Json(value))
+    .bind(json(value))
     .bind(at)
     .execute(conn)
     .await

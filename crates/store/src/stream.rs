@@ -32,28 +32,28 @@ const POLL: Duration = Duration::from_secs(1);
 const PENDING: Duration = Duration::from_millis(2);
 const BATCH: u32 = 1_000;
 
-/// A place in the stream. Text form `{xid}-{id}`, which is also the id of a server-sent event.
+/// A place in the stream. Text form `{horizon}-{id}`, which is also the id of a server-sent event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
-    pub(crate) xid: u64,
+    pub(crate) horizon: u64,
     pub(crate) id: i64,
 }
 
 impl Cursor {
     /// Before every event.
-    pub const START: Self = Self { xid: 0, id: 0 };
+    pub const START: Self = Self { horizon: 0, id: 0 };
 
     /// The end of the stream now: what [`crate::events_after`] gives from here on is what is not settled yet or comes later.
     pub async fn now(conn: &mut PgConnection) -> StoreResult<Self> {
         let xmin: String = sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetch_one(conn).await.during("cursor_now")?;
-        let xid = xmin.parse().map_err(|_| StoreError::Cursor(xmin))?;
-        Ok(Self { xid, id: 0 })
+        let horizon = xmin.parse().map_err(|_| StoreError::Cursor(xmin))?;
+        Ok(Self { horizon, id: 0 })
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.xid, self.id)
+        write!(f, "{}-{}", self.horizon, self.id)
     }
 }
 
@@ -62,12 +62,12 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> StoreResult<Self> {
         let wrong = || StoreError::Cursor(text.chars().take(60).collect());
-        let (xid, id) = text.split_once('-').ok_or_else(wrong)?;
+        let (horizon, id) = text.split_once('-').ok_or_else(wrong)?;
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits(xid) || !digits(id) {
+        if !digits(horizon) || !digits(id) {
             return Err(wrong());
         }
-        Ok(Self { xid: xid.parse().map_err(|_| wrong())?, id: id.parse().map_err(|_| wrong())? })
+        Ok(Self { horizon: horizon.parse().map_err(|_| wrong())?, id: id.parse().map_err(|_| wrong())? })
     }
 }
 

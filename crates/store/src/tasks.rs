@@ -17,7 +17,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 use crate::{
     error::{During, StoreError, StoreResult},
     lists::id_cursor,
-    row::{Columns, Decoded, big, cut, int, rank},
+    row::{Columns, Decoded, big, cut, int, plain_option, rank},
     settings::queue_paused,
 };
 
@@ -140,7 +140,7 @@ pub async fn tasks_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResu
     )
     .bind(after)
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .bind(i64::from(limit) + 1)
     .try_map(|row| task(&row))
     .fetch_all(&mut *conn)
@@ -152,7 +152,7 @@ pub async fn tasks_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResu
             AND ($2::text IS NULL OR strpos(lower(concat_ws(' ', title, key, phase)), lower($2)) > 0)",
     )
     .bind(status)
-    .bind(query.q.as_deref())
+    .bind(plain_option(query.q.as_deref()))
     .fetch_one(conn)
     .await
     .during("tasks_list")?;
@@ -285,7 +285,7 @@ async fn end(conn: &mut PgConnection, lease: Lease, ending: &Ending<'_>, at: Tim
     .bind(lease.token)
     .bind(crate::row::word(&ending.state))
     .bind(ending.outcome)
-    .bind(ending.error.map(|error| error.replace('\0', "\u{fffd}")))
+    .bind(plain_option(ending.error))
     .bind(&ending.result.commit)
     .bind(big(ending.result.input_bytes))
     .bind(big(ending.result.output_bytes))

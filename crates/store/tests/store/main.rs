@@ -1,0 +1,10 @@
+//! The store on a real Postgres. One binary, so that all tests share one server.
+
+mod embedded;
+mod events;
+mod fixture;
+mod intents;
+mod jobs;
+mod learning;
+mod results;
+mod tasks;
