@@ -98,7 +98,27 @@ impl Hierarchies {
                 }
             }
         }
+        found.forget_empty();
         found
+    }
+
+    /// Removes the empty groups of servers that no longer run, whatever their state folder. A group with a process in
+    /// it cannot be removed, so this takes nothing from anybody.
+    fn forget_empty(&self) {
+        for base in self.bases() {
+            for state in folders(&base).into_iter().filter(|folder| named(folder).starts_with("grace-")) {
+                for server in folders(&state).into_iter().filter(|folder| !is_running(named(folder))) {
+                    for group in folders(&server).into_iter().chain([server]) {
+                        let _ = fs::remove_dir(group);
+                    }
+                }
+                let _ = fs::remove_dir(state);
+            }
+        }
+    }
+
+    fn bases(&self) -> BTreeSet<PathBuf> {
+        self.memory.iter().chain(&self.pids).map(|(base, _)| base).chain(&self.unified).cloned().collect()
     }
 
     /// No groups at all.
@@ -140,7 +160,8 @@ impl Hierarchies {
         group.folders.extend(group.memory.iter().map(|(folder, _)| folder.clone()));
         group.folders.extend(group.pids.iter().chain(&group.unified).cloned());
         for folder in &group.folders {
-            fs::create_dir_all(folder)?;
+            // Another server may be tidying up the empty folders above between two steps of this.
+            fs::create_dir_all(folder).or_else(|_| fs::create_dir_all(folder))?;
         }
         Ok(group)
     }
@@ -148,12 +169,10 @@ impl Hierarchies {
     /// The groups that servers which no longer run have left in this state folder.
     pub fn abandoned(&self) -> Vec<Group> {
         let Some(state) = self.server.parent() else { return Vec::new() };
-        let bases = self.memory.iter().chain(&self.pids).map(|(base, _)| base).chain(&self.unified);
         let mut groups = Vec::new();
-        for base in bases.collect::<BTreeSet<_>>() {
+        for base in self.bases() {
             for server in folders(&base.join(state)) {
-                let name = server.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                if is_running(name) {
+                if is_running(named(&server)) {
                     continue;
                 }
                 for run in folders(&server) {
@@ -169,9 +188,10 @@ impl Hierarchies {
 
 impl Drop for Hierarchies {
     fn drop(&mut self) {
-        for base in self.memory.iter().chain(&self.pids).map(|(base, _)| base).chain(&self.unified) {
-            // Only empty groups can be removed, so this takes nothing from anybody.
+        // Only empty groups can be removed, so this takes nothing from anybody.
+        for base in self.bases() {
             let _ = fs::remove_dir(base.join(&self.server));
+            let _ = self.server.parent().map(|state| fs::remove_dir(base.join(state)));
         }
     }
 }
@@ -289,6 +309,10 @@ fn field(file: &Path, name: &str) -> u64 {
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
+fn named(folder: &Path) -> &str {
+    folder.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
 fn folders(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
@@ -342,4 +366,55 @@ fn mounted() -> Vec<Mounted> {
             Some(Mounted { point, root, controllers, version })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_dead_server_left_in_its_groups_is_ended_and_the_groups_are_gone() {
+        let state = format!("test-{}", std::process::id());
+        let found = Hierarchies::find(&state);
+        let mut left = Command::new("sleep").arg("60").spawn().unwrap();
+        let dead = Hierarchies {
+            memory: found.memory.clone(),
+            pids: found.pids.clone(),
+            unified: found.unified.clone(),
+            server: Path::new(&format!("grace-{state}")).join("999999999-1"),
+        };
+        let group = dead.create().unwrap();
+        for file in group.member_files() {
+            fs::write(file, left.id().to_string()).unwrap();
+        }
+        // Where no groups can be made, and only there, nothing is found; the ledger is for those machines.
+        let ours = found.create().unwrap();
+        let abandoned = found.abandoned();
+        let members: BTreeSet<_> = abandoned.iter().flat_map(Group::members).collect();
+        let expected = if group.member_files().is_empty() { None } else { Some(left.id().cast_signed()) };
+        assert_eq!(members, expected.into_iter().collect());
+
+        if expected.is_none() {
+            left.kill().unwrap();
+        }
+        let reaper = std::thread::spawn(move || left.wait().unwrap());
+        for group in &abandoned {
+            assert!(group.clear().await);
+        }
+        assert!(!reaper.join().unwrap().success());
+        assert!(found.abandoned().is_empty());
+        assert!(ours.member_files().iter().all(|file| file.exists()), "a living server's group was taken");
+        ours.remove();
+    }
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_with_its_number() {
+        let pid = std::process::id();
+        let start = started(pid).unwrap();
+        assert!(is_running(&format!("{pid}-{start}")));
+        assert!(!is_running(&format!("{pid}-{}", start + 1)));
+        assert!(!is_running("nonsense"));
+    }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the workspace is found inside.
 pub const WORKSPACE: &str = "/workspace";
+/// Where commands with network find, and may leave, wheels that pip then need not download again.
+pub const WHEELS: &str = "/cache/wheels";
 
 /// One command to run confined.
 ///

@@ -31,6 +31,7 @@ use tokio::{
 use crate::{
     Error,
     cgroup::{Group, Hierarchies},
+    ledger::{Ledger, Note},
     wire,
 };
 
@@ -48,6 +49,7 @@ const BUSY_ATTEMPTS: u32 = 40;
 pub struct Launcher {
     program: PathBuf,
     hierarchies: Arc<Hierarchies>,
+    ledger: Ledger,
     parked: Mutex<VecDeque<Parked>>,
 }
 
@@ -64,6 +66,7 @@ struct Process {
     pid: Pid,
     handle: OwnedFd,
     group: Group,
+    note: Option<Note>,
     reaped: bool,
 }
 
@@ -93,13 +96,18 @@ pub enum Message {
 
 impl Launcher {
     /// A launcher of the program at this path, with groups where these hierarchies have them.
-    pub fn new(program: PathBuf, hierarchies: Arc<Hierarchies>) -> Arc<Self> {
-        Arc::new(Self { program, hierarchies, parked: Mutex::default() })
+    pub fn new(program: PathBuf, hierarchies: Arc<Hierarchies>, ledger: Ledger) -> Arc<Self> {
+        Arc::new(Self { program, hierarchies, ledger, parked: Mutex::default() })
     }
 
     /// The hierarchies that it uses.
     pub fn hierarchies(&self) -> &Arc<Hierarchies> {
         &self.hierarchies
+    }
+
+    /// Where trees are noted that no group holds together.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Turns a waiting process into a sandbox: the launch frame says how, the descriptors are its standard streams.
@@ -154,7 +162,8 @@ impl Launcher {
         starter().send(order).map_err(|_| gone())?;
         let pid = answer.await.map_err(|_| gone())??;
         let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Parked { process: Process { pid, handle, group, reaped: false }, socket: ours })
+        let note = if group.member_files().is_empty() { Some(self.ledger.note(pid)?) } else { None };
+        Ok(Parked { process: Process { pid, handle, group, note, reaped: false }, socket: ours })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Parked>> {
@@ -279,6 +288,7 @@ impl Tree {
         let mut process = process.into_inner();
         let used = reap(process.pid);
         process.reaped = true;
+        process.note = None;
         let group = std::mem::take(&mut process.group);
         let counted = group.cpu();
         if group.members().is_empty() {

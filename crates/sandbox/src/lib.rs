@@ -19,6 +19,7 @@ mod error;
 mod filter;
 mod launcher;
 mod layout;
+mod ledger;
 mod owner;
 mod probe;
 mod registry;
@@ -40,9 +41,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{cgroup::Hierarchies, egress::AllowList, launcher::Launcher, layout::Ground, owner::Owner, registry::Toolchains, run::Duty};
+use crate::{
+    cgroup::Hierarchies, egress::AllowList, launcher::Launcher, layout::Ground, ledger::Ledger, owner::Owner, registry::Toolchains, run::Duty,
+};
 pub use crate::{
-    command::{Command, Exit, Limits, Network, Outcome, Output, Stream, WORKSPACE},
+    command::{Command, Exit, Limits, Network, Outcome, Output, Stream, WHEELS, WORKSPACE},
     error::Error,
     owner::reachable,
     probe::{Probe, probe_table},
@@ -184,7 +187,8 @@ impl Sandbox {
         if stubborn {
             return Err(Error::Sweep(io::Error::other("a control group is still not empty")));
         }
-        Ok(u32::try_from(members.len()).unwrap_or(u32::MAX))
+        let noted = self.0.launcher.ledger().sweep().await.map_err(Error::Sweep)?;
+        Ok(u32::try_from(members.len()).unwrap_or(u32::MAX).saturating_add(noted))
     }
 }
 
@@ -226,7 +230,7 @@ async fn strongest(
                 memory_group: hierarchies.limits_memory(),
                 pids_group: hierarchies.limits_pids(),
             };
-            let launcher = Launcher::new(state.join("init"), hierarchies.clone());
+            let launcher = Launcher::new(state.join("init"), hierarchies.clone(), Ledger::new(state));
             match probe::try_all(&ground, &launcher).await {
                 Ok(findings) if findings.missing.is_empty() => return Ok((ground, launcher, findings.probes)),
                 Ok(findings) => reasons.push(format!("{isolation:?}: {}", findings.missing.join(", ")).to_lowercase()),
@@ -269,7 +273,7 @@ fn prepare_folder(path: &Path) -> Result<PathBuf, Error> {
 }
 
 fn prepare_cache(cache: &Path, owner: &Owner) -> Result<(), Error> {
-    for folder in [cache.to_owned(), cache.join("pip"), cache.join("npm")] {
+    for folder in [cache.to_owned(), cache.join("pip"), cache.join("npm"), cache.join("wheels")] {
         let folder = prepare_folder(&folder)?;
         // The folders only: what is in them was written by commands, and is theirs already.
         if owner.switches {

@@ -6,6 +6,10 @@
 //! A hostile install can therefore write into it; what keeps it from reaching another build is that the tools check
 //! what they take from it: npm against the integrity hashes of `package-lock.json` (`npm ci`), pip with `--require-hashes`.
 //! An install without locked hashes trusts the cache as much as it trusts the registry.
+//!
+//! pip keeps what it downloads only if the registry says how long it may, and some do not. Whatever the registry says,
+//! `pip download --dest` into [`WHEELS`](crate::WHEELS) does not fetch what is there already, and `pip install --no-index`
+//! then finds it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,11 +38,10 @@ from pip._internal.configuration import Configuration
 from pip._internal.models.index import PyPI
 configuration = Configuration(isolated=False)
 configuration.load()
-settings = dict(configuration.items())
 flat = {}
-for key, value in settings.items():
+for key, value in configuration.items():
     for name, inner in (value.items() if isinstance(value, dict) else [(key, value)]):
-        flat[name] = inner
+        flat[name.split('.', 1)[-1]] = inner
 print(json.dumps({'settings': flat, 'index': PyPI.simple_url, 'files': PyPI.file_storage_domain}))
 ";
 
@@ -118,6 +121,8 @@ impl Toolchains {
         variables.insert("npm_config_noproxy".into(), String::new());
         variables.insert("npm_config_cache".into(), cache.join("npm").display().to_string());
         variables.insert("PIP_CACHE_DIR".into(), cache.join("pip").display().to_string());
+        let links = self.variables.get("PIP_FIND_LINKS").map(|links| format!(" {links}")).unwrap_or_default();
+        variables.insert("PIP_FIND_LINKS".into(), format!("{}{links}", cache.join("wheels").display()));
         variables
     }
 

@@ -278,12 +278,15 @@ impl Reader {
                     self.flood.cancel();
                 }
             }
-            for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-                for part in piece.chunks(LINE_LIMIT) {
-                    if line.len() + part.len() > LINE_LIMIT {
+            for mut rest in bytes.split_inclusive(|&byte| byte == b'\n') {
+                while let Some(first) = rest.first() {
+                    // A line of exactly the limit is whole when its end comes next.
+                    if line.len() >= LINE_LIMIT && *first != b'\n' {
                         self.emit(&mut line).await;
                     }
-                    line.extend_from_slice(part);
+                    let part = LINE_LIMIT.saturating_sub(line.len()).clamp(1, rest.len());
+                    line.extend_from_slice(&rest[..part]);
+                    rest = &rest[part..];
                 }
                 if line.last() == Some(&b'\n') {
                     self.emit(&mut line).await;
