@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react";
 
 import { asApiError } from "../api/errors";
 import { ChannelClient, type ConnectionState } from "./channel-client";
-import { mergeMessages, type Message, readPast } from "./message";
+import { mergeMessages, type Message, pastPageSize, readPast } from "./message";
 
 export interface Channel {
   state: ConnectionState;
@@ -33,7 +33,7 @@ export function useChannel(id: number): Channel {
       onHistory: (items) => {
         setMessages((known) => mergeMessages(known, items));
         if (first) {
-          setHasPast(items.length > 0);
+          setHasPast(items.length >= pastPageSize);
           first = false;
         }
       },
