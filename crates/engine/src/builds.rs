@@ -1,91 +1,452 @@
 //! What people do with builds: preview, create, approve, look, pause, resume, stop, retry, speak to them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use grace_agents::{Agent, PlanInputs};
 use grace_domain::{
+    copilot::NotificationKind,
+    event::{Author, EventKind, Level},
     id::IntentId,
-    intent::RequestDraft,
+    intent::{IntentRequest, Priority, RequestDraft},
     list::ListQuery,
+    messages,
+    plan::Plan,
     problem::Problem,
-    view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal, StatusView},
+    review::MAX_TEXT,
+    status::{Status, Trigger},
+    view::{AGENT_TYPE, Approval, ApprovalResponse, BuildList, ControlResponse, PlanPreview, Proposal, StatusView},
+};
+use grace_store::{
+    BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, intent_create, intent_fetch, intent_save_priority, intents_list, plan_fetch, plan_save,
+    plans_of, status_fetch, tasks_reopen,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Engine,
+    decide::{Decision, MAX_ATTEMPTS},
+    error::{Error, Result},
+    start::Inner,
+    status_view::{page_key, status_view},
 };
 
-use crate::{Engine, start::not_joined};
+/// A status of a build that is going on is at most this old, because it shows how long it has taken.
+const FRESH: Duration = Duration::from_secs(1);
+/// Everything else is dropped by events; this only bounds how long a lost one would show.
+const KEPT: Duration = Duration::from_secs(30);
+/// Longest `Idempotency-Key`.
+const KEY: usize = 200;
+/// Most changes that are asked for at once, and the longest of them.
+const MODIFICATIONS: usize = 20;
+const MODIFICATION: usize = 1_000;
 
 impl Engine {
     /// The plan for a request; nothing is stored.
     pub async fn preview(&self, draft: RequestDraft) -> Result<Proposal, Problem> {
-        let _ = draft;
-        not_joined()
+        let request = draft.parse(self.inner.now().date_naive())?;
+        let (_, plan) = self.inner.plan(&request, Vec::new()).await?;
+        let next = "Start the build with this plan, or change the request.";
+        Ok(proposal(None, Status::Planning, &plan, &request, next))
     }
 
-    /// Stores an intent with its plan. A `plan_hash` in the draft that is the plan's own approves it at once. The same key with the same request answers
-    /// with the same intent; with another request it is a conflict.
+    /// Stores an intent with its plan. A `plan_hash` in the draft that is the plan's own approves it at once. The same key with the same request
+    /// answers with the same intent; with another request it is a conflict.
     pub async fn create(&self, draft: RequestDraft, idempotency_key: Option<String>) -> Result<Proposal, Problem> {
-        let _ = (draft, idempotency_key);
-        not_joined()
+        let idempotency = idempotency_key.map(|key| keyed(key, &draft)).transpose()?;
+        let wanted = draft.plan_hash.clone();
+        let request = draft.parse(self.inner.now().date_naive())?;
+        Ok(self.inner.create(request, wanted, idempotency).await?)
     }
 
-    /// Approves, rejects or changes the current plan.
+    /// Approves, rejects or changes the current plan. `approved` with `modifications` changes the plan and approves what came of it; without
+    /// `approved`, modifications make a new revision that waits for approval.
     pub async fn approve(&self, intent: IntentId, approval: Approval) -> Result<ApprovalResponse, Problem> {
-        let _ = (intent, approval);
-        not_joined()
+        Ok(self.inner.approve(intent, approval).await?)
     }
 
-    /// Everything about one build, from the cache.
+    /// Everything about one build.
     pub async fn status(&self, intent: IntentId) -> Result<Arc<StatusView>, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(Arc::new(self.inner.status(intent).await?))
     }
 
     /// [`Self::status`], serialised; the hot path.
     pub async fn status_json(&self, intent: IntentId) -> Result<Bytes, Problem> {
-        let _ = intent;
-        not_joined()
+        if let Some(ready) = self.inner.statuses.get(&intent, FRESH) {
+            return Ok(ready);
+        }
+        Ok(self.inner.status_json(intent).await?)
     }
 
     /// Builds that are going on or wait for a person, newest first.
     pub async fn active(&self, query: ListQuery) -> Result<BuildList, Problem> {
-        let _ = query;
-        not_joined()
+        Ok(self.inner.listed(Listing::Active, &query).await?)
     }
 
     /// [`Self::active`], serialised and cached.
     pub async fn active_json(&self, query: &ListQuery) -> Result<Bytes, Problem> {
-        let _ = query;
-        not_joined()
+        let key = page_key(query);
+        if let Some(ready) = self.inner.active_pages.get(&key, KEPT) {
+            return Ok(ready);
+        }
+        let stamp = self.inner.active_pages.stamp();
+        let list = self.inner.listed(Listing::Active, &key).await?;
+        let bytes = Bytes::from(serde_json::to_vec(&list).map_err(Error::from)?);
+        self.inner.active_pages.put(key, bytes.clone(), stamp);
+        Ok(bytes)
     }
 
     /// Builds that have ended, newest first.
     pub async fn completed(&self, query: ListQuery) -> Result<BuildList, Problem> {
-        let _ = query;
-        not_joined()
+        Ok(self.inner.listed(Listing::Completed, &query).await?)
     }
 
+    /// All revisions of a build's plan with their hashes, oldest first.
+    pub async fn plans(&self, intent: IntentId) -> Result<Vec<(u32, String, Plan)>, Problem> {
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let rows = plans_of(&mut conn, intent).await.map_err(Error::from)?;
+        if rows.is_empty() {
+            return Err(Problem::not_found(format!("build {intent}")));
+        }
+        Ok(rows.into_iter().map(|row| (row.revision, row.hash, row.plan)).collect())
+    }
+
+    /// No further task is begun; what runs is finished first, so that nothing is left half written.
     pub async fn pause(&self, intent: IntentId) -> Result<ControlResponse, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.control(intent, Trigger::Pause, "Paused. What runs now is finished first; nothing new is begun.").await?)
     }
 
     pub async fn resume(&self, intent: IntentId) -> Result<ControlResponse, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.control(intent, Trigger::Resume, "Resumed.").await?)
     }
 
+    /// Ends running commands and the build.
     pub async fn stop(&self, intent: IntentId) -> Result<ControlResponse, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.control(intent, Trigger::Stop, "Stopped. Finished work is kept.").await?)
     }
 
+    /// Runs the failed and the unfinished tasks of a failed build again.
     pub async fn retry(&self, intent: IntentId) -> Result<ControlResponse, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.control(intent, Trigger::Retry, "Trying the failed tasks again; finished ones are kept.").await?)
     }
 
     /// A word to the agent of a build; kept in its history.
     pub async fn message(&self, intent: IntentId, text: String) -> Result<ControlResponse, Problem> {
-        let _ = (intent, text);
-        not_joined()
+        let text = text.trim().to_owned();
+        if text.is_empty() {
+            return Err(Problem::invalid_field("text", "Write a message."));
+        }
+        if text.chars().count() > MAX_TEXT {
+            return Err(Problem::invalid_field("text", format!("Longer than {MAX_TEXT} characters; shorten it.")));
+        }
+        Ok(self.inner.message(intent, text).await?)
     }
+
+    /// Changes the order in which builds are served.
+    pub async fn set_priority(&self, intent: IntentId, priority: Priority) -> Result<ControlResponse, Problem> {
+        Ok(self.inner.set_priority(intent, priority).await?)
+    }
+}
+
+fn keyed(key: String, draft: &RequestDraft) -> Result<(String, String), Problem> {
+    if key.trim().is_empty() || key.chars().count() > KEY {
+        return Err(Problem::invalid_field("Idempotency-Key", format!("It must have 1 to {KEY} characters.")));
+    }
+    let bytes = serde_json::to_vec(draft).map_err(Error::from)?;
+    Ok((key, hex::encode(Sha256::digest(bytes))))
+}
+
+fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &IntentRequest, next_step: &str) -> Proposal {
+    Proposal {
+        intent_id,
+        agent_type: AGENT_TYPE.into(),
+        status,
+        estimated_tasks: plan.task_count(),
+        estimated_duration_hours: plan.estimated_hours(),
+        plan_preview: PlanPreview { phases: plan.phase_strings(), deliverables: plan.deliverables.clone() },
+        plan_hash: plan.hash(request),
+        plan: plan.clone(),
+        next_step: next_step.into(),
+    }
+}
+
+impl Inner {
+    /// The agent for a request and its plan.
+    pub(crate) async fn plan(&self, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
+        let agent = self.agent_for(request)?;
+        let estimates = self.estimates(agent.name(), request).await?;
+        let inputs = PlanInputs { modifications, estimates, today: self.now().date_naive() };
+        let plan = agent.plan(request, &inputs)?;
+        Ok((agent, plan))
+    }
+
+    fn agent_for(&self, request: &IntentRequest) -> Result<Arc<dyn Agent>> {
+        let mut reason = None;
+        for agent in &self.agents {
+            match agent.supports(request.project_type, request.target_domain, request.constraints.stack) {
+                Ok(()) => return Ok(agent.clone()),
+                Err(why) => {
+                    reason.get_or_insert(why);
+                }
+            }
+        }
+        let why = reason.unwrap_or_else(|| "No agent is installed here.".into());
+        Err(Problem::invalid_field("project_type", why).into())
+    }
+
+    pub(crate) fn agent_label(&self, name: &str) -> &str {
+        self.agents.iter().find(|agent| agent.name() == name).map_or("An agent that is not installed here", |agent| agent.label())
+    }
+
+    async fn create(&self, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
+        let (agent, plan) = self.plan(&request, Vec::new()).await?;
+        let hash = plan.hash(&request);
+        let now = self.now();
+        let mut tx = self.store.begin().await?;
+        let new = NewIntent {
+            title: plan.title.clone(),
+            request: request.clone(),
+            agent: agent.name().into(),
+            priority: Priority::Normal,
+            idempotency,
+            at: now,
+        };
+        let id = match intent_create(&mut tx, &new).await? {
+            CreatedIntent::New(id) => id,
+            CreatedIntent::Existing(id) => {
+                drop(tx);
+                return self.proposal_of(id).await;
+            }
+        };
+        let row = PlanRow { revision: 1, hash: hash.clone(), plan: plan.clone(), modifications: Vec::new(), created_at: now };
+        plan_save(&mut tx, id, &row).await?;
+        let mut decision = Decision::within(self, tx, id).await?;
+        decision.event(EventKind::IntentCreated { title: plan.title.clone() });
+        decision.event(plan_event(&row));
+        decision.apply(Trigger::PlanProposed, None)?;
+        let approved = wanted.as_ref() == Some(&hash);
+        let next = if approved {
+            decision.apply(Trigger::PlanApproved, Some("The previewed plan was started."))?;
+            decision.log(Level::Info, "The previewed plan was approved by starting the build.", None);
+            "The build has started."
+        } else {
+            decision.notify(messages::plan_ready(id, &plan)).await?;
+            if wanted.is_some() {
+                "Grace now proposes another plan than the one that was previewed; review it and confirm to start execution"
+            } else {
+                "Review plan and confirm to start execution"
+            }
+        };
+        let row = decision.finish().await?;
+        Ok(proposal(Some(id), row.state.status, &plan, &request, next))
+    }
+
+    async fn proposal_of(&self, id: IntentId) -> Result<Proposal> {
+        let mut conn = self.store.connection().await?;
+        let missing = || Problem::not_found(format!("build {id}"));
+        let row = intent_fetch(&mut conn, id).await?.ok_or_else(missing)?;
+        let plan = plan_fetch(&mut conn, id).await?.ok_or_else(missing)?.plan;
+        let next = "This request was made before with the same Idempotency-Key; this is its build.";
+        Ok(proposal(Some(id), row.state.status, &plan, &row.intent.request, next))
+    }
+
+    async fn approve(&self, id: IntentId, approval: Approval) -> Result<ApprovalResponse> {
+        check_modifications(&approval.modifications)?;
+        let mut decision = Decision::begin(self, id).await?;
+        if approval.approved == Some(false) && !approval.modifications.is_empty() {
+            return Err(Problem::invalid_field("modifications", "A rejected plan is not changed; leave `approved` out to change it.").into());
+        }
+        if approval.approved.is_none() && approval.modifications.is_empty() {
+            return Err(Problem::invalid_field("approved", "Send true to start, false to reject, or modifications to change the plan.").into());
+        }
+        if decision.status() == Status::AwaitingApproval
+            && let Some(hash) = &approval.plan_hash
+            && *hash != decision.row.plan_hash
+        {
+            let text = format!(
+                "The plan was changed since: you saw {}, now it is revision {} ({}). Look at it again.",
+                short(hash),
+                decision.row.plan_revision,
+                short(&decision.row.plan_hash)
+            );
+            return Err(Problem::conflict("plan_stale", text).with_status(decision.status()).into());
+        }
+        let updated = !approval.modifications.is_empty();
+        let message = match approval.approved {
+            Some(false) => {
+                decision.apply(Trigger::PlanRejected, Some("The plan was rejected."))?;
+                decision.log(Level::Info, "The plan was rejected.", None);
+                "Plan rejected. Nothing was built."
+            }
+            approved => {
+                if updated {
+                    // Refused here when the plan is not open for changes, before anything is computed.
+                    decision.apply(Trigger::PlanRevised, None)?;
+                    self.revise(&mut decision, approval.modifications).await?;
+                }
+                if let Some(priority) = approval.priority {
+                    let now = decision.now;
+                    intent_save_priority(&mut decision.tx, id, priority, now).await?;
+                    decision.row.priority = priority;
+                }
+                if approved == Some(true) {
+                    decision.apply(Trigger::PlanApproved, None)?;
+                    let text = format!("Plan approved: revision {}, {}.", decision.row.plan_revision, short(&decision.row.plan_hash));
+                    decision.log(Level::Info, text, None);
+                    if updated { "Plan approved with modifications. Execution started." } else { "Plan approved. Execution started." }
+                } else {
+                    "Plan changed. It waits for approval."
+                }
+            }
+        };
+        let row = decision.finish().await?;
+        Ok(ApprovalResponse {
+            intent_id: id,
+            status: row.state.status,
+            plan_updated: updated,
+            message: message.into(),
+            plan_hash: row.plan_hash,
+            revision: row.plan_revision,
+        })
+    }
+
+    /// Makes a new revision with everything that was asked for so far.
+    async fn revise(&self, decision: &mut Decision<'_>, modifications: Vec<String>) -> Result<()> {
+        let id = decision.intent();
+        let mut all: Vec<String> = plans_of(&mut decision.tx, id).await?.into_iter().flat_map(|row| row.modifications).collect();
+        let new: Vec<String> = modifications.into_iter().map(|text| text.trim().to_owned()).collect();
+        all.extend(new.iter().cloned());
+        let request = decision.row.intent.request.clone();
+        let (_, plan) = self.plan(&request, all).await?;
+        let row = PlanRow {
+            revision: decision.row.plan_revision + 1,
+            hash: plan.hash(&request),
+            plan: plan.clone(),
+            modifications: new,
+            created_at: decision.now,
+        };
+        plan_save(&mut decision.tx, id, &row).await?;
+        decision.event(plan_event(&row));
+        for change in plan.modifications.iter().rev().take(row.modifications.len()).rev() {
+            let (level, word) = if change.applied { (Level::Info, "Plan changed") } else { (Level::Warn, "Not changed") };
+            decision.log(level, format!("{word}: \"{}\". {}", change.text, change.outcome), None);
+        }
+        decision.row.plan_revision = row.revision;
+        decision.row.plan_hash.clone_from(&row.hash);
+        decision.row.intent.title.clone_from(&plan.title);
+        decision.row.progress.tasks_total = plan.task_count();
+        decision.notify(messages::plan_ready(id, &plan)).await
+    }
+
+    pub(crate) async fn control(&self, id: IntentId, trigger: Trigger, message: &str) -> Result<ControlResponse> {
+        let mut decision = Decision::begin(self, id).await?;
+        if trigger == Trigger::Retry {
+            // The state is checked before any task is touched.
+            decision.apply(trigger, None)?;
+            tasks_reopen(&mut decision.tx, id, MAX_ATTEMPTS).await?;
+            decision.unnotify(NotificationKind::BuildFailed, &id.to_string()).await?;
+        } else {
+            decision.apply(trigger, None)?;
+        }
+        decision.log(Level::Info, message, None);
+        let row = decision.finish().await?;
+        Ok(ControlResponse { intent_id: id, status: row.state.status, message: message.into() })
+    }
+
+    async fn message(&self, id: IntentId, text: String) -> Result<ControlResponse> {
+        let mut decision = Decision::begin(self, id).await?;
+        let status = decision.status();
+        decision.event(EventKind::Message { from: Author::Person, text });
+        let label = self.agent_label(&decision.row.agent);
+        let answer = format!(
+            "Noted in the build's history. The {} does not read messages while it works; change the plan before approval instead.",
+            lower_first(label)
+        );
+        decision.event(EventKind::Message { from: Author::Grace, text: answer.clone() });
+        decision.finish().await?;
+        Ok(ControlResponse { intent_id: id, status, message: answer })
+    }
+
+    async fn set_priority(&self, id: IntentId, priority: Priority) -> Result<ControlResponse> {
+        let mut decision = Decision::begin(self, id).await?;
+        let now = decision.now;
+        intent_save_priority(&mut decision.tx, id, priority, now).await?;
+        decision.row.priority = priority;
+        // Jobs carry their priority; those of ready tasks are put in anew.
+        decision.drive();
+        let message = format!("Priority is {} now.", priority.label().to_lowercase());
+        decision.log(Level::Info, message.as_str(), None);
+        let row = decision.finish().await?;
+        Ok(ControlResponse { intent_id: id, status: row.state.status, message })
+    }
+
+    pub(crate) async fn status(&self, id: IntentId) -> Result<StatusView> {
+        let mut conn = self.store.connection().await?;
+        let missing = || Problem::not_found(format!("build {id}"));
+        let rows = status_fetch(&mut conn, id).await?.ok_or_else(missing)?;
+        drop(conn);
+        let label = self.agent_label(&rows.build.agent).to_owned();
+        Ok(status_view(rows, &label, self.now()).ok_or_else(missing)?)
+    }
+
+    async fn status_json(&self, id: IntentId) -> Result<Bytes> {
+        // What has ended does not grow older by the second; but a waiting one costs nothing to read again either.
+        if let Some(ready) = self.statuses.get(&id, KEPT)
+            && !self.running.has(id)
+        {
+            return Ok(ready);
+        }
+        let stamp = self.statuses.stamp();
+        let bytes = Bytes::from(serde_json::to_vec(&self.status(id).await?)?);
+        self.statuses.put(id, bytes.clone(), stamp);
+        Ok(bytes)
+    }
+
+    pub(crate) async fn listed(&self, listing: Listing, query: &ListQuery) -> Result<BuildList> {
+        let mut conn = self.store.connection().await?;
+        Ok(intents_list(&mut conn, listing, query).await?)
+    }
+
+    /// A build's row, or the refusal to give for an unknown id.
+    pub(crate) async fn row(&self, id: IntentId) -> Result<BuildRow> {
+        let mut conn = self.store.connection().await?;
+        Ok(intent_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("build {id}")))?)
+    }
+}
+
+fn plan_event(row: &PlanRow) -> EventKind {
+    EventKind::PlanProposed {
+        revision: row.revision,
+        plan_hash: row.hash.clone(),
+        tasks: row.plan.task_count(),
+        estimated_hours: row.plan.estimated_hours(),
+    }
+}
+
+fn check_modifications(modifications: &[String]) -> Result<(), Problem> {
+    if modifications.len() > MODIFICATIONS {
+        return Err(Problem::invalid_field(
+            "modifications",
+            format!("{} are given; at most {MODIFICATIONS} are taken at once.", modifications.len()),
+        ));
+    }
+    for (index, text) in modifications.iter().enumerate() {
+        let field = format!("modifications[{index}]");
+        if text.trim().is_empty() {
+            return Err(Problem::invalid_field(&field, "Say in a sentence what should change."));
+        }
+        if text.chars().count() > MODIFICATION {
+            return Err(Problem::invalid_field(&field, format!("Longer than {MODIFICATION} characters; shorten it.")));
+        }
+    }
+    Ok(())
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(8).collect()
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -1,62 +1,52 @@
 //! The live event stream: subscribe first, then replay with [`Engine::events_after`], and drop what was seen twice by its cursor.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use grace_domain::{event::Event, problem::Problem};
+use grace_domain::problem::Problem;
+pub use grace_store::{Cursor, StoredEvent};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, start::not_joined};
+use crate::{Engine, error::Error};
 
-/// Place in the stream of all events; its text form is the SSE `id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Cursor {
-    pub xid: u64,
-    pub id: i64,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.xid, self.id)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (xid, id) = text.split_once('-').ok_or_else(|| format!("`{text}` is not a cursor"))?;
-        Ok(Self { xid: xid.parse().map_err(|_| "bad cursor".to_owned())?, id: id.parse().map_err(|_| "bad cursor".to_owned())? })
-    }
-}
-
-/// An event with its place in the stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredEvent {
-    pub cursor: Cursor,
-    pub event: Event,
-}
+/// Most events that one call of [`Engine::events_after`] gives.
+pub const EVENTS_AT_ONCE: u32 = 1_000;
 
 /// Events as they are stored, from the moment of subscribing on.
-pub struct EventSubscription;
+pub struct EventSubscription {
+    recent: Cursor,
+    receiver: broadcast::Receiver<Arc<StoredEvent>>,
+    shutdown: CancellationToken,
+}
 
 impl EventSubscription {
-    /// The place from which on events arrive here: what is before it is history.
+    /// A place in the stream not later than the first event that arrives here: replaying from it misses nothing.
     pub fn recent(&self) -> Cursor {
-        Cursor::default()
+        self.recent
     }
 
     /// The next event; `None` when the engine shuts down or when this subscriber fell too far behind and must replay from its last cursor.
     pub async fn next(&mut self) -> Option<Arc<StoredEvent>> {
-        None
+        tokio::select! {
+            () = self.shutdown.cancelled() => None,
+            received = self.receiver.recv() => received.ok(),
+        }
     }
 }
 
 impl Engine {
+    /// Begins to listen.
     pub async fn subscribe(&self) -> Result<EventSubscription, Problem> {
-        not_joined()
+        let receiver = self.inner.store.subscribe();
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let recent = Cursor::now(&mut conn).await.map_err(Error::from)?;
+        Ok(EventSubscription { recent, receiver, shutdown: self.inner.shutdown.clone() })
     }
 
-    /// Events after `cursor`, oldest first, at most `limit` (≤ 1 000).
+    /// Events after `cursor`, oldest first, at most `limit` and [`EVENTS_AT_ONCE`].
     pub async fn events_after(&self, cursor: Cursor, limit: u32) -> Result<Vec<Arc<StoredEvent>>, Problem> {
-        let _ = (cursor, limit);
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let after = grace_store::events_after(&mut conn, cursor, limit.clamp(1, EVENTS_AT_ONCE)).await.map_err(Error::from)?;
+        Ok(after.events)
     }
 }

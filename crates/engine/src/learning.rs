@@ -1,58 +1,273 @@
-//! The learning loop: retrospectives, playbook, templates, figures.
+//! The learning loop: retrospectives, playbook, templates, and the estimates that like builds give.
 
-use grace_domain::{
-    copilot::Fact,
-    id::RetrospectiveId,
-    intent::RequestDraft,
-    list::{ListQuery, Page},
-    problem::Problem,
-    retrospective::{Retrospective, RetrospectiveDraft},
-    view::Template,
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
-use crate::{Engine, start::not_joined};
+use grace_agents::Estimates;
+use grace_domain::{
+    copilot::Fact,
+    event::EventKind,
+    id::{IntentId, RetrospectiveId},
+    intent::{IntentRequest, ProjectType, RequestDraft, Stack},
+    learning::{BuildFacts, retrospect as learn},
+    list::{ListQuery, Page},
+    messages,
+    problem::Problem,
+    retrospective::{Retrospective, RetrospectiveDraft},
+    review::Review,
+    task::Task,
+    view::Template,
+};
+use grace_store::{
+    estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch, retrospective_measure, retrospective_record,
+    retrospectives_list, status_fetch, template_delete, template_save, templates_list,
+};
+
+use crate::{
+    Engine,
+    decide::Decision,
+    error::{Error, Result},
+    start::Inner,
+};
+
+/// How long estimates are kept; they also go when a build completes.
+const KEPT: Duration = Duration::from_secs(60);
+/// Longest name of a template, entries of a retrospective's lists and characters of each.
+const NAME: usize = 80;
+const ENTRIES: usize = 50;
+const ENTRY: usize = 1_000;
+
+/// Medians of like builds, kept for a moment so that a preview need not ask for them.
+#[derive(Default)]
+pub(crate) struct KnownEstimates(Mutex<HashMap<(String, ProjectType, Stack), (Instant, Estimates)>>);
+
+impl KnownEstimates {
+    pub fn forget(&self) {
+        self.0.lock().expect("no holder of the lock panics").clear();
+    }
+}
 
 impl Engine {
     /// Newest first.
     pub async fn retrospectives(&self, query: ListQuery) -> Result<Page<Retrospective>, Problem> {
-        let _ = query;
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(retrospectives_list(&mut conn, &query).await.map_err(Error::from)?)
     }
 
+    /// One of them.
     pub async fn retrospective(&self, retrospective: RetrospectiveId) -> Result<Retrospective, Problem> {
-        let _ = retrospective;
-        not_joined()
+        Ok(self.inner.retrospective(retrospective).await?)
     }
 
     /// Stores what a person or client writes down.
     pub async fn record_retrospective(&self, draft: RetrospectiveDraft) -> Result<Retrospective, Problem> {
-        let _ = draft;
-        not_joined()
+        check(&draft)?;
+        if let Some(intent) = draft.intent_id {
+            self.inner.row(intent).await?;
+        }
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(retrospective_record(&mut conn, &draft, self.inner.now()).await.map_err(Error::from)?)
     }
 
-    /// Turns a retrospective's insights into playbook entries that later plans cite; answers with those that are new.
+    /// Turns a retrospective's insights into playbook entries; answers with those that are new.
     pub async fn apply_learnings(&self, retrospective: RetrospectiveId) -> Result<Vec<String>, Problem> {
-        let _ = retrospective;
-        not_joined()
+        Ok(self.inner.apply_learnings(retrospective).await?)
     }
 
+    /// Figures over everything that was built here.
     pub async fn learning_stats(&self) -> Result<Vec<Fact>, Problem> {
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let figures = learning_figures(&mut conn).await.map_err(Error::from)?;
+        let fact = |name: &str, value: String| Fact { name: name.into(), value };
+        let mut facts = vec![
+            fact("Completed builds", figures.completed.to_string()),
+            fact("Failed builds", figures.failed.to_string()),
+            fact("Stopped builds", figures.stopped.to_string()),
+            fact("Retrospectives", figures.retrospectives.to_string()),
+            fact("Playbook entries", figures.playbook_entries.to_string()),
+            fact("Templates", figures.templates.to_string()),
+        ];
+        if let Some(ratio) = figures.actual_to_planned {
+            facts.push(fact("Actual to planned time", format!("{ratio:.2} (median)")));
+        }
+        Ok(facts)
     }
 
     /// Saved forms, by name.
     pub async fn templates(&self) -> Result<Vec<Template>, Problem> {
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(templates_list(&mut conn).await.map_err(Error::from)?)
     }
 
-    /// Saves a form under a name of 1 to 80 characters; the same name is overwritten.
+    /// Saves a form under a name of 1 to 80 characters; the same name is overwritten. The form may be incomplete.
     pub async fn save_template(&self, name: String, request: RequestDraft) -> Result<Template, Problem> {
-        let _ = (name, request);
-        not_joined()
+        let name = name.trim().to_owned();
+        if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
+            return Err(Problem::invalid_field("name", format!("A name has 1 to {NAME} characters on one line.")));
+        }
+        let long = request.description.as_deref().unwrap_or_default().chars().count() > grace_domain::intent::MAX_DESCRIPTION;
+        if long || request.description.as_deref().unwrap_or_default().contains('\0') {
+            return Err(Problem::invalid_field("description", "It is longer than 10 000 characters or holds a NUL character."));
+        }
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(template_save(&mut conn, &name, &request, self.inner.now()).await.map_err(Error::from)?)
     }
 
+    /// Forgets a saved form.
     pub async fn delete_template(&self, name: String) -> Result<(), Problem> {
-        let _ = name;
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        match template_delete(&mut conn, &name).await.map_err(Error::from)? {
+            true => Ok(()),
+            false => Err(Problem::not_found(format!("template `{}`", name.chars().take(NAME).collect::<String>()))),
+        }
+    }
+}
+
+fn check(draft: &RetrospectiveDraft) -> Result<(), Problem> {
+    if draft.cycle_name.trim().is_empty() || draft.cycle_name.chars().count() > 200 {
+        return Err(Problem::invalid_field("cycle_name", "A name has 1 to 200 characters."));
+    }
+    for (field, list) in [("insights", &draft.insights), ("improvements", &draft.improvements), ("reusable_artifacts", &draft.reusable_artifacts)] {
+        if list.len() > ENTRIES {
+            return Err(Problem::invalid_field(field, format!("{} entries are given; at most {ENTRIES} are taken.", list.len())));
+        }
+        if let Some(index) = list.iter().position(|entry| entry.trim().is_empty() || entry.chars().count() > ENTRY || entry.contains('\0')) {
+            return Err(Problem::invalid_field(&format!("{field}[{index}]"), format!("An entry has 1 to {ENTRY} characters.")));
+        }
+    }
+    Ok(())
+}
+
+impl Inner {
+    async fn retrospective(&self, id: RetrospectiveId) -> Result<Retrospective> {
+        let mut conn = self.store.connection().await?;
+        Ok(retrospective_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("retrospective {id}")))?)
+    }
+
+    /// The retrospective that Grace wrote of a build.
+    pub(crate) async fn retrospective_of(&self, intent: IntentId) -> Result<Option<Retrospective>> {
+        let mut conn = self.store.connection().await?;
+        let newest = retrospectives_list(&mut conn, &ListQuery { limit: Some(200), ..ListQuery::default() }).await?;
+        Ok(newest.items.into_iter().find(|retrospective| retrospective.intent_id == Some(intent)))
+    }
+
+    pub(crate) async fn apply_learnings(&self, id: RetrospectiveId) -> Result<Vec<String>> {
+        let retrospective = self.retrospective(id).await?;
+        let mut tx = self.store.begin().await?;
+        let known: Vec<String> = playbook_list(&mut tx).await?.into_iter().map(|entry| entry.text).collect();
+        let new: Vec<String> = retrospective.insights.into_iter().filter(|insight| !known.contains(insight)).collect();
+        for text in &new {
+            playbook_add(&mut tx, id, text, self.now()).await?;
+        }
+        self.store.commit(tx).await?;
+        Ok(new)
+    }
+
+    /// Medians of like builds that completed here; empty while there are none.
+    pub(crate) async fn estimates(&self, agent: &str, request: &IntentRequest) -> Result<Estimates> {
+        let key = (agent.to_owned(), request.project_type, request.constraints.stack);
+        let known = self.estimates.0.lock().expect("no holder of the lock panics").get(&key).cloned();
+        if let Some((at, estimates)) = known
+            && at.elapsed() < KEPT
+        {
+            return Ok(estimates);
+        }
+        let mut conn = self.store.connection().await?;
+        let found = estimates_fetch(&mut conn, agent, request.project_type, request.constraints.stack).await?;
+        let seconds = found.task_seconds.into_iter().map(|(key, seconds)| (key, seconds.ceil().clamp(1.0, 86_400.0) as u32)).collect();
+        let estimates = Estimates { seconds, samples: found.samples };
+        self.estimates.0.lock().expect("no holder of the lock panics").insert(key, (Instant::now(), estimates.clone()));
+        Ok(estimates)
+    }
+}
+
+/// Writes the retrospective of a build that completed, failed or was stopped. Doing it again replaces it.
+pub(crate) async fn retrospect(inner: &Inner, intent: IntentId) -> Result<()> {
+    let mut decision = Decision::begin(inner, intent).await?;
+    let Some(rows) = status_fetch(&mut decision.tx, intent).await? else { return Ok(()) };
+    let (Some(plan), true) = (&rows.plan, rows.build.finished_at.is_some()) else {
+        // Retried meanwhile: the end that this was for is not the end any more.
+        return Ok(());
+    };
+    let reviews: Vec<Review> = rows.reviews.iter().map(|row| row.review.clone()).collect();
+    let learned = learn(&BuildFacts {
+        intent_id: intent,
+        status: rows.build.state.status,
+        failure: rows.build.failure.as_deref(),
+        plan: &plan.plan,
+        tasks: &rows.tasks,
+        tests: rows.build.tests.as_ref(),
+        checks: &rows.build.checks,
+        artifacts: &rows.artifacts,
+        reviews: &reviews,
+        worked_seconds: worked_seconds(&rows.tasks),
+    });
+    let now = decision.now;
+    let retrospective = retrospective_measure(&mut decision.tx, intent, &learned.draft, &learned.phases, now).await?;
+    decision.event(EventKind::Retrospective { retrospective_id: retrospective.retrospective_id });
+    let message = messages::learning_feedback(intent, &rows.build.intent.title, &retrospective);
+    decision.notify(message).await?;
+    decision.finish().await?;
+    Ok(())
+}
+
+/// Seconds in which at least one task ran: time in which people were waited for, or nothing was begun, does not count.
+fn worked_seconds(tasks: &[Task]) -> Option<f64> {
+    let mut spans: Vec<_> = tasks.iter().filter(|task| task.asks.is_none()).filter_map(|task| Some((task.started_at?, task.finished_at?))).collect();
+    spans.sort_unstable();
+    let mut total = 0.0;
+    let mut reached = spans.first()?.0;
+    for (from, to) in spans {
+        let from = from.max(reached);
+        if to > from {
+            total += (to - from).num_milliseconds() as f64 / 1000.0;
+            reached = to;
+        }
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use grace_domain::{Timestamp, id::TaskId, intent::Priority, status::Stage, task::TaskState};
+
+    use super::*;
+
+    fn ran(from: i64, to: i64) -> Task {
+        let at = |seconds| Some(Timestamp::from_timestamp(seconds, 0).unwrap());
+        Task {
+            id: TaskId(1),
+            intent_id: IntentId(1),
+            position: 1,
+            phase: String::new(),
+            key: String::new(),
+            title: String::new(),
+            stage: Stage::Coding,
+            state: TaskState::Done,
+            priority: Priority::Normal,
+            depends_on: vec![],
+            asks: None,
+            attempt: 1,
+            max_attempts: 1,
+            estimated_seconds: 1,
+            sla_deadline: None,
+            queued_at: None,
+            started_at: at(from),
+            finished_at: at(to),
+            input_bytes: 0,
+            output_bytes: 0,
+            error: None,
+            commit: None,
+            worker: None,
+        }
+    }
+
+    #[test]
+    fn tasks_at_the_same_time_count_once_and_gaps_do_not_count() {
+        assert_eq!(worked_seconds(&[ran(0, 10), ran(5, 8), ran(20, 30), ran(25, 31)]), Some(21.0));
+        assert_eq!(worked_seconds(&[]), None);
     }
 }

@@ -4,16 +4,28 @@
 //! enqueues the effects. It must not know HTTP, pages or a browser.
 
 mod builds;
+mod cache;
 mod copilot;
+mod decide;
 mod deployments;
+mod error;
 mod events;
+mod highlight;
+mod jobs;
 mod learning;
+mod notices;
+mod recovery;
 mod results;
 mod reviews;
+mod runner;
+mod running;
+mod sink;
 mod start;
+mod status_view;
 mod system;
+mod workspace;
 
 pub use crate::{
-    events::{Cursor, EventSubscription, StoredEvent},
+    events::{Cursor, EVENTS_AT_ONCE, EventSubscription, StoredEvent},
     start::{Engine, EngineConfig, StartError},
 };

@@ -8,50 +8,152 @@ use grace_domain::{
     id::IntentId,
     list::{ListQuery, LogQuery, Page},
     problem::Problem,
+    report,
     view::{FileView, LogView},
 };
+use grace_store::{artifacts_list, logs_fetch, plan_fetch};
 
-use crate::{Engine, start::not_joined};
+use crate::{
+    Engine,
+    error::{Error, Result},
+    highlight::highlight,
+    start::Inner,
+};
+
+/// Largest file that is sent by itself; the archive has larger ones.
+const FILE: u64 = 2 << 20;
+/// Largest file that is highlighted.
+const SHOWN: u64 = 512 << 10;
 
 impl Engine {
     /// The files of the project, by path; `q` filters by path.
     pub async fn artifacts(&self, intent: IntentId, query: ListQuery) -> Result<Page<Artifact>, Problem> {
-        let _ = (intent, query);
-        not_joined()
+        self.inner.row(intent).await?;
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(artifacts_list(&mut conn, intent, &query).await.map_err(Error::from)?)
     }
 
-    /// One file as committed, at most 2 MiB.
+    /// One file as committed (else as it is being written), at most 2 MiB.
     pub async fn artifact_bytes(&self, intent: IntentId, path: String) -> Result<Bytes, Problem> {
-        let _ = (intent, path);
-        not_joined()
+        Ok(self.inner.file(intent, &path, FILE).await?)
     }
 
     /// One file, highlighted for a page.
     pub async fn file_view(&self, intent: IntentId, path: String) -> Result<FileView, Problem> {
-        let _ = (intent, path);
-        not_joined()
+        let bytes = self.inner.file(intent, &path, FILE).await?;
+        Ok(file_view(path, &bytes))
     }
 
-    /// A finished zip of the last commit; the file stays for at least an hour.
+    /// A finished zip of the last commit. The file stays at least until the build has been archived again with two later commits.
     pub async fn archive(&self, intent: IntentId) -> Result<PathBuf, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.archive(intent).await?)
     }
 
     /// Everything the build changed, as a unified diff of at most 4 MiB.
     pub async fn diff(&self, intent: IntentId) -> Result<String, Problem> {
-        let _ = intent;
-        not_joined()
+        Ok(self.inner.diff(intent).await?)
     }
 
+    /// A page of the log.
     pub async fn logs(&self, intent: IntentId, query: LogQuery) -> Result<Page<LogView>, Problem> {
-        let _ = (intent, query);
-        not_joined()
+        self.inner.row(intent).await?;
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(logs_fetch(&mut conn, intent, &query).await.map_err(Error::from)?)
     }
 
     /// What was built and how it went, in Markdown.
     pub async fn report(&self, intent: IntentId) -> Result<String, Problem> {
-        let _ = intent;
-        not_joined()
+        let status = self.inner.status(intent).await?;
+        let retrospective = self.inner.retrospective_of(intent).await?;
+        Ok(report::markdown(&status, retrospective.as_ref()))
     }
+}
+
+fn file_view(path: String, bytes: &[u8]) -> FileView {
+    let length = bytes.len() as u64;
+    let hidden = |path: String, lines, why: &str| FileView { path, lines, bytes: length, language: None, html: None, unavailable: Some(why.into()) };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return hidden(path, 0, "It is not text. Download it to look at it.");
+    };
+    if text.contains('\0') {
+        return hidden(path, 0, "It is not text. Download it to look at it.");
+    }
+    if length > SHOWN {
+        return hidden(path, text.lines().count() as u64, "It is larger than 512 KiB. Download it to look at it.");
+    }
+    let (language, html) = highlight(&path, text);
+    FileView { path, lines: html.len() as u64, bytes: length, language: Some(language.into()), html: Some(html), unavailable: None }
+}
+
+impl Inner {
+    async fn file(&self, intent: IntentId, path: &str, limit: u64) -> Result<Bytes> {
+        let row = self.row(intent).await?;
+        let missing = || Problem::not_found(format!("file `{}` in build {}", path.chars().take(200).collect::<String>(), row.intent.id));
+        let mut conn = self.store.connection().await?;
+        let artifact = grace_store::artifact_fetch(&mut conn, intent, path).await?.ok_or_else(missing)?;
+        drop(conn);
+        if artifact.bytes > limit {
+            let text = format!("It has {} KiB; at most {} KiB are sent by themselves. The archive has it.", artifact.bytes >> 10, limit >> 10);
+            return Err(Problem::new(grace_domain::problem::ProblemKind::TooLarge, "file_too_large", text).into());
+        }
+        let workspace = self.workspace(intent);
+        if !workspace.exists() {
+            return Err(missing().into());
+        }
+        Ok(workspace.file(path, limit).await?.map(Bytes::from).ok_or_else(missing)?)
+    }
+
+    /// The commit that the build is at, or the refusal while there is none.
+    async fn commit_of(&self, intent: IntentId) -> Result<String> {
+        let row = self.row(intent).await?;
+        let status = row.state.status;
+        row.head.ok_or_else(|| {
+            Problem::conflict("nothing_built", "Nothing is built yet; come back when the first files are written.").with_status(status).into()
+        })
+    }
+
+    async fn archive(&self, intent: IntentId) -> Result<PathBuf> {
+        let commit = self.commit_of(intent).await?;
+        let folder = self.config.data_dir.join("archives").join(intent.to_string());
+        let path = folder.join(format!("{commit}.zip"));
+        if tokio::fs::try_exists(&path).await.map_err(Error::File)? {
+            return Ok(path);
+        }
+        tokio::fs::create_dir_all(&folder).await.map_err(Error::File)?;
+        let lock = self.git_lock(intent);
+        let _alone = lock.lock().await;
+        let half = folder.join(format!("{commit}.part"));
+        // A given repository's own files are not ours to hand out as artifacts: the archive has what the build made.
+        let below = self.folder_of(intent).await?;
+        self.workspace(intent).archive(&commit, below.as_deref(), &half).await?;
+        tokio::fs::rename(&half, &path).await.map_err(Error::File)?;
+        remove_old(&folder).await.map_err(Error::File)?;
+        Ok(path)
+    }
+
+    /// The folder in a given repository that holds everything that was made; `None`: all of it.
+    pub(crate) async fn folder_of(&self, intent: IntentId) -> Result<Option<String>> {
+        let mut conn = self.store.connection().await?;
+        Ok(plan_fetch(&mut conn, intent).await?.and_then(|row| row.plan.spec).and_then(|spec| spec.folder))
+    }
+
+    async fn diff(&self, intent: IntentId) -> Result<String> {
+        let commit = self.commit_of(intent).await?;
+        Ok(self.workspace(intent).diff(&commit).await?)
+    }
+}
+
+/// Keeps the three newest archives of a build.
+async fn remove_old(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut entries = tokio::fs::read_dir(folder).await?;
+    let mut archives = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        archives.push((entry.metadata().await?.modified()?, entry.path()));
+    }
+    archives.sort();
+    archives.reverse();
+    for (_, path) in archives.into_iter().skip(3) {
+        tokio::fs::remove_file(path).await?;
+    }
+    Ok(())
 }

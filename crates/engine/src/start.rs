@@ -1,13 +1,33 @@
-//! Opening and closing the engine: configuration, the order in which its parts start, and what is recovered from an earlier run.
+//! Opening and closing the engine: configuration, the order in which its parts start, and the order in which they end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
-use grace_domain::problem::Problem;
+use grace_agents::Agent;
+use grace_domain::{Timestamp, id::IntentId, list::ListQuery};
+use grace_operations::{LocalTarget, Proxy};
+use grace_sandbox::{Sandbox, SandboxConfig};
+use grace_store::{
+    Store, StoreError,
+    embedded::{EmbeddedError, EmbeddedPostgres},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{cache::Cache, jobs, learning::KnownEstimates, recovery, running::Running, workspace::Workspace};
 
 /// How one server runs.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Holds the embedded database, the builds' workspaces, releases and the package cache.
+    /// Holds the embedded database, the builds' workspaces, releases and the package cache. One server at a time uses it.
     pub data_dir: PathBuf,
     /// A Postgres to use instead of the embedded one.
     pub database_url: Option<String>,
@@ -15,7 +35,7 @@ pub struct EngineConfig {
     pub workers: usize,
     /// Run commands even where nothing can be enforced. Never a default.
     pub allow_unsandboxed: bool,
-    /// The executable that `sandbox-init` is an argument of: this program itself.
+    /// The program itself, for helpers that it starts as processes of their own.
     pub init: PathBuf,
     /// The port that people reach this server on; deployed services get URLs with it.
     pub public_port: u16,
@@ -25,27 +45,227 @@ pub struct EngineConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    #[error("the data folder {path} cannot be used")]
+    #[error("the data folder {} cannot be used; choose another one or make it writable", path.display())]
     DataFolder { path: PathBuf, source: std::io::Error },
+    #[error("the data folder {} is in use by another server; stop that one or choose another folder", path.display())]
+    InUse { path: PathBuf },
+    #[error("the embedded database did not start")]
+    Embedded(#[source] EmbeddedError),
+    #[error("the database cannot be used")]
+    Database(#[source] StoreError),
+    #[error("the sandbox cannot be used")]
+    Sandbox(#[source] grace_sandbox::Error),
+    #[error("the job queue did not start")]
+    Queue(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("what an earlier run left could not be taken up")]
+    Recovery(#[source] crate::error::Error),
 }
 
 /// The running engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    #[expect(dead_code, reason = "the parts are joined next")]
-    inner: Arc<EngineConfig>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// Everything that the engine's parts share.
+pub(crate) struct Inner {
+    pub config: EngineConfig,
+    pub store: Store,
+    pub sandbox: Sandbox,
+    pub agents: Vec<Arc<dyn Agent>>,
+    pub proxy: Proxy,
+    pub target: LocalTarget,
+    pub statuses: Cache<IntentId>,
+    pub active_pages: Cache<ListQuery>,
+    pub estimates: KnownEstimates,
+    pub running: Running,
+    /// This server's name in leases and in the list of workers; the same after a restart in the same data folder.
+    pub worker: String,
+    /// Tasks that run here now.
+    pub busy: AtomicU32,
+    pub shutdown: CancellationToken,
+    git_locks: Mutex<HashMap<IntentId, Arc<tokio::sync::Mutex<()>>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
+    /// Held as long as the server lives, so that no second one uses the folder.
+    _lock: File,
+}
+
+impl Inner {
+    pub fn now(&self) -> Timestamp {
+        now()
+    }
+
+    pub fn workspace(&self, intent: IntentId) -> Workspace {
+        Workspace::new(&self.config.data_dir, intent)
+    }
+
+    /// Git commands that write are one after another within a build.
+    pub fn git_lock(&self, intent: IntentId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.git_locks.lock().expect("no holder of the lock panics");
+        if locks.len() > 1_000 {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(intent).or_default().clone()
+    }
+
+    /// What is shown of this build may have changed.
+    pub fn forget(&self, intent: IntentId) {
+        self.statuses.drop_key(&intent);
+        self.active_pages.drop_all();
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.tasks.lock().expect("no holder of the lock panics").push(task);
+    }
+}
+
+/// Now, to the microsecond, which is what the database keeps.
+pub(crate) fn now() -> Timestamp {
+    let micros = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Timestamp::from_timestamp_micros(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or_default()
 }
 
 impl Engine {
     /// Opens the database, the sandbox and the queue, recovers what an earlier run left, and begins to work.
+    ///
+    /// # Errors
+    /// The part that did not start, with the cause and what would help.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        Ok(Self { inner: Arc::new(config) })
+        Self::start_with(config, grace_agents::agents()).await
     }
 
-    /// Ends work in an orderly way: running commands are cancelled and their tasks made ready again for the next start.
-    pub async fn shutdown(&self) {}
+    /// Like [`Engine::start`] with other agents.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn start_with(config: EngineConfig, agents: Vec<Arc<dyn Agent>>) -> Result<Engine, StartError> {
+        let folder = |source| StartError::DataFolder { path: config.data_dir.clone(), source };
+        std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
+        let data_dir = std::fs::canonicalize(&config.data_dir).map_err(folder)?;
+        let config = EngineConfig { data_dir, workers: config.workers.max(1), ..config };
+        let lock = lock_folder(&config.data_dir)?;
+        let worker = worker_name(&config.data_dir).map_err(folder)?;
+        // The database and the sandbox know nothing of each other, and each takes a while.
+        let (database, sandbox) = tokio::join!(open_database(&config), open_sandbox(&config));
+        let (database, url) = database?;
+        let sandbox = sandbox?;
+        let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(12).min(40);
+        let store = Store::connect(&url, connections).await.map_err(StartError::Database)?;
+        let proxy = Proxy::new();
+        let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port);
+        let inner = Arc::new(Inner {
+            agents,
+            target,
+            proxy,
+            store,
+            sandbox,
+            statuses: Cache::new(128 << 20),
+            active_pages: Cache::new(16 << 20),
+            estimates: KnownEstimates::default(),
+            running: Running::default(),
+            worker,
+            busy: AtomicU32::new(0),
+            shutdown: CancellationToken::new(),
+            git_locks: Mutex::default(),
+            tasks: Mutex::default(),
+            database: tokio::sync::Mutex::new(database),
+            _lock: lock,
+            config,
+        });
+        let follower = recovery::follow_events(&inner);
+        inner.keep(tokio::spawn(follower));
+        recovery::recover(&inner).await.map_err(StartError::Recovery)?;
+        for worker in jobs::start(&inner).await? {
+            inner.keep(worker);
+        }
+        inner.keep(tokio::spawn(recovery::keep_alive(inner.clone())));
+        inner.keep(tokio::spawn(recovery::restore_releases(inner.clone())));
+        Ok(Self { inner })
+    }
+
+    /// Ends work in an orderly way: running commands are cancelled and their tasks made ready again for the next start. Takes at most some seconds.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.shutdown.cancel();
+        inner.running.cancel_all();
+        let tasks: Vec<JoinHandle<()>> = std::mem::take(&mut *inner.tasks.lock().expect("no holder of the lock panics"));
+        for mut task in tasks {
+            if tokio::time::timeout(Duration::from_secs(8), &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        inner.target.shutdown().await;
+        recovery::sign_off(inner).await;
+        inner.store.close().await;
+        if let Some(database) = inner.database.lock().await.take() {
+            database.stop().await;
+        }
+        tracing::info!(busy = inner.busy.load(Ordering::Relaxed), "the engine has ended");
+    }
+
+    /// The reverse proxy in front of deployed services, for requests whose host it [`Proxy::serves`].
+    pub fn proxy(&self) -> Proxy {
+        self.inner.proxy.clone()
+    }
 }
 
-pub(crate) fn not_joined<T>() -> Result<T, Problem> {
-    Err(Problem::unavailable("starting", "This part of the engine is not joined yet."))
+fn lock_folder(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join("server.lock");
+    let failed = |source| StartError::DataFolder { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse { path: data_dir.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// A name that stays with the data folder: what ran under it when the lock is ours is certainly dead.
+fn worker_name(data_dir: &Path) -> std::io::Result<String> {
+    let path = data_dir.join("server.name");
+    match std::fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(_) => name_server(&path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => name_server(&path),
+        Err(error) => Err(error),
+    }
+}
+
+fn name_server(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut random = [0u8; 4];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
+    let name = format!("{}-{}", if host.is_empty() { "server" } else { &host }, hex::encode(random));
+    std::fs::write(path, &name)?;
+    Ok(name)
+}
+
+async fn open_database(config: &EngineConfig) -> Result<(Option<EmbeddedPostgres>, String), StartError> {
+    match &config.database_url {
+        Some(url) => Ok((None, url.clone())),
+        None => {
+            let database = EmbeddedPostgres::start(&config.data_dir).await.map_err(StartError::Embedded)?;
+            let url = database.url().to_owned();
+            Ok((Some(database), url))
+        }
+    }
+}
+
+async fn open_sandbox(config: &EngineConfig) -> Result<Sandbox, StartError> {
+    let sandbox = Sandbox::open(SandboxConfig {
+        state_dir: config.data_dir.join("sandbox"),
+        cache_dir: config.data_dir.join("cache"),
+        allow_unsandboxed: config.allow_unsandboxed,
+        extra_read_only: Vec::new(),
+    })
+    .await
+    .map_err(StartError::Sandbox)?;
+    let ended = sandbox.sweep().await.map_err(StartError::Sandbox)?;
+    if ended > 0 {
+        tracing::warn!(processes = ended, "ended processes that an earlier server had left");
+    }
+    Ok(sandbox)
 }

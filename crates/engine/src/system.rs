@@ -1,57 +1,267 @@
 //! What this machine can do, the kernels, and Layer 2's queue.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use grace_domain::{
-    id::IntentId,
-    intent::Priority,
+    copilot::Fact,
+    intent::{ProjectType, Stack, TargetDomain},
     list::{ListQuery, Page},
+    present::time::duration,
     problem::Problem,
-    system::{Catalog, KernelCommand, KernelView, QueueView, SystemView},
+    status::Status,
+    system::{Catalog, CatalogEntry, Facility, KernelCommand, KernelState, KernelView, ProbeView, QueueView, SystemView},
     task::Task,
-    view::ControlResponse,
+};
+use grace_store::{durations_last, intents_in, learning_figures, queue_fetch, queue_paused, queue_set_paused, tasks_list};
+
+use crate::{
+    Engine,
+    error::{Error, Result},
+    recovery,
+    start::Inner,
 };
 
-use crate::{Engine, start::not_joined};
+/// Finished builds whose durations a kernel shows.
+const DURATIONS: u32 = 12;
 
 impl Engine {
     /// What the form offers, and why something cannot be built here.
     pub async fn catalog(&self) -> Result<Catalog, Problem> {
-        not_joined()
+        Ok(self.inner.catalog())
     }
 
+    /// What this machine has and enforces.
     pub async fn system(&self) -> Result<SystemView, Problem> {
-        not_joined()
+        Ok(self.inner.system().await)
     }
 
+    /// The subsystems with a console.
     pub async fn kernels(&self) -> Result<Vec<KernelView>, Problem> {
-        not_joined()
+        Ok(self.inner.kernels().await?)
     }
 
+    /// Starts or stops the coding agent: stopped, it begins no task any more, on any server.
     pub async fn kernel_control(&self, key: &str, command: KernelCommand) -> Result<KernelView, Problem> {
-        let _ = (key, command);
-        not_joined()
+        let kernels = self.inner.kernels().await?;
+        let kernel = kernels.into_iter().find(|kernel| kernel.key == key).ok_or_else(|| Problem::not_found(format!("kernel `{key}`")))?;
+        if let Some(why) = kernel.control_unavailable {
+            return Err(Problem::conflict("kernel_not_controllable", why));
+        }
+        self.inner.set_paused(command == KernelCommand::Stop).await?;
+        let kernels = self.inner.kernels().await?;
+        kernels.into_iter().find(|kernel| kernel.key == key).ok_or_else(|| Problem::not_found(format!("kernel `{key}`")))
     }
 
+    /// Figures of the queue over all servers.
     pub async fn queue(&self) -> Result<QueueView, Problem> {
-        not_joined()
+        Ok(self.inner.queue().await?)
     }
 
-    /// No task is begun any more, on any server.
+    /// No task is begun any more, on any server; what runs is finished.
     pub async fn queue_pause(&self) -> Result<QueueView, Problem> {
-        not_joined()
+        Ok(self.inner.set_paused(true).await?)
     }
 
+    /// Tasks are begun again.
     pub async fn queue_resume(&self) -> Result<QueueView, Problem> {
-        not_joined()
+        Ok(self.inner.set_paused(false).await?)
     }
 
-    /// Tasks over all builds: running, ready, waiting, then finished, newest first.
+    /// Tasks over all builds, newest first.
     pub async fn tasks(&self, query: ListQuery) -> Result<Page<Task>, Problem> {
-        let _ = query;
-        not_joined()
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(tasks_list(&mut conn, &query).await.map_err(Error::from)?)
+    }
+}
+
+fn fact(name: &str, value: impl Into<String>) -> Fact {
+    Fact { name: name.into(), value: value.into() }
+}
+
+impl Inner {
+    fn catalog(&self) -> Catalog {
+        let agent = self.agents.first();
+        // A choice is open when an agent can build it together with some choice of the other two; the closest combination says why not.
+        let offered = |project_type: Option<ProjectType>, domain: Option<TargetDomain>, stack: Option<Stack>| {
+            let mut reason = None;
+            for agent in &self.agents {
+                for project_type in project_type.map_or(ProjectType::ALL, |_| &[]).iter().copied().chain(project_type) {
+                    for domain in domain.map_or(TargetDomain::ALL, |_| &[]).iter().copied().chain(domain) {
+                        for stack in stack.map_or(Stack::ALL, |_| &[]).iter().copied().chain(stack) {
+                            match agent.supports(project_type, domain, stack) {
+                                Ok(()) => return None,
+                                Err(why) => reason.get_or_insert(why),
+                            };
+                        }
+                    }
+                }
+            }
+            Some(reason.unwrap_or_else(|| "No agent is installed here.".into()))
+        };
+        Catalog {
+            agent: agent.map_or("none", |agent| agent.label()).into(),
+            project_types: ProjectType::ALL
+                .iter()
+                .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(Some(*value), None, None) })
+                .collect(),
+            target_domains: TargetDomain::ALL
+                .iter()
+                .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(None, Some(*value), None) })
+                .collect(),
+            stacks: Stack::ALL
+                .iter()
+                .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(None, None, Some(*value)) })
+                .collect(),
+            unavailable_inputs: ["datasets", "docs"]
+                .into_iter()
+                .map(|name| Facility { name: name.into(), available: false, detail: "Kept with the intent, but not read: needs a model.".into() })
+                .collect(),
+        }
     }
 
-    pub async fn set_priority(&self, intent: IntentId, priority: Priority) -> Result<ControlResponse, Problem> {
-        let _ = (intent, priority);
-        not_joined()
+    async fn system(&self) -> SystemView {
+        let (database, toolchains) = tokio::join!(self.database_facility(), toolchains());
+        let isolation = serde_json::to_value(self.sandbox.isolation()).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        let mut agents: Vec<Facility> =
+            self.agents.iter().map(|agent| Facility { name: agent.name().into(), available: true, detail: agent.label().into() }).collect();
+        agents.push(Facility { name: "model".into(), available: false, detail: "This version has no model agent.".into() });
+        agents.push(Facility { name: "external".into(), available: false, detail: "This version starts no external coding agents.".into() });
+        let mut targets = vec![self.target.facility()];
+        targets.extend(grace_operations::other_targets());
+        SystemView {
+            ready: database.available && !self.shutdown.is_cancelled(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            isolation,
+            probes: self
+                .sandbox
+                .probes()
+                .iter()
+                .map(|probe| ProbeView { name: probe.name.clone(), enforced: probe.enforced, detail: probe.detail.clone() })
+                .collect(),
+            database,
+            toolchains,
+            agents,
+            targets,
+            data_dir: self.config.data_dir.display().to_string(),
+            registries: self
+                .sandbox
+                .registries()
+                .iter()
+                .flat_map(|registry| registry.hosts.iter().map(|host| format!("{}: {host}", registry.toolchain)))
+                .collect(),
+            workers: u32::try_from(self.config.workers).unwrap_or(u32::MAX),
+            workers_busy: self.busy.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn database_facility(&self) -> Facility {
+        let place = if self.config.database_url.is_some() { "given by DATABASE_URL" } else { "embedded, in the data folder" };
+        let ask = async {
+            let mut conn = self.store.connection().await?;
+            queue_paused(&mut conn).await
+        };
+        match tokio::time::timeout(Duration::from_secs(3), ask).await {
+            Ok(Ok(_)) => Facility { name: "postgres".into(), available: true, detail: format!("answers; {place}") },
+            Ok(Err(error)) => Facility { name: "postgres".into(), available: false, detail: format!("{error}; {place}") },
+            Err(_) => Facility { name: "postgres".into(), available: false, detail: format!("does not answer within 3 s; {place}") },
+        }
+    }
+
+    async fn queue(&self) -> Result<QueueView> {
+        let mut conn = self.store.connection().await?;
+        Ok(queue_fetch(&mut conn, self.now()).await?)
+    }
+
+    async fn set_paused(self: &std::sync::Arc<Self>, paused: bool) -> Result<QueueView> {
+        let mut conn = self.store.connection().await?;
+        queue_set_paused(&mut conn, paused, self.now()).await?;
+        let waiting = if paused { Vec::new() } else { intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview]).await? };
+        drop(conn);
+        // Jobs that came while the queue was paused did nothing; what is ready is put in again.
+        for intent in waiting {
+            recovery::drive(self, intent).await?;
+        }
+        self.queue().await
+    }
+
+    async fn kernels(&self) -> Result<Vec<KernelView>> {
+        let mut conn = self.store.connection().await?;
+        let queue = queue_fetch(&mut conn, self.now()).await?;
+        let figures = learning_figures(&mut conn).await?;
+        let durations = durations_last(&mut conn, DURATIONS).await?;
+        let active = intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview, Status::Paused]).await?.len();
+        let open = intents_in(&mut conn, &[Status::Planning, Status::AwaitingApproval]).await?.len();
+        drop(conn);
+        let ended = figures.completed + figures.failed;
+        let mut coding = vec![fact("Active builds", active.to_string()), fact("Completed", figures.completed.to_string())];
+        if ended > 0 {
+            coding.push(fact("Success rate", format!("{:.0} %", figures.completed as f64 * 100.0 / ended as f64)));
+        }
+        if !durations.is_empty() {
+            coding.push(fact("Average duration", duration(durations.iter().sum::<f64>() / durations.len() as f64)));
+        }
+        coding.push(fact("Tasks running", queue.running.to_string()));
+        let state = match (queue.paused, queue.running > 0) {
+            (true, _) => KernelState::Stopped,
+            (false, true) => KernelState::Active,
+            (false, false) => KernelState::Idle,
+        };
+        let shown = |key: &str, name: &str, state, facts, why: &str| KernelView {
+            key: key.into(),
+            name: name.into(),
+            state,
+            facts,
+            control_unavailable: Some(why.into()),
+            durations: Vec::new(),
+        };
+        let always = "It works whenever a build needs it; there is nothing to start or stop.";
+        let learning = vec![
+            fact("Retrospectives", figures.retrospectives.to_string()),
+            fact("Playbook entries", figures.playbook_entries.to_string()),
+            fact("Templates", figures.templates.to_string()),
+        ];
+        let enforced = self.sandbox.probes().iter().filter(|probe| probe.enforced).count();
+        let policy = vec![fact("Sandbox probes enforced", format!("{enforced} of {}", self.sandbox.probes().len()))];
+        let absent = "Nothing runs behind it in this version.";
+        Ok(vec![
+            KernelView { key: "coding_agent".into(), name: "Coding Agent".into(), state, facts: coding, control_unavailable: None, durations },
+            shown("learning_loop", "Learning Loop", KernelState::Idle, learning, always),
+            shown("intent_engine", "Intent Engine", KernelState::Idle, vec![fact("Plans waiting for approval", open.to_string())], always),
+            shown("policy", "Policy", KernelState::Active, policy, "The sandbox cannot be switched off while the server runs."),
+            shown("enrichment", "Enrichment", KernelState::Unavailable, Vec::new(), absent),
+            shown("trust", "Trust", KernelState::Unavailable, Vec::new(), absent),
+            shown(
+                "playbook",
+                "Playbook",
+                KernelState::Idle,
+                vec![fact("Entries", figures.playbook_entries.to_string())],
+                "Entries come from applied learnings; there is nothing to start or stop.",
+            ),
+        ])
+    }
+}
+
+/// The programs that generated projects need, each asked for its version.
+async fn toolchains() -> Vec<Facility> {
+    let (python, node, npm, git) = tokio::join!(
+        version("python3", "Install Python 3.11 or later with venv (Debian: python3-venv)."),
+        version("node", "Install Node 20 or later."),
+        version("npm", "Install npm; it comes with Node."),
+        version("git", "Install git; builds cannot keep their files without it."),
+    );
+    vec![python, node, npm, git]
+}
+
+async fn version(program: &str, remedy: &str) -> Facility {
+    let run = tokio::process::Command::new(program).arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true).output();
+    let missing = |why: String| Facility { name: program.into(), available: false, detail: format!("{why}. {remedy}") };
+    match tokio::time::timeout(Duration::from_secs(3), run).await {
+        Ok(Ok(output)) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            Facility { name: program.into(), available: true, detail: text.trim().chars().take(80).collect() }
+        }
+        Ok(Ok(output)) => missing(format!("It ends with {}", output.status)),
+        Ok(Err(_)) => missing("It was not found on the path".into()),
+        Err(_) => missing("It did not answer within 3 s".into()),
     }
 }

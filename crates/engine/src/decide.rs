@@ -1,0 +1,321 @@
+//! One decision about one build: lock it, let `domain` decide, and save state, events and effects in one transaction.
+//!
+//! Everything that changes a build goes through [`Decision`]. The build's row is always locked first, then its tasks, so that no two
+//! decisions wait for each other.
+
+use grace_domain::{
+    Timestamp,
+    event::{EventKind, Level, LogLine},
+    id::{IntentId, TaskId},
+    intent::Priority,
+    messages,
+    problem::Problem,
+    progress::{Progress, progress},
+    status::{BuildState, Effect, Stage, Status, Trigger, apply},
+    task::{Task, TaskState, newly_ready, sla_deadlines},
+};
+use grace_store::{
+    BuildRow, NewJob, NewTask, PgConnection, Summary, Transaction, event_append, intent_lock, intent_save_state, intent_save_summary, job_enqueue,
+    notification_close, notifications_close_all, plan_fetch, reviews_withdraw, tasks_cancel, tasks_insert, tasks_of, tasks_ready,
+};
+
+use crate::{
+    error::Result,
+    jobs::{RETROSPECT, RUN_TASK, RetrospectPayload, RunTaskPayload},
+    notices,
+    start::Inner,
+};
+
+/// Attempts that a task has; a transient failure of the last one fails the build.
+pub(crate) const MAX_ATTEMPTS: u32 = 4;
+
+/// A build under lock, with what is to be saved.
+pub(crate) struct Decision<'a> {
+    inner: &'a Inner,
+    pub tx: Transaction,
+    pub row: BuildRow,
+    pub now: Timestamp,
+    before: BuildState,
+    failure: Option<String>,
+    events: Vec<EventKind>,
+    effects: Vec<Effect>,
+    /// Tasks may have changed, so progress and what is blocked must be looked at again.
+    tasks_changed: bool,
+    /// Everything that is ready goes into the queue, not only what has become so.
+    drive: bool,
+}
+
+impl<'a> Decision<'a> {
+    /// Locks a build.
+    pub async fn begin(inner: &'a Inner, intent: IntentId) -> Result<Self> {
+        let tx = inner.store.begin().await?;
+        Self::within(inner, tx, intent).await
+    }
+
+    /// Locks a build in a transaction that has done something already.
+    pub async fn within(inner: &'a Inner, mut tx: Transaction, intent: IntentId) -> Result<Self> {
+        let row = intent_lock(&mut tx, intent).await?.ok_or_else(|| Problem::not_found(format!("build {intent}")))?;
+        let (before, failure) = (row.state, row.failure.clone());
+        Ok(Self { inner, tx, row, now: inner.now(), before, failure, events: Vec::new(), effects: Vec::new(), tasks_changed: false, drive: false })
+    }
+
+    pub fn intent(&self) -> IntentId {
+        self.row.intent.id
+    }
+
+    pub fn status(&self) -> Status {
+        self.row.state.status
+    }
+
+    /// Lets the status machine decide. `reason` is shown with the change; for a failure it is why the build failed.
+    pub fn apply(&mut self, trigger: Trigger, reason: Option<&str>) -> Result<()> {
+        let (state, effects) = apply(self.row.state, trigger)?;
+        if state.status != self.row.state.status {
+            self.events.push(EventKind::StatusChanged { from: self.row.state.status, to: state.status, reason: reason.map(str::to_owned) });
+        }
+        self.failure = match state.status {
+            Status::Failed => reason.map(str::to_owned),
+            _ => None,
+        };
+        self.row.state = state;
+        self.effects.extend_from_slice(effects);
+        self.tasks_changed = true;
+        Ok(())
+    }
+
+    pub fn event(&mut self, kind: EventKind) {
+        self.events.push(kind);
+    }
+
+    pub fn log(&mut self, level: Level, message: impl Into<String>, task_id: Option<TaskId>) {
+        self.events.push(EventKind::Log(LogLine { level, source: "grace".into(), message: message.into(), task_id }));
+    }
+
+    /// A task has a new state; `detail` is shown with it.
+    pub fn task_changed(&mut self, task: &Task, detail: Option<String>) {
+        self.tasks_changed = true;
+        self.events.push(EventKind::TaskChanged {
+            task_id: task.id,
+            key: task.key.clone(),
+            title: task.title.clone(),
+            state: task.state,
+            attempt: task.attempt,
+            detail,
+        });
+    }
+
+    /// Puts what can run into the queue.
+    pub fn drive(&mut self) {
+        self.drive = true;
+        self.tasks_changed = true;
+    }
+
+    /// Saves everything and tells everybody.
+    pub async fn finish(mut self) -> Result<BuildRow> {
+        let mut cancel = false;
+        let mut tasks = None;
+        if self.tasks_changed {
+            tasks = Some(self.settle().await?);
+        }
+        // What settling decided is in the list too by now.
+        let effects = std::mem::take(&mut self.effects);
+        for effect in effects {
+            match effect {
+                Effect::Drive => {}
+                Effect::CancelCommands => {
+                    cancel = true;
+                    tasks_cancel(&mut self.tx, self.row.intent.id, self.now).await?;
+                    tasks = Some(tasks_of(&mut self.tx, self.row.intent.id).await?);
+                }
+                Effect::Retrospect => {
+                    let payload = RetrospectPayload { intent: self.row.intent.id.0 };
+                    let key = format!("retrospect-{}", self.row.intent.id.0);
+                    job_enqueue(&mut self.tx, &NewJob { key: Some(&key), ..NewJob::now(RETROSPECT, &payload) }).await?;
+                }
+            }
+        }
+        if self.row.state != self.before {
+            self.close_what_no_longer_applies().await?;
+        }
+        if let Some(tasks) = tasks {
+            self.save_progress(&tasks).await?;
+        }
+        if self.row.state != self.before || self.failure != self.row.failure {
+            intent_save_state(&mut self.tx, self.row.intent.id, &self.row.state, self.failure.as_deref(), self.now).await?;
+        }
+        if !self.events.is_empty() {
+            self.row.last_seq = event_append(&mut self.tx, self.row.intent.id, &self.events, self.now).await?;
+        }
+        let Self { inner, tx, row, .. } = self;
+        inner.store.commit(tx).await?;
+        inner.forget(row.intent.id);
+        if cancel {
+            inner.running.cancel_build(row.intent.id);
+        }
+        Ok(row)
+    }
+
+    /// Makes tasks, puts what can run into the queue, and follows what the tasks' states mean for the build.
+    async fn settle(&mut self) -> Result<Vec<Task>> {
+        let intent = self.row.intent.id;
+        let mut tasks = tasks_of(&mut self.tx, intent).await?;
+        if self.status().may_run() {
+            if tasks.is_empty() {
+                tasks = self.make_tasks().await?;
+            }
+            let ready = newly_ready(&tasks);
+            let mut queue = Vec::new();
+            if !ready.is_empty() {
+                for task in tasks_ready(&mut self.tx, &ready, self.now).await? {
+                    let known = tasks.iter_mut().find(|known| known.id == task.id).expect("ready tasks are tasks of the build");
+                    known.clone_from(&task);
+                    queue.push(task.id);
+                }
+            }
+            if self.drive || self.effects.contains(&Effect::Drive) {
+                queue = tasks.iter().filter(|task| task.state == TaskState::Ready).map(|task| task.id).collect();
+            }
+            for task in queue {
+                enqueue_task(&mut self.tx, task, self.row.priority, None).await?;
+            }
+        }
+        let any = |state: TaskState| tasks.iter().any(|task| task.state == state);
+        let can_go_on = any(TaskState::Ready) || any(TaskState::Running);
+        let all_done = !tasks.is_empty() && tasks.iter().all(|task| task.state == TaskState::Done);
+        match self.status() {
+            Status::Executing | Status::AwaitingReview | Status::Paused if all_done => {
+                self.apply(Trigger::AllTasksDone, None)?;
+                let artifacts = grace_store::artifacts_of(&mut self.tx, intent).await?;
+                self.log(Level::Info, format!("All {} tasks are done.", tasks.len()), None);
+                let environments = &self.row.intent.request.constraints.environments;
+                let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, self.row.tests.as_ref(), environments);
+                self.notify(message).await?;
+            }
+            Status::Executing if !can_go_on && any(TaskState::WaitingForPerson) => self.apply(Trigger::Blocked, None)?,
+            Status::AwaitingReview if can_go_on => self.apply(Trigger::Unblocked, None)?,
+            _ => {}
+        }
+        Ok(tasks)
+    }
+
+    async fn make_tasks(&mut self) -> Result<Vec<Task>> {
+        let intent = self.row.intent.id;
+        let Some(plan) = plan_fetch(&mut self.tx, intent).await? else { return Ok(Vec::new()) };
+        let seconds: Vec<u32> = plan.plan.tasks().map(|task| task.estimated_seconds).collect();
+        let deadlines: Vec<Option<Timestamp>> = match self.row.intent.request.constraints.deadline.and_then(|day| day.and_hms_opt(23, 59, 59)) {
+            Some(end) => sla_deadlines(&seconds, self.now, end.and_utc()).into_iter().map(Some).collect(),
+            None => vec![None; seconds.len()],
+        };
+        let mut made = Vec::new();
+        for phase in &plan.plan.phases {
+            for task in &phase.tasks {
+                made.push(NewTask {
+                    position: u32::try_from(made.len() + 1).unwrap_or(u32::MAX),
+                    phase: phase.name.clone(),
+                    key: task.key.clone(),
+                    title: task.title.clone(),
+                    stage: task.stage,
+                    priority: self.row.priority,
+                    depends_on: task.depends_on.clone(),
+                    asks: task.asks.clone(),
+                    max_attempts: MAX_ATTEMPTS,
+                    estimated_seconds: task.estimated_seconds,
+                    sla_deadline: deadlines.get(made.len()).copied().flatten(),
+                    deployment: None,
+                });
+            }
+        }
+        Ok(tasks_insert(&mut self.tx, intent, &made).await?)
+    }
+
+    /// Shows a notification, and says so in the stream.
+    pub async fn notify(&mut self, message: messages::Message) -> Result<()> {
+        let new = notices::of(self.row.intent.id, message);
+        let shown = grace_store::notification_put(&mut self.tx, &new, self.now).await?;
+        self.events.push(EventKind::Notification { notification_id: shown.notification.notification_id, open: true });
+        Ok(())
+    }
+
+    /// Takes a notification away, if it is shown.
+    pub async fn unnotify(&mut self, kind: grace_domain::copilot::NotificationKind, subject: &str) -> Result<()> {
+        if let Some(id) = notification_close(&mut self.tx, self.row.intent.id, kind, subject).await? {
+            self.events.push(EventKind::Notification { notification_id: id, open: false });
+        }
+        Ok(())
+    }
+
+    async fn close_what_no_longer_applies(&mut self) -> Result<()> {
+        use grace_domain::copilot::NotificationKind as Kind;
+        let intent = self.row.intent.id;
+        match self.status() {
+            Status::Stopped | Status::Failed => {
+                for id in notifications_close_all(&mut self.tx, intent).await? {
+                    self.events.push(EventKind::Notification { notification_id: id, open: false });
+                }
+                let why = format!("Withdrawn: the build {}.", if self.status() == Status::Stopped { "was stopped" } else { "failed" });
+                for review in reviews_withdraw(&mut self.tx, intent, &why, self.now).await? {
+                    self.events.push(EventKind::ReviewAnswered { review_id: review.review.review_id, answer: why.clone(), decided_by_grace: false });
+                }
+                if self.status() == Status::Failed {
+                    let reason = self.failure.as_deref().unwrap_or("A task failed.");
+                    let message = messages::build_failed(intent, &self.row.intent.title, reason);
+                    self.notify(message).await?;
+                }
+            }
+            _ if self.before.status == Status::AwaitingApproval => self.unnotify(Kind::PlanReady, &intent.to_string()).await?,
+            _ if self.before.status == Status::Failed => self.unnotify(Kind::BuildFailed, &intent.to_string()).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn save_progress(&mut self, tasks: &[Task]) -> Result<()> {
+        let status = self.status();
+        let mut now = progress(status, tasks);
+        if tasks.is_empty() {
+            // Before there are tasks, the plan's number of them is what is known.
+            now.tasks_total = self.row.progress.tasks_total;
+        }
+        let phase = current_phase(status, now.stage, tasks);
+        if now == self.row.progress && phase == self.row.current_phase {
+            return Ok(());
+        }
+        let Progress { stage, percent, tasks_done, tasks_total } = now;
+        self.events.push(EventKind::Progress { percent, stage, phase: phase.clone(), tasks_done, tasks_total });
+        self.row.progress = now;
+        self.row.current_phase.clone_from(&phase);
+        intent_save_summary(&mut self.tx, self.row.intent.id, &Summary { progress: now, current_phase: phase }, self.now).await?;
+        Ok(())
+    }
+}
+
+/// The phase that is worked on: that of the first running task, else of the first unfinished one of the stage.
+fn current_phase(status: Status, stage: Stage, tasks: &[Task]) -> Option<String> {
+    if status.is_built() {
+        return None;
+    }
+    tasks
+        .iter()
+        .find(|task| task.state == TaskState::Running)
+        .or_else(|| tasks.iter().find(|task| task.stage == stage && task.state != TaskState::Done))
+        .map(|task| task.phase.clone())
+}
+
+/// Puts a task's job into the queue; `run_at` later, when a pause before the next attempt is wanted.
+pub(crate) async fn enqueue_task(conn: &mut PgConnection, task: TaskId, priority: Priority, run_at: Option<Timestamp>) -> Result<()> {
+    let payload = RunTaskPayload { task: task.0 };
+    let key = format!("task-{}", task.0);
+    let job = NewJob { key: Some(&key), run_at, priority: queue_priority(priority), ..NewJob::now(RUN_TASK, &payload) };
+    job_enqueue(conn, &job).await?;
+    Ok(())
+}
+
+/// The queue serves small numbers first.
+fn queue_priority(priority: Priority) -> i32 {
+    match priority {
+        Priority::Low => 10,
+        Priority::Normal => 0,
+        Priority::High => -10,
+        Priority::Critical => -20,
+    }
+}

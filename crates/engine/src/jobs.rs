@@ -1,0 +1,154 @@
+//! The job queue: which jobs there are, and the workers that take them. Every job is idempotent: what it is for is read from our own tables,
+//! and a job that comes twice or too late finds nothing to do.
+
+use std::{sync::Arc, time::Duration};
+
+use grace_domain::id::{DeploymentId, IntentId, TaskId};
+use graphile_worker::{
+    HookRegistry, IntoTaskHandlerResult, JobRecovery, JobRecoveryResult, LocalQueueConfig, Plugin, TaskHandler, Worker, WorkerContext, WorkerOptions,
+    WorkerRecoveryConfig,
+};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::{
+    deployments, error, learning, runner,
+    start::{Inner, StartError},
+};
+
+pub(crate) const RUN_TASK: &str = "run_task";
+pub(crate) const RETROSPECT: &str = "retrospect";
+pub(crate) const DEPLOY: &str = "deploy";
+
+/// Deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
+const SERVICE_SLOTS: usize = 4;
+
+/// Runs one task of a build, if it is ready.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunTaskPayload {
+    pub task: i64,
+}
+
+/// Writes the retrospective of a build.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RetrospectPayload {
+    pub intent: i64,
+}
+
+/// Carries out a deployment, or a rollback.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeployPayload {
+    pub deployment: i64,
+    /// Take it back to the release before it, instead.
+    #[serde(default)]
+    pub back: bool,
+}
+
+/// What the handlers find in their context.
+#[derive(Clone)]
+struct Shared(Arc<Inner>);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+fn inner(context: &WorkerContext) -> Arc<Inner> {
+    context.get_ext::<Shared>().expect("every worker is made with the engine").0.clone()
+}
+
+/// A failed job is tried again later by the queue; its cause is logged here, where it is handled.
+fn told(job: &'static str, result: error::Result<()>) -> Result<(), String> {
+    result.map_err(|error| {
+        let text = error.chain();
+        tracing::error!(job, error = %text, "a job failed and will be tried again");
+        text
+    })
+}
+
+impl TaskHandler for RunTaskPayload {
+    const IDENTIFIER: &'static str = RUN_TASK;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(RUN_TASK, runner::run_task(&inner(&context), TaskId(self.task)).await)
+    }
+}
+
+impl TaskHandler for RetrospectPayload {
+    const IDENTIFIER: &'static str = RETROSPECT;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(RETROSPECT, learning::retrospect(&inner(&context), IntentId(self.intent)).await)
+    }
+}
+
+impl TaskHandler for DeployPayload {
+    const IDENTIFIER: &'static str = DEPLOY;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(DEPLOY, deployments::carry_out(&inner(&context), DeploymentId(self.deployment), self.back).await)
+    }
+}
+
+/// A job whose worker died comes back with a pause that grows, so that one that kills its worker does not do so without end.
+struct Backoff;
+
+impl Plugin for Backoff {
+    fn register(self, hooks: &mut HookRegistry) {
+        hooks.on(JobRecovery, async |_| JobRecoveryResult::FailWithBackoff);
+    }
+}
+
+/// Starts the workers: one for tasks, with as many slots as the server has, and one for what mostly waits.
+pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let tasks = options(inner, inner.config.workers).define_job::<RunTaskPayload>();
+    let service = options(inner, SERVICE_SLOTS).define_job::<RetrospectPayload>().define_job::<DeployPayload>();
+    Ok(vec![run(inner, tasks).await?, run(inner, service).await?])
+}
+
+fn options(inner: &Arc<Inner>, slots: usize) -> WorkerOptions {
+    let shutdown = inner.shutdown.clone();
+    WorkerOptions::default()
+        .pg_pool(inner.store.pool().clone())
+        .concurrency(slots)
+        .poll_interval(Duration::from_secs(1))
+        // Without a local queue a worker takes a job only at each poll or notification; a long one takes jobs from other servers.
+        .local_queue(LocalQueueConfig::default().with_size(slots).with_ttl(Duration::from_secs(5)))
+        .complete_job_batch_delay(Duration::from_millis(2))
+        .worker_recovery(
+            WorkerRecoveryConfig::default()
+                .enabled(true)
+                .heartbeat_interval(Duration::from_secs(1))
+                .sweep_interval(Duration::from_secs(2))
+                .sweep_threshold(Duration::from_secs(5))
+                .recovery_delay(Duration::ZERO),
+        )
+        .add_plugin(Backoff)
+        .listen_os_shutdown_signals(false)
+        .shutdown_grace_period(Duration::from_secs(5))
+        .shutdown_interrupted_job_retry_delay(Duration::ZERO)
+        .shutdown_signal(async move { shutdown.cancelled().await })
+        .add_extension(Shared(inner.clone()))
+}
+
+async fn run(inner: &Arc<Inner>, options: WorkerOptions) -> Result<JoinHandle<()>, StartError> {
+    let worker: Worker = options.init().await.map_err(|error| StartError::Queue(Box::new(error)))?;
+    let shutdown = inner.shutdown.clone();
+    Ok(tokio::spawn(async move {
+        loop {
+            match worker.run().await {
+                Ok(()) => return,
+                Err(error) if shutdown.is_cancelled() => {
+                    tracing::debug!(error = %error, "the queue's worker ended");
+                    return;
+                }
+                Err(error) => tracing::error!(error = %error, "the queue's worker failed; starting it again"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }))
+}

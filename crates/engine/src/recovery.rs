@@ -1,0 +1,162 @@
+//! What a server does beside its jobs: taking up what an earlier run left, saying that it lives, taking over from servers that fell silent,
+//! and following the events of the other servers.
+
+use std::{sync::Arc, time::Duration};
+
+use grace_domain::{
+    event::{EventKind, Level},
+    id::IntentId,
+    status::Status,
+    task::Task,
+};
+use grace_store::{intents_in, tasks_cancel, tasks_recover, worker_beat, worker_remove, workers_silent};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{decide::Decision, deployments, error::Result, start::Inner};
+
+/// How often this server says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+/// A server not heard of for this long is taken for dead.
+const SILENT: i64 = 5;
+
+/// Takes up what an earlier run of this server left. The data folder's lock is ours, so whatever ran under our name is dead.
+pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<()> {
+    let mut tx = inner.store.begin().await?;
+    let lost = tasks_recover(&mut tx, &inner.worker, inner.now()).await?;
+    worker_beat(&mut tx, &inner.worker, slots(inner), inner.now()).await?;
+    inner.store.commit(tx).await?;
+    take_over(inner, lost).await?;
+    let mut conn = inner.store.connection().await?;
+    let going_on = intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview]).await?;
+    drop(conn);
+    for intent in going_on {
+        drive(inner, intent).await?;
+    }
+    deployments::resume_all(inner).await
+}
+
+fn slots(inner: &Inner) -> u32 {
+    u32::try_from(inner.config.workers).unwrap_or(u32::MAX)
+}
+
+/// Brings the workspaces of lost tasks back to their last commit and puts the tasks into the queue again.
+async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>) -> Result<()> {
+    let mut intents: Vec<IntentId> = lost.iter().map(|task| task.intent_id).collect();
+    intents.sort_unstable();
+    intents.dedup();
+    for intent in intents {
+        let workspace = inner.workspace(intent);
+        let mut snapshot = None;
+        if workspace.exists() {
+            let lock = inner.git_lock(intent);
+            let _alone = lock.lock().await;
+            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp()).await?;
+        }
+        let mut decision = Decision::begin(inner, intent).await?;
+        for task in lost.iter().filter(|task| task.intent_id == intent) {
+            let text = format!("The server ended while this ran: {}. It is run again from the last commit.", task.title);
+            decision.log(Level::Warn, text, Some(task.id));
+            decision.task_changed(task, Some("The server ended while this ran.".into()));
+        }
+        if let Some(name) = snapshot {
+            decision.log(Level::Info, format!("What was not committed is kept as {name}."), None);
+        }
+        if matches!(decision.status(), Status::Stopped | Status::Failed) {
+            let now = decision.now;
+            tasks_cancel(&mut decision.tx, intent, now).await?;
+        }
+        decision.drive();
+        decision.finish().await?;
+    }
+    Ok(())
+}
+
+/// Puts the ready tasks of a build into the queue, whatever is there already.
+pub(crate) async fn drive(inner: &Arc<Inner>, intent: IntentId) -> Result<()> {
+    let mut decision = Decision::begin(inner, intent).await?;
+    decision.drive();
+    decision.finish().await?;
+    Ok(())
+}
+
+/// Says that this server lives, and takes over from those that do not, until the engine ends.
+pub(crate) async fn keep_alive(inner: Arc<Inner>) {
+    let mut every = tokio::time::interval(BEAT);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = inner.shutdown.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        if let Err(error) = beat(&inner).await {
+            tracing::warn!(error = %error.chain(), "could not say that this server lives");
+        }
+    }
+}
+
+async fn beat(inner: &Arc<Inner>) -> Result<()> {
+    let now = inner.now();
+    let mut conn = inner.store.connection().await?;
+    worker_beat(&mut conn, &inner.worker, slots(inner), now).await?;
+    let silent = workers_silent(&mut conn, now - chrono::Duration::seconds(SILENT)).await?;
+    drop(conn);
+    for name in silent.into_iter().filter(|name| *name != inner.worker) {
+        let mut tx = inner.store.begin().await?;
+        let lost = tasks_recover(&mut tx, &name, now).await?;
+        worker_remove(&mut tx, &name).await?;
+        inner.store.commit(tx).await?;
+        if !lost.is_empty() {
+            tracing::warn!(worker = %name, tasks = lost.len(), "a server fell silent; its tasks are run again");
+        }
+        take_over(inner, lost).await?;
+    }
+    Ok(())
+}
+
+/// Takes this server off the list of those that live.
+pub(crate) async fn sign_off(inner: &Arc<Inner>) {
+    let leave = async {
+        let mut conn = inner.store.connection().await?;
+        worker_remove(&mut conn, &inner.worker).await
+    };
+    if let Err(error) = leave.await {
+        tracing::warn!(error = %error, "could not sign off; other servers will notice by themselves");
+    }
+}
+
+/// Drops what is cached about builds that any server changed, and ends commands of builds that another server stopped.
+pub(crate) fn follow_events(inner: &Arc<Inner>) -> impl Future<Output = ()> + Send + 'static {
+    let mut receiver = inner.store.subscribe();
+    let inner = inner.clone();
+    async move {
+        loop {
+            let received = tokio::select! {
+                () = inner.shutdown.cancelled() => return,
+                received = receiver.recv() => received,
+            };
+            match received {
+                Ok(stored) => {
+                    let intent = stored.event.intent_id;
+                    inner.forget(intent);
+                    match &stored.event.kind {
+                        EventKind::StatusChanged { to: Status::Stopped | Status::Failed, .. } => inner.running.cancel_build(intent),
+                        EventKind::StatusChanged { to: Status::Completed, .. } => inner.estimates.forget(),
+                        _ => {}
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {
+                    inner.statuses.drop_all();
+                    inner.active_pages.drop_all();
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+/// Starts the live releases of an earlier run again, so that their addresses answer.
+pub(crate) async fn restore_releases(inner: Arc<Inner>) {
+    if let Err(error) = deployments::restore_all(&inner).await {
+        tracing::error!(error = %error.chain(), "the live releases could not be started again");
+    }
+}

@@ -1,0 +1,425 @@
+//! Runs one task: takes it under a lease, puts its question or lets the agent work, commits its files, and saves what came of it.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use grace_agents::{Agent, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_domain::{
+    event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
+    id::TaskId,
+    messages,
+    plan::{Plan, PlannedTask},
+    review::ReviewType,
+    status::{Status, Trigger},
+    task::{AfterFailure, FailureKind, after_failure},
+};
+use grace_sandbox::Sandbox;
+use grace_store::{
+    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask,
+    task_cancelled, task_claim, task_fail, task_fetch, task_finish, task_heartbeat, task_release, task_retry,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    decide::{Decision, MAX_ATTEMPTS, enqueue_task},
+    error::{Error, Result},
+    sink::{Sink, SinkConfig},
+    start::Inner,
+    workspace::{Workspace, WorkspaceError},
+};
+
+/// Runs of a task that ended with the death of the server, before the task is given up: it may be what kills it.
+const LOST_LIMIT: u32 = 40;
+/// How often a running task says that it lives, and asks whether it may.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// A task that this server runs now.
+struct Run {
+    claim: Claim,
+    planned: PlannedTask,
+    plan: Plan,
+    answers: BTreeMap<String, String>,
+    agent: Arc<dyn Agent>,
+    repository: Option<grace_domain::intent::Repository>,
+}
+
+/// Runs a task if it is ready and may run; else does nothing, because whoever makes it ready enqueues it again.
+pub(crate) async fn run_task(inner: &Arc<Inner>, id: TaskId) -> Result<()> {
+    if inner.shutdown.is_cancelled() {
+        return Ok(());
+    }
+    let Some(run) = take(inner, id).await? else { return Ok(()) };
+    inner.busy.fetch_add(1, Ordering::Relaxed);
+    let result = work(inner, &run).await;
+    inner.busy.fetch_sub(1, Ordering::Relaxed);
+    match result {
+        // The task was stopped, or given to somebody else: its state is theirs.
+        Err(error) if error.stale().is_some() => Ok(()),
+        other => other,
+    }
+}
+
+/// Claims the task. A task that asks is dealt with here: it is done when its answer is known, else its question is put.
+async fn take(inner: &Arc<Inner>, id: TaskId) -> Result<Option<Run>> {
+    let mut tx = inner.store.begin().await?;
+    let Some(task) = task_fetch(&mut tx, id).await? else { return Ok(None) };
+    if queue_paused(&mut tx).await? {
+        return Ok(None);
+    }
+    let mut decision = Decision::within(inner, tx, task.intent_id).await?;
+    if !decision.status().may_run() {
+        return Ok(None);
+    }
+    let now = decision.now;
+    let Some(claim) = task_claim(&mut decision.tx, id, &inner.worker, now).await? else { return Ok(None) };
+    if decision.status() == Status::Queued {
+        decision.apply(Trigger::Started, None)?;
+    }
+    let intent = decision.intent();
+    let plan = plan_fetch(&mut decision.tx, intent).await?.map(|row| row.plan);
+    let answers = answers_of(&mut decision.tx, intent).await?;
+    let planned = plan.as_ref().and_then(|plan| plan.tasks().find(|planned| planned.key == claim.task.key).cloned());
+    let agent = inner.agents.iter().find(|agent| agent.name() == decision.row.agent).cloned();
+    let (Some(plan), Some(planned), Some(agent)) = (plan, planned, agent) else {
+        let why = format!("Nobody here can do this task: agent `{}`, task `{}`.", decision.row.agent, claim.task.key);
+        return give_up(decision, &claim, &why).await.map(|()| None);
+    };
+    if claim.task.attempt > LOST_LIMIT {
+        let why = format!("The server ended {LOST_LIMIT} times while this task ran; it is not tried again.");
+        return give_up(decision, &claim, &why).await.map(|()| None);
+    }
+    if let Some(key) = &planned.asks {
+        ask(decision, &claim, &plan, key, answers.get(key)).await?;
+        return Ok(None);
+    }
+    decision.log(Level::Info, format!("{} …", claim.task.title), Some(id));
+    decision.task_changed(&claim.task, None);
+    let repository = decision.row.intent.request.artifacts.repository.clone();
+    decision.finish().await?;
+    Ok(Some(Run { claim, planned, plan, answers, agent, repository }))
+}
+
+async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result<()> {
+    let now = decision.now;
+    let task = task_fail(&mut decision.tx, claim.lease, why, now).await?;
+    decision.log(Level::Error, why, Some(task.id));
+    decision.task_changed(&task, Some(why.to_owned()));
+    decision.apply(Trigger::TaskGaveUp, Some(&format!("{}: {why}", task.title)))?;
+    decision.finish().await?;
+    Ok(())
+}
+
+async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, answer: Option<&String>) -> Result<()> {
+    let now = decision.now;
+    let Some(question) = plan.questions.iter().find(|question| question.key == key) else {
+        let task = task_finish(&mut decision.tx, claim.lease, &TaskResult::default(), now).await?;
+        decision.task_changed(&task, Some("The plan has no such question any more.".into()));
+        decision.finish().await?;
+        return Ok(());
+    };
+    if let Some(answer) = answer {
+        let task = task_finish(&mut decision.tx, claim.lease, &TaskResult { input_bytes: answer.len() as u64, ..TaskResult::default() }, now).await?;
+        decision.log(Level::Info, format!("{}: {answer}.", question.text.trim_end_matches(['.', '?'])), Some(task.id));
+        decision.task_changed(&task, Some(answer.clone()));
+        decision.finish().await?;
+        return Ok(());
+    }
+    let new = NewReview {
+        intent: decision.intent(),
+        review_type: ReviewType::Question,
+        question: question.text.clone(),
+        context: format!("{} needs this to go on; other tasks go on meanwhile.", claim.task.title),
+        options: question.options.clone(),
+        default: Some((question.default.clone(), question.default_reason.clone())),
+        artifacts: Vec::new(),
+        task: Some(claim.task.id),
+        subject: Some(key.to_owned()),
+    };
+    let review = review_open(&mut decision.tx, &new, now).await?.review;
+    let task = task_ask(&mut decision.tx, claim.lease, now).await?;
+    decision.log(Level::Info, format!("A question for you: {}", question.text), Some(task.id));
+    decision.event(EventKind::ReviewOpened { review_id: review.review_id, question: review.question.clone(), blocking: true });
+    decision.task_changed(&task, Some(question.text.clone()));
+    let message = messages::input_needed(&decision.row.intent.title, &review);
+    decision.notify(message).await?;
+    decision.finish().await?;
+    Ok(())
+}
+
+/// Lets the agent work and saves what came of it.
+async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
+    let task = &run.claim.task;
+    let workspace = inner.workspace(task.intent_id);
+    let cancel = CancellationToken::new();
+    let _registered = inner.running.task(task.id, task.intent_id, cancel.clone());
+    if inner.shutdown.is_cancelled() {
+        cancel.cancel();
+    }
+    let sink = Sink::open(
+        inner.clone(),
+        SinkConfig {
+            lease: run.claim.lease,
+            intent: task.intent_id,
+            output: workspace.output_dir().join(format!("{}-{}.log", task.id, task.attempt)),
+            test_command: run.agent.test_command(&run.plan),
+            cancel: cancel.clone(),
+        },
+    );
+    let context = Context {
+        inner: inner.clone(),
+        plan: run.plan.clone(),
+        answers: run.answers.clone(),
+        files: workspace.files().to_owned(),
+        cancel: cancel.clone(),
+        sink,
+        task: task.id,
+    };
+    let beat = tokio::spawn(heartbeat(inner.clone(), run.claim.lease, cancel.clone()));
+    let result = build(inner, run, &workspace, &context).await;
+    beat.abort();
+    let cancelled = cancel.is_cancelled();
+    context.sink.close().await;
+    match result {
+        Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
+        Err(_) if inner.shutdown.is_cancelled() => release(inner, run).await,
+        Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,
+        Err(failure) => fail(inner, run, &failure).await,
+    }
+}
+
+/// The work itself: workspace, agent, commit. Failures are the task's.
+async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &Context) -> Result<(TaskOutput, Option<String>), TaskFailure> {
+    let lock = inner.git_lock(run.claim.task.intent_id);
+    {
+        let _alone = lock.lock().await;
+        workspace.prepare(run.repository.as_ref(), &inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
+    }
+    let work = AssertUnwindSafe(run.agent.run(&run.planned, context)).catch_unwind();
+    let output = work.await.unwrap_or_else(|_| Err(TaskFailure::permanent("The agent broke off; the server's log has the cause.")))?;
+    context.sink.flush().await;
+    if context.cancel.is_cancelled() {
+        return Err(TaskFailure::stopped());
+    }
+    let paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
+    if paths.is_empty() {
+        return Ok((output, None));
+    }
+    let _alone = lock.lock().await;
+    let commit = workspace.commit(&paths, &run.claim.task.title).await.map_err(|error| workspace_failure(&error))?;
+    Ok((output, Some(commit)))
+}
+
+fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
+    tracing::warn!(error = %error, "a workspace failed");
+    match error {
+        WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
+        WorkspaceError::Slow { .. } | WorkspaceError::Folder { .. } | WorkspaceError::GitStart(_) => TaskFailure::transient(error.to_string()),
+        WorkspaceError::Git { .. } | WorkspaceError::Read(_) | WorkspaceError::Adopt(_) => TaskFailure::permanent(error.to_string()),
+    }
+}
+
+async fn heartbeat(inner: Arc<Inner>, lease: grace_store::Lease, cancel: CancellationToken) {
+    let mut every = tokio::time::interval(HEARTBEAT);
+    every.tick().await;
+    loop {
+        every.tick().await;
+        let beat = async {
+            let mut conn = inner.store.connection().await?;
+            task_heartbeat(&mut conn, lease, inner.now()).await
+        };
+        match beat.await {
+            Ok(false) => {}
+            Ok(true) | Err(grace_store::StoreError::Stale(_)) => {
+                cancel.cancel();
+                return;
+            }
+            Err(error) => tracing::warn!(task.id = %lease.task, error = %error, "a running task could not say that it lives"),
+        }
+    }
+}
+
+async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: TaskOutput, commit: Option<String>) -> Result<()> {
+    let id = run.claim.task.id;
+    let artifacts = describe(workspace, id, &output.files).await?;
+    let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec))?.len() as u64;
+    let bytes = artifacts.iter().map(|artifact| artifact.bytes).sum::<u64>().max(output.output_bytes);
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    let now = decision.now;
+    let result = TaskResult { commit: commit.clone(), input_bytes: input, output_bytes: bytes };
+    let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
+    if !artifacts.is_empty() {
+        artifacts_save(&mut decision.tx, task.intent_id, &artifacts).await?;
+        for artifact in artifacts {
+            decision.event(EventKind::Artifact(artifact));
+        }
+    }
+    if let Some(head) = &commit {
+        intent_save_repository(&mut decision.tx, task.intent_id, Some(&workspace.branch()), Some(head), now).await?;
+    }
+    decision.log(Level::Info, output.summary.as_str(), Some(id));
+    decision.task_changed(&task, Some(output.summary));
+    decision.finish().await?;
+    Ok(())
+}
+
+async fn describe(workspace: &Workspace, task: TaskId, files: &[WrittenFile]) -> Result<Vec<Artifact>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let described = workspace.describe(files.iter().map(|file| file.path.clone()).collect()).await?;
+    Ok(described
+        .into_iter()
+        .zip(files)
+        .map(|(file, written)| Artifact {
+            kind: written.kind,
+            path: file.path,
+            lines: file.lines,
+            status: ArtifactStatus::Completed,
+            bytes: file.bytes,
+            hash: file.hash,
+            task_id: Some(task),
+        })
+        .collect())
+}
+
+/// The server ends: the task is ready again for the next start.
+async fn release(inner: &Arc<Inner>, run: &Run) -> Result<()> {
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    let now = decision.now;
+    let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
+    decision.log(Level::Warn, "The server is shutting down; this task will be run again.", Some(task.id));
+    decision.task_changed(&task, None);
+    decision.finish().await?;
+    Ok(())
+}
+
+async fn end_cancelled(inner: &Arc<Inner>, run: &Run) -> Result<()> {
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    let now = decision.now;
+    let task = if decision.status().may_run() {
+        // Cancelled although the build goes on: nobody wanted that of this task for good.
+        let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
+        decision.drive();
+        task
+    } else {
+        task_cancelled(&mut decision.tx, run.claim.lease, now).await?
+    };
+    decision.log(Level::Warn, format!("Ended before it was done: {}.", task.title), Some(task.id));
+    decision.task_changed(&task, None);
+    decision.finish().await?;
+    Ok(())
+}
+
+async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result<()> {
+    let id = run.claim.task.id;
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    let now = decision.now;
+    // Runs that the server's own end cut short are no fault of the task.
+    let intent = decision.intent();
+    let earlier = attempts_of(&mut decision.tx, intent).await?;
+    let faults = earlier.iter().filter(|attempt| attempt.task == id && attempt.outcome.as_deref() == Some("retried")).count();
+    let attempt = u32::try_from(faults).unwrap_or(u32::MAX).saturating_add(1);
+    match after_failure(failure.kind, attempt, MAX_ATTEMPTS) {
+        AfterFailure::Retry { delay_ms } => {
+            let task = task_retry(&mut decision.tx, run.claim.lease, &failure.message, now).await?;
+            let text = format!("{} failed: {} Trying again in {} s.", task.title, sentence(&failure.message), delay_ms.div_ceil(1000));
+            decision.log(Level::Warn, text, Some(id));
+            decision.task_changed(&task, Some(failure.message.clone()));
+            let at = now + chrono::Duration::milliseconds(i64::try_from(delay_ms).unwrap_or(30_000));
+            let priority = decision.row.priority;
+            enqueue_task(&mut decision.tx, id, priority, Some(at)).await?;
+            decision.finish().await?;
+        }
+        AfterFailure::GiveUp => {
+            let task = task_fail(&mut decision.tx, run.claim.lease, &failure.message, now).await?;
+            let again = if failure.kind == FailureKind::Transient { format!(" (tried {attempt} times)") } else { String::new() };
+            let reason = format!("{}: {}{again}", task.title, failure.message);
+            decision.log(Level::Error, reason.as_str(), Some(id));
+            decision.task_changed(&task, Some(failure.message.clone()));
+            match decision.apply(Trigger::TaskGaveUp, Some(&reason)) {
+                Ok(()) => {}
+                // The build was stopped or failed meanwhile: the task's own end is all there is to save.
+                Err(Error::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+            decision.finish().await?;
+        }
+    }
+    Ok(())
+}
+
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// What the agent sees and says.
+struct Context {
+    inner: Arc<Inner>,
+    plan: Plan,
+    answers: BTreeMap<String, String>,
+    files: PathBuf,
+    cancel: CancellationToken,
+    sink: Sink,
+    task: TaskId,
+}
+
+#[async_trait]
+impl TaskContext for Context {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn answers(&self) -> &BTreeMap<String, String> {
+        &self.answers
+    }
+
+    fn workspace(&self) -> &Path {
+        &self.files
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.inner.sandbox
+    }
+
+    fn cancel(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    async fn log(&self, level: Level, source: &str, message: &str) {
+        self.sink.log(level, source, message).await;
+    }
+
+    async fn artifact_in_progress(&self, path: &str, kind: ArtifactKind) {
+        let artifact = Artifact {
+            kind,
+            path: path.to_owned(),
+            lines: 0,
+            status: ArtifactStatus::InProgress,
+            bytes: 0,
+            hash: String::new(),
+            task_id: Some(self.task),
+        };
+        self.sink.event(EventKind::Artifact(artifact)).await;
+    }
+
+    async fn tests(&self, report: TestReport) {
+        self.sink.tests(report).await;
+    }
+
+    async fn check(&self, report: CheckReport) {
+        self.sink.check(report).await;
+    }
+
+    async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64) {
+        let task_id = Some(self.task);
+        self.sink.event(EventKind::Egress { host: host.to_owned(), port, allowed, bytes_up, bytes_down, task_id }).await;
+    }
+}
