@@ -231,7 +231,11 @@ impl<'a> Layout<'a> {
             .list(writable.iter().map(|path| path.as_os_str().as_bytes()))
             .number(only_port.into())
             .list(filters.iter().map(Vec::as_slice));
-        Ok(body.frame(wire::SPEC))
+        let frame = body.frame(wire::SPEC);
+        if frame.len() > wire::FRAME_LIMIT {
+            return Err(Error::Command(format!("arguments and variables of more than {} bytes", wire::FRAME_LIMIT)));
+        }
+        Ok(frame)
     }
 
     fn landlock_paths(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {

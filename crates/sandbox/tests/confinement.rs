@@ -51,6 +51,7 @@ in_every_isolation! {
     standard_input_arrives_and_ends => standard_input;
     a_program_that_is_missing_is_an_error_that_names_it => missing_program;
     lines_are_told_apart_by_stream_and_long_ones_come_in_pieces => lines;
+    arguments_without_end_are_refused => too_many_arguments;
     a_working_folder_outside_the_workspace_is_refused => working_folder;
 }
 
@@ -301,4 +302,11 @@ async fn working_folder(yard: Yard) {
     let mut command = yard.shell("basename $(pwd)");
     command.working_dir = "inner".into();
     assert_eq!(yard.run(command).await.unwrap().text, "inner");
+}
+
+async fn too_many_arguments(yard: Yard) {
+    let mut command = yard.shell("true");
+    command.env.insert("LARGE".into(), "x".repeat(5 << 20));
+    assert!(yard.run(command).await.is_err());
+    assert!(yard.run(yard.shell("true")).await.unwrap().outcome.exit.is_success());
 }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grace_sandbox::{Exit, Isolation, Network, Output, Sandbox, beneath::Root};
+use grace_sandbox::{Exit, Isolation, Network, Output, Sandbox, SandboxConfig, beneath::Root, probe_table};
 use support::Yard;
 use tokio::sync::mpsc;
 
@@ -88,6 +88,25 @@ async fn the_end_of_a_service_is_noticed() {
     let service = yard.sandbox.start(yard.shell("exit 3"), sender).await.unwrap();
     assert_eq!(service.wait().await.unwrap().exit, Exit::Code(3));
     assert!(!service.is_alive());
+}
+
+#[tokio::test]
+async fn nothing_runs_unsandboxed_unless_that_was_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = support::config(folder.path());
+    let refused = Sandbox::open_at_most(config.clone(), Isolation::None).await.unwrap_err();
+    assert!(matches!(refused, grace_sandbox::Error::Unsandboxed { .. }), "{refused}");
+    assert!(refused.to_string().contains("apt-get install bubblewrap"), "{refused}");
+
+    let allowed = SandboxConfig { allow_unsandboxed: true, ..config };
+    let sandbox = Sandbox::open_at_most(allowed, Isolation::None).await.unwrap();
+    assert_eq!(sandbox.isolation(), Isolation::None);
+    // The table must not claim what nobody does.
+    for name in ["files", "network", "system calls", "landlock", "egress allow-list"] {
+        let probe = sandbox.probes().iter().find(|probe| probe.name == name).unwrap();
+        assert!(!probe.enforced, "{probe:?}");
+    }
+    assert!(probe_table(sandbox.probes()).contains("MISSING   network"));
 }
 
 #[test]
