@@ -1,20 +1,57 @@
 //! The document, the router and the frame around every page.
 
 use leptos::prelude::*;
-use leptos_meta::{MetaTags, Title, provide_meta_context};
-use leptos_router::{SsrMode, StaticSegment, components::{Route, Router, Routes}};
+#[cfg(feature = "ssr")]
+use leptos_meta::MetaTags;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Route, Router, Routes},
+    path,
+};
+
+use crate::{
+    components::{
+        copilot::Copilot,
+        desk::Desk,
+        dialog::{ConfirmDialog, Toasts},
+        frame::Rail,
+        keyboard::{CommandPalette, Shortcuts, listen_to_keys},
+        modal::BuildModal,
+        plan_dialogs::{DeployDialog, ModifyDialog},
+        time::Clock,
+    },
+    pages::{build::BuildPage, home::HomePage, not_found::NotFoundPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+};
 
 /// The whole document, for the server.
+#[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
+    // Only our own files and the scripts of this very response may run. Progress bars carry their share in a style attribute.
+    let policy = leptos::nonce::use_nonce().map(|nonce| {
+        format!(
+            "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+             img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'"
+        )
+    });
     view! {
         <!DOCTYPE html>
         <html lang="en">
             <head>
                 <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
+                <meta name="color-scheme" content="light dark"/>
+                {policy.map(|policy| view! { <meta http-equiv="Content-Security-Policy" content=policy/> })}
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="preload" href="/fonts/inter.woff2" r#as="font" type="font/woff2" crossorigin="anonymous"/>
+                <link rel="stylesheet" href="/pkg/grace.css"/>
+                <script src="/theme.js"></script>
                 <HydrationScripts options/>
                 <MetaTags/>
             </head>
-            <body><App/></body>
+            <body>
+                <App/>
+            </body>
         </html>
     }
 }
@@ -23,12 +60,48 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
+    let clock = Clock::new();
+    provide_context(clock);
+    let desk = Desk::new();
+    provide_context(desk);
+    #[cfg(feature = "hydrate")]
+    {
+        clock.run();
+        desk.live.open();
+    }
     view! {
-        <Title text="Grace"/>
+        <Title formatter=|title: String| if title.is_empty() { "Grace".to_owned() } else { format!("{title} · Grace") }/>
         <Router>
-            <Routes fallback=|| "not found">
-                <Route path=StaticSegment("") view=|| view! { <p>"hi"</p> } ssr=SsrMode::Async/>
-            </Routes>
+            <a class="skip" href="#page">"Skip to content"</a>
+            <div class="app">
+                <Rail/>
+                <main class="main" id="page" tabindex="-1">
+                    <Routes fallback=NotFoundPage>
+                        <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
+                        <Route path=path!("/builds/:id") view=BuildPage ssr=SsrMode::Async/>
+                        <Route path=path!("/tasks") view=TasksPage ssr=SsrMode::Async/>
+                        <Route path=path!("/operations") view=OperationsPage ssr=SsrMode::Async/>
+                        <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async/>
+                    </Routes>
+                </main>
+                <Copilot/>
+            </div>
+            <Interrupting/>
         </Router>
+    }
+}
+
+/// Everything that may lie over a page.
+#[component]
+fn Interrupting() -> impl IntoView {
+    listen_to_keys();
+    view! {
+        <BuildModal/>
+        <ModifyDialog/>
+        <DeployDialog/>
+        <CommandPalette/>
+        <Shortcuts/>
+        <ConfirmDialog/>
+        <Toasts/>
     }
 }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod calls;
 pub mod components;
 pub mod live;
+pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod server;
 

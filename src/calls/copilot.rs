@@ -1,7 +1,7 @@
 //! The co-pilot: notifications that act, and chat.
 
 use grace_domain::{
-    copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
+    copilot::{ChatMessage, ChatReply, ChatRequest, Notification},
     id::NotificationId,
     view::ControlResponse,
 };
@@ -13,7 +13,7 @@ doors! {
     list_notifications at "list_notifications" () -> Vec<Notification> => |engine| engine.notifications();
     /// Presses a button of a notification.
     act_on_notification at "act_on_notification" (notification: NotificationId, action: String) -> ControlResponse =>
-        |engine| engine.notification_action(notification, ActionRequest { action });
+        |engine| engine.notification_action(notification, grace_domain::copilot::ActionRequest { action });
     /// Closes a notification.
     dismiss_notification at "dismiss_notification" (notification: NotificationId) -> () => |engine| engine.dismiss(notification);
     /// Nothing is new any more.

@@ -1,9 +1,30 @@
 //! Parts that pages are made of. They know the domain and the calls; never the engine, the store or the server.
 
 pub mod actions;
+pub mod build_controls;
+pub mod build_feed;
+pub mod builder_form;
+pub mod builds_table;
+pub mod changes;
+pub mod clipboard;
+pub mod completed;
+pub mod copilot;
+pub mod deployments;
 pub mod desk;
 pub mod dialog;
+pub mod files;
+pub mod form_parts;
+pub mod frame;
 pub mod icon;
+pub mod kernels;
+pub mod keyboard;
+pub mod log_console;
+pub mod modal;
+pub mod phases;
+pub mod plan_dialogs;
+pub mod plan_preview;
+pub mod retrospectives;
+pub mod reviews;
 pub mod states;
 pub mod status;
 pub mod time;

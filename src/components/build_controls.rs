@@ -1,0 +1,113 @@
+//! What can be done with a build: approve, pause, resume, stop, retry, deploy. The status machine says when, and why not.
+
+use grace_domain::{
+    id::IntentId,
+    present::build::refusal,
+    status::{Status, Trigger},
+    view::Approval,
+};
+use leptos::prelude::*;
+use server_fn::ServerFn;
+
+use super::{
+    actions::{ActButton, Confirmation, Deed},
+    desk::desk,
+    icon::small_icon,
+};
+use crate::calls::builds::{ApprovePlanForm, Control, approve_plan, control_build};
+
+/// Pauses, resumes, stops or retries.
+pub fn control_deed(intent: IntentId, control: Control) -> Deed {
+    Deed::new(move || async move { control_build(intent, control).await.map(|answer| answer.message) })
+}
+
+/// Approves the plan with this hash.
+pub fn approve_deed(intent: IntentId, plan_hash: String) -> Deed {
+    Deed::new(move || {
+        let approval = Approval { approved: Some(true), plan_hash: Some(plan_hash.clone()), ..Approval::default() };
+        async move { approve_plan(intent, approval).await.map(|answer| answer.message) }
+    })
+}
+
+/// What stopping a build means, said before it is done.
+pub fn stop_confirmation(title: &str) -> Confirmation {
+    Confirmation {
+        title: format!("Stop {title}?"),
+        consequence: "The command that runs now is ended and no further task begins. What is built so far is kept; a stopped build cannot be resumed."
+            .to_owned(),
+        action: "Stop build",
+    }
+}
+
+/// Approve as a form, so that it works without JavaScript too.
+pub fn approve_button(intent: IntentId, plan_hash: String) -> AnyView {
+    let desk = desk();
+    let busy = RwSignal::new(false);
+    let deed = approve_deed(intent, plan_hash.clone());
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        deed.perform(busy, desk);
+    };
+    view! {
+        <form class="inline" method="post" action=ApprovePlanForm::url() on:submit=submit>
+            <input type="hidden" name="intent" value=intent.to_string()/>
+            <input type="hidden" name="plan_hash" value=plan_hash/>
+            <button type="submit" class="btn btn-primary" disabled=move || busy.get() aria-busy=move || busy.get().to_string()>"Approve"</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// Opens the dialog that changes a plan.
+pub fn modify_button(intent: IntentId, title: String) -> AnyView {
+    let desk = desk();
+    view! { <a class="btn" href=format!("/builds/{intent}?tab=plan") on:click=move |event| { event.prevent_default(); desk.modified.set(Some((intent, title.clone()))); }>"Modify"</a> }
+        .into_any()
+}
+
+/// Opens the dialog that chooses an environment; with the reason while the build is not finished.
+pub fn deploy_button(intent: IntentId, title: String, status: Status, label: &'static str) -> AnyView {
+    let desk = desk();
+    let reason = refusal(status, Trigger::DeployRequested);
+    view! {
+        <button
+            type="button"
+            class="btn"
+            disabled=reason.is_some()
+            title=reason
+            on:click=move |_| desk.deployed.set(Some((intent, title.clone())))
+        >
+            {small_icon("rocket")}
+            {label}
+        </button>
+    }
+    .into_any()
+}
+
+/// Pause or resume, whichever the status allows; pause with the reason when neither.
+pub fn pause_button(intent: IntentId, title: &str, status: Status, icon_only: bool) -> AnyView {
+    let (control, trigger, icon, verb) = if status == Status::Paused {
+        (Control::Resume, Trigger::Resume, "play", "Resume")
+    } else {
+        (Control::Pause, Trigger::Pause, "pause", "Pause")
+    };
+    let label = if icon_only { format!("{verb} {title}") } else { verb.to_owned() };
+    view! { <ActButton label icon icon_only reason=refusal(status, trigger) deed=control_deed(intent, control)/> }.into_any()
+}
+
+/// Stop, after a yes.
+pub fn stop_button(intent: IntentId, title: &str, status: Status, icon_only: bool, words: &'static str) -> AnyView {
+    let label = if icon_only { format!("{words} {title}") } else { words.to_owned() };
+    view! {
+        <ActButton
+            label
+            icon="stop"
+            class="btn btn-danger"
+            icon_only
+            reason=refusal(status, Trigger::Stop)
+            confirm=Some(stop_confirmation(title))
+            deed=control_deed(intent, Control::Stop)
+        />
+    }
+    .into_any()
+}

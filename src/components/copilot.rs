@@ -1,0 +1,385 @@
+//! The co-pilot: what needs a decision, chat that answers from facts, and quick actions.
+
+use grace_domain::{
+    copilot::{Action, ActionStyle, ChatMessage, ChatRequest, Notification, NotificationKind},
+    event::Author,
+    id::IntentId,
+};
+use leptos::{html, prelude::*};
+use leptos_router::hooks::use_navigate;
+
+use super::{
+    actions::{ActButton, Deed},
+    desk::desk,
+    icon::{icon, small_icon},
+    states::{loaded, skeleton},
+    time::{age, clock_time},
+};
+use crate::{
+    calls::{
+        CallError,
+        copilot::{act_on_notification, dismiss_notification, list_chat, mark_all_read, send_chat},
+    },
+    live::Feed,
+};
+
+/// The pane on the right: beside the page, a rail, an overlay or a bottom sheet.
+#[component]
+pub fn Copilot() -> impl IntoView {
+    let desk = desk();
+    let read_all = Deed::new(|| async { mark_all_read().await.map(|()| String::new()) });
+    let collapse = move |_| {
+        #[cfg(feature = "hydrate")]
+        if let Some(root) = document().document_element() {
+            let rail = root.get_attribute("data-copilot").is_some();
+            if rail {
+                root.remove_attribute("data-copilot").ok();
+            } else {
+                root.set_attribute("data-copilot", "rail").ok();
+            }
+            super::frame::remember("copilot", (!rail).then_some("rail"));
+        }
+    };
+    view! {
+        <button
+            type="button"
+            class="scrim"
+            aria-label="Close co-pilot"
+            tabindex="-1"
+            hidden=move || !desk.copilot_open.get()
+            on:click=move |_| desk.copilot_open.set(false)
+        ></button>
+        <aside class=move || if desk.copilot_open.get() { "copilot is-open" } else { "copilot" } id="copilot" aria-label="Co-pilot">
+            <header>
+                <h2>"Co-pilot"</h2>
+                <span class="chip" title="Chat answers from Grace's own records. No model is configured.">"facts only, no model"</span>
+                <div class="tools">
+                    <ActButton label="Mark all as read" icon="check" class="btn btn-ghost" icon_only=true deed=read_all/>
+                    <button type="button" class="btn btn-icon btn-ghost collapse" aria-label="Collapse or open the co-pilot" title="Collapse or open the co-pilot" on:click=collapse>
+                        {icon("panel")}
+                    </button>
+                    <button type="button" class="btn btn-icon btn-ghost cp-close" aria-label="Close co-pilot" on:click=move |_| desk.copilot_open.set(false)>
+                        {icon("x")}
+                    </button>
+                </div>
+                <div class="railbadge" aria-hidden="true">
+                    {move || (desk.waiting() > 0).then(|| view! { <span class="badge">{desk.waiting()}</span> })}
+                    <span>"Co-pilot"</span>
+                </div>
+            </header>
+            <Notifications/>
+            <Chat/>
+            <QuickActions/>
+        </aside>
+    }
+}
+
+#[component]
+fn Notifications() -> impl IntoView {
+    let desk = desk();
+    let feed = desk.notifications;
+    let ids = move || feed.map(|notes| notes.iter().map(|note| note.notification_id).collect::<Vec<_>>());
+    let list = move || {
+        view! {
+            <ul>
+                <For each=ids key=|id| *id let:id>
+                    {
+                        let note = Memo::new(move |old: Option<&Option<Notification>>| {
+                            feed.map(|notes| notes.iter().find(|note| note.notification_id == id).cloned()).or_else(|| old.cloned().flatten())
+                        });
+                        move || note.get().map(notification)
+                    }
+                </For>
+            </ul>
+            {move || feed.map(|notes| notes.is_empty()).then(|| view! {
+                <p class="quiet">"Nothing needs you. Plans to approve, questions and results appear here."</p>
+            })}
+        }
+        .into_any()
+    };
+    view! {
+        <div class="notes" tabindex="0" role="region" aria-label="Notifications">
+            <h3>
+                <span>"Notifications"</span>
+                <span aria-live="polite">{move || match desk.waiting() { 0 => String::new(), 1 => "1 needs you".to_owned(), many => format!("{many} need you") }}</span>
+            </h3>
+            {loaded(feed, list)}
+        </div>
+    }
+}
+
+fn notification(note: Notification) -> AnyView {
+    let desk = desk();
+    let id = note.notification_id;
+    let (tone, shape) = match note.kind {
+        NotificationKind::PlanReady | NotificationKind::InputNeeded => ("waiting", "wait"),
+        NotificationKind::BuildComplete => ("success", "ok"),
+        NotificationKind::BuildFailed => ("danger", "fail"),
+        NotificationKind::Deployment => ("running", "rocket"),
+        NotificationKind::Learning => ("idle", "book"),
+    };
+    let tone = if !note.waiting && tone == "waiting" { "idle" } else { tone };
+    let facts = (!note.facts.is_empty()).then(|| {
+        let facts: Vec<_> = note.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
+        view! { <dl class="facts">{facts}</dl> }
+    });
+    let lines = (!note.lines.is_empty()).then(|| {
+        let lines: Vec<_> = note.lines.iter().map(|line| view! { <li>{small_icon("right")}<span>{line.clone()}</span></li> }).collect();
+        view! { <ul class="ticks">{lines}</ul> }
+    });
+    let decide = note.actions.iter().find(|action| action.action == "decide").cloned();
+    let options = (!note.options.is_empty()).then(|| {
+        let mut answers: Vec<(String, String, String)> =
+            note.options.iter().map(|choice| (format!("answer:{}", choice.label), choice.label.clone(), choice.consequence.clone())).collect();
+        if let Some(action) = decide {
+            answers.push((action.action, action.label, "Takes the option that the plan names".to_owned()));
+        }
+        let busy = RwSignal::new(false);
+        let buttons: Vec<_> = answers
+            .into_iter()
+            .enumerate()
+            .map(|(index, (action, label, consequence))| {
+                let deed = press_deed(note.notification_id, action);
+                view! {
+                    <button type="button" disabled=move || busy.get() on:click=move |_| deed.perform(busy, desk)>
+                        <kbd>{index + 1}</kbd>
+                        <span><b>{label}</b><small>{consequence}</small></span>
+                    </button>
+                }
+            })
+            .collect();
+        view! { <div class="options" role="group" aria-label=note.text.clone()>{buttons}</div> }
+    });
+    let has_options = !note.options.is_empty();
+    let buttons: Vec<_> = note
+        .actions
+        .iter()
+        .filter(|action| !(has_options && (action.action.starts_with("answer:") || action.action == "decide")))
+        .map(|action| notification_button(id, note.intent_id, note.title.clone(), action))
+        .collect();
+    let dismiss = Deed::new(move || async move { dismiss_notification(id).await.map(|()| String::new()) });
+    view! {
+        <li class=format!("note {tone}{}", if note.read { "" } else { " unread" })>
+            {icon(shape)}
+            <div class="in">
+                <div class="who">
+                    <h4 class="clip" title=note.title.clone()>{note.title.clone()}</h4>
+                    {age(note.at)}
+                    {(!note.waiting).then(|| view! { <ActButton label="Dismiss" icon="x" class="btn btn-ghost btn-xs" icon_only=true deed=dismiss/> })}
+                </div>
+                <p>{note.text.clone()}</p>
+                {facts}
+                {lines}
+                {options}
+                {(!buttons.is_empty()).then(|| view! { <div class="row">{buttons}</div> })}
+            </div>
+        </li>
+    }
+    .into_any()
+}
+
+fn press_deed(id: grace_domain::id::NotificationId, action: String) -> Deed {
+    Deed::new(move || {
+        let action = action.clone();
+        async move { act_on_notification(id, action).await.map(|answer| answer.message) }
+    })
+}
+
+fn notification_button(id: grace_domain::id::NotificationId, intent: IntentId, title: String, action: &Action) -> AnyView {
+    let desk = desk();
+    let class = match action.style {
+        ActionStyle::Primary => "btn btn-primary",
+        ActionStyle::Normal => "btn",
+        ActionStyle::Ghost => "btn btn-ghost",
+        ActionStyle::Danger => "btn btn-ghost btn-danger",
+    };
+    let label = action.label.clone();
+    if action.action.starts_with("modify") {
+        return view! {
+            <a class=class href=format!("/builds/{intent}?tab=plan") on:click=move |event| {
+                event.prevent_default();
+                desk.modified.set(Some((intent, title.clone())));
+            }>{label}</a>
+        }
+        .into_any();
+    }
+    if let Some(href) = action.href.clone() {
+        // Files and reports are served outside of the pages.
+        let outside = href.starts_with("/api/") || href.starts_with("http");
+        return view! { <a class=class href=href rel=outside.then_some("external") target=outside.then_some("_blank") on:click=move |_| desk.copilot_open.set(false)>{label}</a> }.into_any();
+    }
+    let busy = RwSignal::new(false);
+    let deed = press_deed(id, action.action.clone());
+    view! { <button type="button" class=class disabled=move || busy.get() aria-busy=move || busy.get().to_string() on:click=move |_| deed.perform(busy, desk)>{label}</button> }
+        .into_any()
+}
+
+/// A line of the chat on the screen.
+#[derive(Clone, PartialEq)]
+struct Said {
+    message: ChatMessage,
+    actions: Vec<Action>,
+}
+
+#[component]
+fn Chat() -> impl IntoView {
+    let desk = desk();
+    let history = Feed::new(|| Box::pin(list_chat()));
+    // What was said since the history was read, with the commands of each answer.
+    let said: RwSignal<Vec<Said>> = RwSignal::new(Vec::new());
+    let text = RwSignal::new(String::new());
+    let busy = RwSignal::new(false);
+    let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
+    let pane = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        said.track();
+        history.map(Vec::len);
+        if let Some(pane) = pane.get() {
+            pane.set_scroll_top(pane.scroll_height());
+        }
+    });
+    let send = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let message = text.get_untracked().trim().to_owned();
+        if message.is_empty() || busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        failed.set(None);
+        say(said, Author::Person, message.clone(), Vec::new(), Vec::new());
+        let request = ChatRequest { message, intent_id: desk.chat_about.get_untracked() };
+        leptos::task::spawn_local(async move {
+            match send_chat(request).await {
+                Ok(reply) => {
+                    text.set(String::new());
+                    if reply.intent_id.is_some() {
+                        desk.chat_about.set(reply.intent_id);
+                    }
+                    say(said, Author::Grace, reply.text, reply.sources, reply.actions);
+                }
+                Err(error) => failed.set(Some(error)),
+            }
+            busy.set(false);
+        });
+    };
+    view! {
+        <div class="chat" tabindex="0" role="log" aria-label="Chat" node_ref=pane>
+            <h3>
+                <span>"Chat"</span>
+                {move || desk.chat_about.get().map(|intent| view! {
+                    <button type="button" class="chip" title="Speak of all builds again" on:click=move |_| desk.chat_about.set(None)>{intent.to_string()}{icon("x")}</button>
+                })}
+            </h3>
+            <div class="msgs">
+                <Suspense fallback=skeleton>
+                    {move || Suspend::new(async move {
+                        history.resource.await.map(|messages| {
+                            let empty = messages.is_empty();
+                            let messages: Vec<_> = messages.into_iter().map(|message| chat_line(Said { message, actions: Vec::new() })).collect();
+                            view! {
+                                {messages}
+                                {empty.then(|| view! { <p class="quiet">"Ask how far a build is, why it failed, or say \u{201c}pause int-code-001\u{201d}. Answers come from Grace's records."</p> })}
+                            }
+                        }).ok()
+                    })}
+                </Suspense>
+                <For each=move || said.get() key=|said| (said.message.seq, said.message.from == Author::Person) let:line>{chat_line(line)}</For>
+                {move || busy.get().then(|| view! { <p class="hint">"Looking it up\u{2026}"</p> })}
+                {move || failed.get().map(|error| view! { <p class="t-danger">{error.message()}</p> })}
+            </div>
+        </div>
+        <form class="compose" on:submit=send>
+            <div>
+                <input
+                    id="chat-input"
+                    aria-label="Message to Grace"
+                    placeholder="Ask about a build, or give a command"
+                    maxlength="4000"
+                    autocomplete="off"
+                    prop:value=move || text.get()
+                    on:input=move |event| text.set(event_target_value(&event))
+                />
+                <button type="submit" class="btn btn-icon btn-ghost" aria-label="Send" title="Send" disabled=move || busy.get()>{icon("send")}</button>
+            </div>
+        </form>
+    }
+}
+
+fn say(said: RwSignal<Vec<Said>>, from: Author, text: String, sources: Vec<grace_domain::copilot::Source>, actions: Vec<Action>) {
+    said.update(|said| {
+        // Numbers of our own, after any in the history; they only keep the lines apart.
+        let seq = i64::MAX / 2 + said.len() as i64;
+        let message = ChatMessage { seq, from, text, sources, at: super::time::current() };
+        said.push(Said { message, actions });
+    });
+}
+
+fn chat_line(said: Said) -> AnyView {
+    let Said { message, actions } = said;
+    if message.from == Author::Person {
+        return view! { <p class="msg-you">{message.text}</p> }.into_any();
+    }
+    let sources: Vec<_> = message
+        .sources
+        .iter()
+        .map(|source| view! { ", "<a class="link" href=source.href.clone()>{source.label.clone()}</a> })
+        .collect();
+    let actions: Vec<_> = actions
+        .into_iter()
+        .map(|action| match action.href {
+            Some(href) => view! { <a class="btn" href=href>{action.label}</a> }.into_any(),
+            None => view! { <button type="button" class="btn" on:click=move |_| put_in_chat(&action.action)>{action.label}</button> }.into_any(),
+        })
+        .collect();
+    let paragraphs: Vec<_> = message.text.lines().filter(|line| !line.trim().is_empty()).map(|line| view! { <p>{line.to_owned()}</p> }).collect();
+    view! {
+        <div class="msg-grace">
+            {paragraphs}
+            {(!actions.is_empty()).then(|| view! { <div class="row row-tight">{actions}</div> })}
+            <span class="by">"Grace, "{clock_time(message.at)}{sources}</span>
+        </div>
+    }
+    .into_any()
+}
+
+/// Writes a command into the chat's field, for the person to send.
+fn put_in_chat(command: &str) {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast;
+        if let Some(input) = document().get_element_by_id("chat-input").and_then(|node| node.dyn_into::<web_sys::HtmlInputElement>().ok()) {
+            input.set_value(command);
+            if let Ok(event) = web_sys::Event::new("input") {
+                input.dispatch_event(&event).ok();
+            }
+            input.focus().ok();
+        }
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = command;
+}
+
+#[component]
+fn QuickActions() -> impl IntoView {
+    let desk = desk();
+    let navigate = use_navigate();
+    let to = move |address: &'static str, form: bool| {
+        let navigate = navigate.clone();
+        move |_| {
+            desk.copilot_open.set(false);
+            navigate(address, Default::default());
+            if form {
+                super::keyboard::focus_form();
+            }
+        }
+    };
+    view! {
+        <div class="quick">
+            <h3>"Quick actions"</h3>
+            <button type="button" class="btn btn-ghost" on:click=to("/", true)>{small_icon("plus")}"New build"</button>
+            <button type="button" class="btn btn-ghost" on:click=to("/#active-builds", false)>{small_icon("list")}"View plans"</button>
+            <button type="button" class="btn btn-ghost" on:click=to("/operations", false)>{small_icon("rocket")}"Deployments"</button>
+            <button type="button" class="btn btn-ghost" on:click=to("/#retrospectives", false)>{small_icon("book")}"Review"</button>
+        </div>
+    }
+}

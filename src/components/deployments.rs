@@ -1,0 +1,78 @@
+//! Deployments with their steps, and what can be done about them.
+
+use grace_domain::{
+    deployment::{Deployment, DeploymentStatus},
+    present::{build::words, time},
+};
+use leptos::prelude::*;
+
+use super::{
+    actions::{ActButton, Confirmation, Deed},
+    icon::small_icon,
+    status::{deployment_badge, step_mark},
+    time::{clock, moment},
+};
+use crate::calls::deployments::{cancel_deployment, roll_back};
+
+/// One deployment with everything.
+pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyView {
+    let id = deployment.deployment_id;
+    let environment = deployment.environment;
+    let clock = clock();
+    let steps: Vec<_> = deployment
+        .steps
+        .iter()
+        .map(|step| {
+            let (started, finished) = (step.started_at, step.finished_at);
+            let took = move || match (started, finished) {
+                (Some(start), Some(end)) => time::duration((end - start).num_milliseconds() as f64 / 1_000.0),
+                (Some(start), None) => time::elapsed(start, clock.now.get()),
+                _ => String::new(),
+            };
+            view! {
+                <li>
+                    {step_mark(step.state)}
+                    <span>{words(&step.name)}</span>
+                    <span class="what soft clip" title=step.detail.clone()>{step.detail.clone()}</span>
+                    <span class="num muted">{took}</span>
+                </li>
+            }
+        })
+        .collect();
+    let cancel = Deed::new(move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
+    let back = Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
+    let confirm = Confirmation {
+        title: format!("Roll back {}?", environment.as_str()),
+        consequence: format!("Traffic of {} goes back to the release before {}. If there is none, nothing answers there any more.", environment.as_str(), id),
+        action: "Roll back",
+    };
+    let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_lowercase()));
+    let not_live = (deployment.status != DeploymentStatus::Live).then(|| "Only a live release can be rolled back.".to_owned());
+    let head = title.unwrap_or_else(|| environment.label().to_owned());
+    view! {
+        <div class="panel">
+            <div class="bar">
+                <span class="strong clip"><a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{head}</a></span>
+                {deployment_badge(deployment.status)}
+                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}", "{moment(deployment.created_at)}</span>
+                <div class="tools">
+                    {deployment.url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
+                    {if deployment.status.is_final() {
+                        view! { <ActButton label="Roll back" icon="undo" reason=not_live confirm=Some(confirm) deed=back/> }.into_any()
+                    } else {
+                        view! { <ActButton label="Cancel deploy" icon="x" class="btn btn-danger" reason=over deed=cancel/> }.into_any()
+                    }}
+                </div>
+            </div>
+            {deployment.reason.clone().map(|reason| view! { <p class="reason">{reason}</p> })}
+            <ol class="steps">{steps}</ol>
+            {(deployment.url.is_some() || deployment.release.is_some()).then(|| view! {
+                <div class="bar foot-bar">
+                    {deployment.release.clone().map(|release| view! { <code class="muted clip">{release}</code> })}
+                    {deployment.url.clone().map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.clone()}</a> })}
+                </div>
+            })}
+        </div>
+    }
+    .into_any()
+}

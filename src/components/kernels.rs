@@ -1,0 +1,215 @@
+//! The kernels: subsystems with a console. Each shows only what really runs behind it.
+
+use grace_domain::{
+    event::{Event, EventKind, Level},
+    id::IntentId,
+    present::time,
+    system::{KernelCommand, KernelState, KernelView},
+};
+use leptos::prelude::*;
+
+use super::{
+    actions::{ActButton, Confirmation, Deed},
+    desk::desk,
+    icon::icon,
+    states::loaded,
+    time::clock,
+};
+use crate::{calls::system::control_kernel, live::Feed};
+
+/// Most lines that a kernel's console keeps.
+const MAX_LINES: usize = 200;
+
+/// All kernels, the coding agent first and open.
+#[component]
+pub fn Kernels(feed: Feed<Vec<KernelView>>) -> impl IntoView {
+    let keys = move || feed.map(|kernels| kernels.iter().map(|kernel| kernel.key.clone()).collect::<Vec<_>>());
+    let list = move || {
+        view! {
+            <div class="panel">
+                <ul class="list">
+                    <For each=keys key=|key| key.clone() let:key><Kernel feed key/></For>
+                </ul>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <section aria-labelledby="h-kernels">
+            <div class="head"><h2 id="h-kernels">"Agentic brain kernels"</h2><span class="count">{move || feed.map(Vec::len)}</span></div>
+            {loaded(feed, list)}
+        </section>
+    }
+}
+
+#[component]
+fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> impl IntoView {
+    let key = StoredValue::new(key);
+    let open = RwSignal::new(false);
+    let kernel = Memo::new(move |old: Option<&Option<KernelView>>| {
+        feed.map(|kernels| kernels.iter().find(|kernel| key.with_value(|key| *key == kernel.key)).cloned()).or_else(|| old.cloned().flatten())
+    });
+    let command = move |command: KernelCommand| {
+        Deed::new(move || async move {
+            let view = control_kernel(key.get_value(), command).await?;
+            let words = format!("{} is {}.", view.name, state_word(view.state).to_lowercase());
+            feed.patch(|kernels| {
+                if let Some(old) = kernels.iter_mut().find(|kernel| kernel.key == view.key) {
+                    *old = view;
+                }
+                true
+            });
+            Ok(words)
+        })
+    };
+    move || {
+        kernel.get().map(|view| {
+            let (tone, hollow) = match view.state {
+                KernelState::Active => ("success", false),
+                KernelState::Idle => ("", true),
+                KernelState::Stopped => ("warning", false),
+                KernelState::Unavailable => ("", true),
+            };
+            let facts: Vec<_> = view.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
+            let reason = |of: KernelState, words: &str| {
+                view.control_unavailable.clone().or_else(|| (view.state == of).then(|| words.to_owned()))
+            };
+            let cannot_start = match view.state {
+                KernelState::Active | KernelState::Idle => view.control_unavailable.clone().or_else(|| Some("It runs already.".to_owned())),
+                KernelState::Stopped | KernelState::Unavailable => view.control_unavailable.clone(),
+            };
+            let cannot_stop = reason(KernelState::Stopped, "It is stopped already.");
+            let stop = Confirmation {
+                title: format!("Stop {}?", view.name),
+                consequence: "It takes up nothing new until it is started again. What it is doing now is finished first.".to_owned(),
+                action: "Stop it",
+            };
+            let name = view.name.clone();
+            let durations = (view.durations.len() > 1).then(|| sparkline(&view.durations));
+            view! {
+                <li class="kernel">
+                    <span class="strong">{view.name.clone()}</span>
+                    <span class=format!("st {tone}") title=view.control_unavailable.clone()>
+                        <span class=if hollow { "dot dot-hollow".to_owned() } else { format!("dot {tone}") }></span>
+                        {state_word(view.state)}
+                    </span>
+                    <dl class="facts what">{facts}</dl>
+                    <span class="acts">
+                        {durations}
+                        <ActButton label=format!("Start {name}") icon="play" class="btn btn-ghost" icon_only=true reason=cannot_start deed=command(KernelCommand::Start)/>
+                        <ActButton label=format!("Stop {name}") icon="stop" class="btn btn-ghost" icon_only=true reason=cannot_stop confirm=Some(stop) deed=command(KernelCommand::Stop)/>
+                        <button
+                            type="button"
+                            class="btn btn-icon btn-ghost"
+                            aria-label=format!("Console of {name}")
+                            title=format!("Console of {name}")
+                            aria-expanded=move || open.get().to_string()
+                            on:click=move |_| open.update(|open| *open = !*open)
+                        >
+                            {icon("down")}
+                        </button>
+                    </span>
+                </li>
+                {move || open.get().then(|| view! { <li class="kernel-open"><KernelConsole key=key.get_value() name=name.clone()/></li> })}
+            }
+        })
+    }
+}
+
+fn state_word(state: KernelState) -> &'static str {
+    match state {
+        KernelState::Active => "Active",
+        KernelState::Idle => "Idle",
+        KernelState::Stopped => "Stopped",
+        KernelState::Unavailable => "Unavailable",
+    }
+}
+
+/// What an event says in a kernel's console; `None`: it is not that kernel's.
+fn line(key: &str, event: &Event) -> Option<(Level, String)> {
+    let info = |words: String| Some((Level::Info, words));
+    match (key, &event.kind) {
+        ("coding_agent", EventKind::Log(line)) => Some((line.level, line.message.clone())),
+        ("coding_agent", EventKind::TaskChanged { title, state, attempt, .. }) => {
+            info(format!("{title}: {}, attempt {attempt}", grace_domain::present::build::task_label(*state).to_lowercase()))
+        }
+        ("intent_engine", EventKind::IntentCreated { title }) => info(format!("New intent: {title}")),
+        ("intent_engine", EventKind::PlanProposed { revision, tasks, plan_hash, .. }) => {
+            info(format!("Plan revision {revision}: {tasks} tasks, hash {}", plan_hash.chars().take(7).collect::<String>()))
+        }
+        ("intent_engine", EventKind::StatusChanged { from, to, .. }) => info(format!("{} \u{2192} {}", from.label(), to.label())),
+        ("policy", EventKind::ReviewOpened { question, .. }) => Some((Level::Warn, format!("Asked a person: {question}"))),
+        ("policy", EventKind::ReviewAnswered { answer, decided_by_grace, .. }) => {
+            info(format!("{}: {answer}", if *decided_by_grace { "Grace decided" } else { "A person answered" }))
+        }
+        ("trust", EventKind::Egress { host, port, allowed, .. }) => {
+            let level = if *allowed { Level::Info } else { Level::Warn };
+            Some((level, format!("{} {host}:{port}", if *allowed { "Allowed" } else { "Refused" })))
+        }
+        ("learning_loop" | "learning", EventKind::Retrospective { retrospective_id }) => info(format!("Wrote {retrospective_id}")),
+        _ => None,
+    }
+}
+
+/// What a kernel has done since the page was opened.
+#[component]
+fn KernelConsole(key: String, name: String) -> impl IntoView {
+    let clock = clock();
+    let lines: RwSignal<Vec<(IntentId, i64, grace_domain::Timestamp, Level, String)>> = RwSignal::new(Vec::new());
+    desk().live.listen(move |events| {
+        let new: Vec<_> = events
+            .iter()
+            .filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words)))
+            .collect();
+        if !new.is_empty() {
+            lines.try_update(|lines| {
+                lines.extend(new);
+                let over = lines.len().saturating_sub(MAX_LINES);
+                lines.drain(..over);
+            });
+        }
+    });
+    view! {
+        <div class="console">
+            <div class="bar">
+                <span class="st"><span class="dot success"></span>"Live"</span>
+                <div class="tools"><span class="hint">{move || format!("{} lines since the console was opened", lines.with(Vec::len))}</span></div>
+            </div>
+            <div class="logpane short" tabindex="0" role="region" aria-label=format!("Console of {name}")>
+                <ol class="log">
+                    <For each=move || lines.get() key=|(intent, seq, ..)| (*intent, *seq) let:entry>
+                        {
+                            let (intent, _, at, level, words) = entry;
+                            let class = match level { Level::Warn => "warn", Level::Error => "err", _ => "" };
+                            view! {
+                                <li class=class>
+                                    <span class="n"></span>
+                                    <time>{move || time::clock(at, clock.offset.get())}</time>
+                                    <span class="lv">{level.as_str()}</span>
+                                    <span class="msg"><a class="muted" href=format!("/builds/{intent}")>{format!("[{intent}] ")}</a>{words}</span>
+                                </li>
+                            }
+                        }
+                    </For>
+                </ol>
+                {move || lines.with(Vec::is_empty).then(|| view! { <p class="quiet">"Nothing since. Its next step appears here."</p> })}
+            </div>
+        </div>
+    }
+}
+
+/// Durations of the last builds as a line, the newest marked.
+fn sparkline(seconds: &[f64]) -> AnyView {
+    let highest = seconds.iter().copied().fold(1e-9, f64::max);
+    let step = 112.0 / (seconds.len() - 1) as f64;
+    let places: Vec<(f64, f64)> =
+        seconds.iter().enumerate().map(|(index, value)| (4.0 + index as f64 * step, 18.0 - value / highest * 15.0)).collect();
+    let points = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
+    let (x, y) = places[places.len() - 1];
+    let drawing = format!(
+        "<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--gray-9)\" stroke-width=\"1.5\" stroke-linejoin=\"round\"/>\
+         <circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"var(--accent)\"/>"
+    );
+    let label = format!("Duration of the last {} builds, newest {}", seconds.len(), time::duration(seconds[seconds.len() - 1]));
+    view! { <svg class="spark small-hide" viewBox="0 0 120 20" role="img" aria-label=label.clone() inner_html=drawing></svg> }.into_any()
+}

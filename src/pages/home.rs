@@ -1,0 +1,138 @@
+//! Layer 3: what is asked for, what is being built, what was built and what it taught.
+
+use grace_domain::event::EventKind;
+use leptos::prelude::*;
+
+use crate::{
+    calls::{
+        builds::list_completed,
+        learning::{list_retrospectives, list_templates},
+        posted::answer_posted_form,
+        system::{list_kernels, read_catalog},
+    },
+    components::{
+        builder_form::BuilderForm,
+        builds_table::{ActiveBuilds, ActiveIntents},
+        completed::CompletedProjects,
+        desk::desk,
+        frame::Top,
+        icon::{icon, small_icon},
+        kernels::Kernels,
+        retrospectives::Retrospectives,
+        states::skeleton,
+    },
+    live::Feed,
+};
+
+#[component]
+pub fn HomePage() -> impl IntoView {
+    let desk = desk();
+    let completed = Feed::new(|| Box::pin(list_completed(Default::default())));
+    let retrospectives = Feed::new(|| Box::pin(list_retrospectives(Default::default())));
+    let kernels = Feed::new(|| Box::pin(list_kernels()));
+    desk.live.listen(move |events| {
+        let any = |tells: fn(&EventKind) -> bool| events.iter().any(|event| tells(&event.kind));
+        if any(|kind| matches!(kind, EventKind::StatusChanged { .. } | EventKind::Deployment { .. } | EventKind::Tests(_))) {
+            completed.refresh();
+        }
+        if any(|kind| matches!(kind, EventKind::Retrospective { .. })) {
+            retrospectives.refresh();
+        }
+        if any(|kind| matches!(kind, EventKind::StatusChanged { .. } | EventKind::Retrospective { .. } | EventKind::ReviewOpened { .. } | EventKind::ReviewAnswered { .. })) {
+            kernels.refresh();
+        }
+    });
+    Effect::new(move |_| {
+        if desk.live.connections.get() > 1 {
+            completed.refresh();
+            retrospectives.refresh();
+            kernels.refresh();
+        }
+    });
+    view! {
+        <Top title="Intent & Learning"><span class="muted small-hide">"Layer 3"</span><span class="sep small-hide">"/"</span><h1>"Intent & Learning"</h1></Top>
+        <div class="page">
+            <ActiveIntents/>
+            <Builder/>
+            <ActiveBuilds/>
+            <CompletedProjects feed=completed/>
+            <Retrospectives feed=retrospectives/>
+            <Kernels feed=kernels/>
+        </div>
+    }
+}
+
+/// The form with the plan, and what a form that was posted without JavaScript led to.
+#[component]
+fn Builder() -> impl IntoView {
+    let desk = desk();
+    let catalog = Feed::new(|| Box::pin(read_catalog()));
+    let posted = Resource::new(|| (), |()| answer_posted_form());
+    let agent = move || catalog.map(|catalog| Some(catalog.agent.clone()));
+    view! {
+        <section aria-labelledby="h-builder">
+            <div class="head">
+                <h2 id="h-builder">"Agentic Builder"</h2>
+                <span class="count small-hide">"Autonomous code generation"</span>
+                <div class="tools">
+                    <Templates/>
+                    <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic and needs no model and no network.">{icon("shield")}{agent}</span>
+                </div>
+            </div>
+            <Suspense fallback=skeleton>
+                {move || Suspend::new(async move {
+                    if let Ok(first) = catalog.resource.await {
+                        catalog.fill(first);
+                    }
+                    let answer = posted.await;
+                    if let Some(draft) = answer.draft {
+                        if let Some(proposal) = answer.proposal {
+                            desk.preview.set(Some((draft.clone(), proposal)));
+                        }
+                        desk.draft.set(draft);
+                    }
+                    let notice = answer.notice.map(|notice| view! { <p class="notice">{small_icon("ok")}{notice}</p> });
+                    view! { {notice}<BuilderForm catalog first_error=answer.error/> }
+                })}
+            </Suspense>
+        </section>
+    }
+}
+
+/// Saved forms: choosing one fills the form.
+#[component]
+fn Templates() -> impl IntoView {
+    let desk = desk();
+    let feed = Feed::new(|| Box::pin(list_templates()));
+    let choose = move |event| {
+        let name = event_target_value(&event);
+        let request = feed.map_untracked(|templates| templates.iter().find(|template| template.name == name).map(|template| template.request.clone()));
+        if let Some(request) = request {
+            desk.draft.set(request);
+            desk.preview.set(None);
+            desk.toast("success", format!("The form holds template \u{201c}{name}\u{201d} now."));
+        }
+    };
+    // A template may have been saved since.
+    let look = move |_| feed.refresh();
+    view! {
+        <Suspense fallback=|| ()>
+            {move || Suspend::new(async move {
+                if let Ok(first) = feed.resource.await {
+                    feed.fill(first);
+                }
+                view! {
+                    <span class="select select-s needs-script">
+                        <select class="input" aria-label="Load a template" on:focus=look on:change=choose prop:value="">
+                            <option value="">{move || match feed.map(Vec::len) { 0 => "No templates yet".to_owned(), count => format!("Templates, {count}") }}</option>
+                            <For each=move || feed.map(Clone::clone) key=|template| template.name.clone() let:template>
+                                <option value=template.name.clone()>{template.name.clone()}</option>
+                            </For>
+                        </select>
+                        {small_icon("down")}
+                    </span>
+                }
+            })}
+        </Suspense>
+    }
+}

@@ -1,0 +1,181 @@
+//! Layer 4: what is live where, and every deployment with its steps.
+
+use grace_domain::{
+    deployment::{Deployment, DeploymentStatus},
+    event::EventKind,
+    intent::Environment,
+    list::Page,
+    present::{Tone, counted},
+    system::SystemView,
+};
+use leptos::prelude::*;
+
+use crate::{
+    calls::{deployments::list_deployments, system::read_system},
+    components::{
+        actions::{ActButton, Confirmation, Deed},
+        deployments::deployment_panel,
+        desk::desk,
+        frame::Top,
+        icon::small_icon,
+        states::{empty, loaded},
+        status::badge,
+        time::moment,
+    },
+    live::Feed,
+};
+
+#[component]
+pub fn OperationsPage() -> impl IntoView {
+    let desk = desk();
+    let deployments = Feed::new(|| Box::pin(list_deployments(Default::default())));
+    let system = Feed::new(|| Box::pin(read_system()));
+    desk.live.listen(move |events| {
+        if events.iter().any(|event| matches!(event.kind, EventKind::Deployment { .. })) {
+            deployments.refresh();
+        }
+    });
+    Effect::new(move |_| {
+        if desk.live.connections.get() > 0 {
+            deployments.refresh();
+        }
+    });
+    let list = move || {
+        let items = deployments.map(|page| page.items.clone());
+        if items.is_empty() {
+            return view! { <div class="panel">{empty("Nothing was deployed yet. A completed build has a Deploy button.")}</div> }.into_any();
+        }
+        items.into_iter().map(|deployment| { let title = title_of(&deployment); deployment_panel(deployment, Some(title)) }).collect::<Vec<_>>().into_any()
+    };
+    view! {
+        <Top title="Operations"><span class="muted small-hide">"Layer 4"</span><span class="sep small-hide">"/"</span><h1>"Operations"</h1></Top>
+        <div class="page">
+            {loaded(deployments, move || view! { <Environments deployments/> }.into_any())}
+            {loaded(system, move || view! { <Targets system/> }.into_any())}
+            <section aria-labelledby="h-deployments">
+                <div class="head"><h2 id="h-deployments">"Deployments"</h2><span class="count">{move || deployments.map(|page| page.total)}</span></div>
+                {loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())}
+            </section>
+            <section aria-labelledby="h-not-here">
+                <div class="head"><h2 id="h-not-here">"Secrets, provisioning, documents"</h2></div>
+                <div class="panel">
+                    <ul class="evidence">
+                        {not_here("key", "Secrets vault", "Not in this version. Generated services read their secrets from the environment; each local release gets a fresh one.")}
+                        {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
+                        {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
+                    </ul>
+                </div>
+            </section>
+        </div>
+    }
+}
+
+fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> AnyView {
+    view! { <li>{small_icon(shape)}<span><b class="strong">{name}</b>" "<span class="soft">{reason}</span></span><span>{badge(Tone::Idle, "off", "Unavailable")}</span></li> }.into_any()
+}
+
+fn title_of(deployment: &Deployment) -> String {
+    let id = deployment.intent_id;
+    desk()
+        .active
+        .map(|list| list.builds.iter().find(|build| build.intent_id == id).map(|build| build.title.clone()))
+        .unwrap_or_else(|| id.to_string())
+}
+
+/// What is live on each environment. Several projects may be live on one.
+#[component]
+fn Environments(deployments: Feed<Page<Deployment>>) -> impl IntoView {
+    let rows = move || {
+        Environment::ALL
+            .iter()
+            .flat_map(|environment| {
+                let environment = *environment;
+                let mut live: Vec<Deployment> = deployments.map(|page| {
+                    page.items.iter().filter(|deployment| deployment.environment == environment && deployment.status == DeploymentStatus::Live).cloned().collect()
+                });
+                // Newest first: what an intent put live before is replaced.
+                let mut seen = Vec::new();
+                live.retain(|deployment| !seen.contains(&deployment.intent_id) && { seen.push(deployment.intent_id); true });
+                let busy = deployments.map(|page| page.items.iter().any(|deployment| deployment.environment == environment && !deployment.status.is_final()));
+                if live.is_empty() { vec![nothing_live(environment, busy)] } else { live.into_iter().map(|deployment| live_row(deployment, busy)).collect() }
+            })
+            .collect::<Vec<_>>()
+    };
+    view! {
+        <section aria-labelledby="h-environments">
+            <div class="head"><h2 id="h-environments">"Environments"</h2><span class="count">"3"</span></div>
+            <div class="panel">
+                <table class="cards">
+                    <thead><tr>
+                        <th scope="col">"Environment"</th><th scope="col">"Live release"</th><th scope="col">"State"</th><th scope="col">"Address"</th><th scope="col">"Since"</th><th scope="col"><span class="vh">"Actions"</span></th>
+                    </tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+}
+
+fn name_cell(environment: Environment) -> AnyView {
+    let hint = if environment == Environment::Production { "always asks a person" } else { "local" };
+    view! { <th scope="row"><div class="two"><span class="strong">{environment.label()}</span><small>{hint}</small></div></th> }.into_any()
+}
+
+fn nothing_live(environment: Environment, busy: bool) -> AnyView {
+    let state = if busy { badge(Tone::Running, "run", "Deploying") } else { badge(Tone::Idle, "pending", "Empty") };
+    view! {
+        <tr class="hover">
+            {name_cell(environment)}
+            <td data-l="Live release" class="muted">"Nothing live"</td>
+            <td data-l="State">{state}</td>
+            <td data-l="Address" class="muted">"none"</td>
+            <td></td>
+            <td></td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn live_row(deployment: Deployment, busy: bool) -> AnyView {
+    let id = deployment.deployment_id;
+    let back = Deed::new(move || async move {
+        crate::calls::deployments::roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase()))
+    });
+    let confirm = Confirmation {
+        title: format!("Roll back {}?", deployment.environment.as_str()),
+        consequence: "Traffic goes back to the release before this one. If there is none, nothing answers there any more.".to_owned(),
+        action: "Roll back",
+    };
+    view! {
+        <tr class="hover">
+            {name_cell(deployment.environment)}
+            <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
+            <td data-l="State">{if busy { badge(Tone::Running, "run", "Live, deploying anew") } else { badge(Tone::Success, "ok", "Live") }}</td>
+            <td data-l="Address">{deployment.url.clone().map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}</td>
+            <td data-l="Since" class="soft nowrap">{deployment.finished_at.map(moment)}</td>
+            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A deployment is running.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// Where releases can go from this machine, and where not with the reason.
+#[component]
+fn Targets(system: Feed<SystemView>) -> impl IntoView {
+    let rows = move || {
+        system
+            .map(|system| system.targets.clone())
+            .into_iter()
+            .map(|target| {
+                let state = if target.available { badge(Tone::Success, "ok", "Available") } else { badge(Tone::Idle, "off", "Unavailable") };
+                view! { <li>{small_icon("ops")}<span><b class="strong">{target.name}</b>" "<span class="soft">{target.detail}</span></span><span>{state}</span></li> }
+            })
+            .collect::<Vec<_>>()
+    };
+    view! {
+        <section aria-labelledby="h-targets">
+            <div class="head"><h2 id="h-targets">"Targets"</h2><span class="count">{move || system.map(|system| counted(system.targets.iter().filter(|target| target.available).count() as u64, "available", "available"))}</span></div>
+            <div class="panel"><ul class="evidence">{rows}</ul></div>
+        </section>
+    }
+}
