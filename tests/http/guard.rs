@@ -1,0 +1,79 @@
+//! Who may speak to this server, and what it sends along.
+
+use axum::{body::Body, http::Method};
+use serde_json::json;
+
+use crate::client::{Client, run};
+
+#[test]
+fn a_page_of_another_site_changes_nothing() {
+    run(async |client| {
+        for origin in ["https://evil.example", "null", "http://chat-staging.localhost:3000"] {
+            let request = Client::request(Method::POST, "/api/htm/resume").header("origin", origin).body(Body::empty()).unwrap();
+            assert_eq!(client.send(request).await.refused(403), "foreign_origin", "{origin}");
+        }
+        assert_eq!(client.get("/api/htm/queue").await.json()["paused"], true);
+        let own = Client::request(Method::POST, "/api/htm/pause").header("origin", "http://127.0.0.1:3000").body(Body::empty()).unwrap();
+        assert_eq!(client.send(own).await.status, 200);
+    });
+}
+
+#[test]
+fn a_host_name_that_someone_points_here_is_not_answered() {
+    run(async |client| {
+        let request = axum::http::Request::builder().uri("/api/coding_agent/active").header("host", "evil.example").body(Body::empty()).unwrap();
+        assert_eq!(client.send(request).await.refused(403), "host_not_allowed");
+    });
+}
+
+#[test]
+fn a_service_that_is_not_deployed_says_so() {
+    run(async |client| {
+        let request = axum::http::Request::builder().uri("/").header("host", "nothing-staging.localhost:3000").body(Body::empty()).unwrap();
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 404);
+        assert!(answer.text.contains("nothing-staging.localhost"), "{}", answer.text);
+    });
+}
+
+#[test]
+fn the_wrong_method_and_the_wrong_path_are_told_apart() {
+    run(async |client| {
+        let wrong = Client::request(Method::DELETE, "/api/htm/pause").body(Body::empty()).unwrap();
+        assert_eq!(client.send(wrong).await.refused(405), "method_not_allowed");
+        assert_eq!(client.get("/api/htm/nonsense").await.refused(404), "no_such_endpoint");
+    });
+}
+
+#[test]
+fn every_answer_forbids_framing_and_guessing_of_types() {
+    run(async |client| {
+        for path in ["/", "/api/coding_agent/active", "/healthz", "/api/docs"] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+            let policy = answer.headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+            assert!(!policy.contains("script-src 'unsafe-inline'"), "{path}: {policy}");
+        }
+    });
+}
+
+#[test]
+fn the_home_page_is_rendered_on_the_server() {
+    run(async |client| {
+        let answer = client.get("/").await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text.contains("<form") && answer.text.contains("description"), "the form is there without JavaScript");
+    });
+}
+
+#[test]
+fn health_and_readiness_say_what_is_there() {
+    run(async |client| {
+        assert_eq!(client.get("/healthz").await.text, "ok\n");
+        let ready = client.get("/readyz").await.json();
+        assert!(ready["probes"].as_array().is_some_and(|probes| !probes.is_empty()), "{ready}");
+        assert!(client.get("/metrics").await.text.contains("grace_queue_paused 1"));
+        assert_eq!(client.get("/api/openapi.json").await.json()["info"]["title"], json!("Grace"));
+    });
+}

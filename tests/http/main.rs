@@ -1,0 +1,8 @@
+//! The full router over a real engine and a real Postgres, called as a client calls it. The queue is paused throughout, so that nothing is
+//! built here: what a build does is tested where it happens, and in the browser.
+
+mod bad_input;
+mod client;
+mod events;
+mod guard;
+mod seed;

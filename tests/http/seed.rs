@@ -1,0 +1,102 @@
+//! The shapes that the specification's examples show.
+
+use serde_json::{Value, json};
+
+use crate::client::run;
+
+/// The specification's own request; its deadline is past, so it goes without.
+fn request() -> Value {
+    json!({
+        "project_type": "feature",
+        "description": "Build a real-time chat feature with WebSocket support, user authentication, and message persistence to PostgreSQL database. \
+                        Include React frontend and FastAPI backend with comprehensive tests.",
+        "target_domain": "full_stack_web",
+        "constraints": { "deadline": null, "environments": ["development", "staging"], "compliance": [], "stack": "react_fastapi" },
+        "artifacts": { "repository": null, "datasets": [], "docs": [] },
+        "options": { "generate_tests": true, "generate_docs": true, "include_deployment": true, "require_review": false }
+    })
+}
+
+#[test]
+fn a_preview_shows_the_plan_and_stores_nothing() {
+    run(async |client| {
+        let before = client.get("/api/coding_agent/active?q=real-time%20chat&limit=1").await.json()["total"].clone();
+        let answer = client.post("/api/coding_agent/preview", &request()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let proposal = answer.json();
+        assert!(proposal.get("intent_id").is_none());
+        assert!(proposal["plan"]["questions"].as_array().is_some_and(|questions| !questions.is_empty()), "it will ask which sign-in");
+        assert_eq!(client.get("/api/coding_agent/active?q=real-time%20chat&limit=1").await.json()["total"], before);
+    });
+}
+
+#[test]
+fn create_answers_with_the_examples_fields_and_hours_that_add_up() {
+    run(async |client| {
+        let answer = client.post("/api/coding_agent/create", &request()).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let proposal = answer.json();
+        assert!(proposal["intent_id"].as_str().unwrap().starts_with("int-code-"));
+        assert_eq!(proposal["agent_type"], "coding_agent");
+        assert!(proposal["estimated_tasks"].as_u64().unwrap() > 5);
+        assert!(proposal["next_step"].is_string() && proposal["plan_hash"].as_str().unwrap().len() == 64);
+        let phases = proposal["plan_preview"]["phases"].as_array().unwrap();
+        let hours: f64 = phases.iter().map(|phase| hours_of(phase.as_str().unwrap())).sum();
+        let total = proposal["estimated_duration_hours"].as_f64().unwrap();
+        assert!((hours - total).abs() < 0.000_5, "{hours} is not {total}");
+        assert!(proposal["plan_preview"]["deliverables"].as_array().is_some_and(|list| list.len() > 3));
+        let status = client.status(proposal["intent_id"].as_str().unwrap()).await;
+        for field in ["status", "current_phase", "progress_percent", "elapsed_time_minutes", "estimated_remaining_minutes", "artifacts_generated", "logs", "blockers", "approval_needed"] {
+            assert!(status.get(field).is_some(), "{field} is missing");
+        }
+        assert!(status["tests"].is_null(), "no test has run yet");
+    });
+}
+
+/// `Testing (0.006h)` → 0.006
+fn hours_of(phase: &str) -> f64 {
+    phase.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix("h)")).unwrap_or_else(|| panic!("{phase}")).parse().unwrap()
+}
+
+#[test]
+fn a_change_makes_a_new_revision_that_must_be_approved_by_its_own_hash() {
+    run(async |client| {
+        let proposal = client.post("/api/coding_agent/create", &request()).await.json();
+        let intent = proposal["intent_id"].as_str().unwrap();
+        let path = format!("/api/coding_agent/{intent}/approve");
+        let changed = client.post(&path, &json!({ "modifications": ["Add a field topic to rooms"], "priority": "high", "plan_hash": proposal["plan_hash"] })).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        let changed = changed.json();
+        assert_eq!((&changed["plan_updated"], &changed["status"]), (&json!(true), &json!("awaiting_approval")));
+        client.post(&path, &json!({ "approved": true, "plan_hash": proposal["plan_hash"] })).await.refused(409);
+        let approved = client.post(&path, &json!({ "approved": true, "plan_hash": changed["plan_hash"] })).await;
+        assert_eq!(approved.status, 200, "{}", approved.text);
+        assert_eq!(client.status(intent).await["priority"], "high");
+    });
+}
+
+#[test]
+fn a_retrospective_is_kept_with_only_what_was_measured() {
+    run(async |client| {
+        let draft = json!({ "cycle_name": "Chat", "insights": ["Rooms are reusable."], "metrics": { "planned_hours": 8.0, "actual_hours": 4.5 } });
+        let kept = client.post("/api/learning/retrospective", &draft).await;
+        assert_eq!(kept.status, 201, "{}", kept.text);
+        let kept = kept.json();
+        assert!(kept["metrics"].get("test_coverage").is_none(), "it was not measured");
+        let id = kept["retrospective_id"].as_str().unwrap();
+        assert_eq!(client.get(&format!("/api/learning/retrospectives/{id}")).await.json()["cycle_name"], "Chat");
+        assert_eq!(client.post("/api/learning/retrospective", &json!({ "cycle_name": "Chat", "metrics": { "luck": 1 } })).await.fields(), ["metrics.luck"]);
+    });
+}
+
+#[test]
+fn a_template_is_saved_listed_and_forgotten() {
+    run(async |client| {
+        let saved = client.post("/api/learning/templates", &json!({ "name": "Chat", "request": request() })).await;
+        assert_eq!(saved.status, 201, "{}", saved.text);
+        let names = client.get("/api/learning/templates").await.json();
+        assert!(names["items"].as_array().unwrap().iter().any(|template| template["name"] == "Chat"));
+        let forget = crate::client::Client::request(axum::http::Method::DELETE, "/api/learning/templates/Chat").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(client.send(forget).await.status, 204);
+    });
+}

@@ -1,0 +1,67 @@
+//! Trials of a whole Grace, started as a user starts it and spoken to over HTTP alone: `bench` measures, `soak` kills.
+//!
+//! It must not know Grace's crates: what it checks is what anybody outside sees.
+
+mod bench;
+mod http;
+mod processes;
+mod server;
+mod soak;
+
+use std::{path::PathBuf, process::ExitCode};
+
+/// What a trial ends with: nothing, or what was wrong.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The command line of both trials.
+pub struct Options {
+    /// The `grace` executable.
+    pub server: PathBuf,
+    /// The folder of the browser half.
+    pub site: PathBuf,
+    pub kills: u32,
+    pub seed: u64,
+    pub short: bool,
+    pub quick: bool,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let which = arguments.next().unwrap_or_default();
+    let outcome = options(arguments).and_then(|options| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+        match which.as_str() {
+            "bench" => runtime.block_on(bench::bench(&options)),
+            "soak" => runtime.block_on(soak::soak(&options)),
+            other => Err(format!("there is no trial `{other}`; there are bench and soak.")),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
+    let mut options = Options { server: PathBuf::new(), site: PathBuf::new(), kills: 20, seed: seed_of_this_moment(), short: false, quick: false };
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value."));
+        match argument.as_str() {
+            "--server" => options.server = value()?.into(),
+            "--site" => options.site = value()?.into(),
+            "--kills" => options.kills = value()?.parse().map_err(|_| "--kills takes a number.".to_owned())?,
+            "--seed" => options.seed = value()?.parse().map_err(|_| "--seed takes a number.".to_owned())?,
+            "--short" => options.short = true,
+            "--quick" => options.quick = true,
+            other => return Err(format!("unknown option {other}.")),
+        }
+    }
+    Ok(options)
+}
+
+fn seed_of_this_moment() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |since| since.as_secs())
+}
