@@ -243,7 +243,10 @@ impl LocalTarget {
         }
         self.check_out(job, &release.path).await?;
         let root = inside(release.folder.as_deref(), "");
-        let install = "python3 -m venv backend/.venv && backend/.venv/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r backend/requirements.lock";
+        // Wheels that a build has fetched before are taken from the shared cache, whatever the registry says about caching.
+        let install = "python3 -m venv backend/.venv; if [ -s backend/requirements.lock ]; then \
+                       backend/.venv/bin/python -m pip download --quiet --require-hashes --only-binary :all: --dest \"$WHEELS\" -r backend/requirements.lock; \
+                       backend/.venv/bin/python -m pip install --quiet --no-index --require-hashes -r backend/requirements.lock; fi";
         self.sh(release, &root, install, Network::Registries, "pip", steps.observer, cancel).await?;
         if release.has_frontend {
             let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
@@ -397,7 +400,7 @@ impl LocalTarget {
         observer: &dyn DeployObserver,
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
-        let mut command = Command::new("sh", &release.path).args(["-euc", script]).env("CI", "true");
+        let mut command = Command::new("sh", &release.path).args(["-euc", script]).env("CI", "true").env("WHEELS", grace_sandbox::WHEELS);
         command.working_dir = PathBuf::from(root);
         command.network = network;
         self.run(command, source, observer, cancel).await
