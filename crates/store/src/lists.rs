@@ -84,7 +84,7 @@ async fn intents_count(conn: &mut PgConnection, active: bool, status: Option<&st
     )
     .bind(active)
     .bind(status)
-    .bind(&text)
+    .bind(text)
     .fetch_one(conn)
     .await
     .during("intents_list")?;

@@ -13,7 +13,11 @@ use std::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 
-use crate::{Store, embedded::EmbeddedPostgres, store};
+use crate::{
+    Store,
+    embedded::{self, EmbeddedPostgres},
+    store,
+};
 
 /// Connections of a test's store: few, because many tests share one server.
 const CONNECTIONS: u32 = 8;
@@ -24,9 +28,12 @@ pub struct TestDatabase {
     pub url: String,
 }
 
+/// Address of a database by its name.
+type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
+
 struct Server {
     options: PgConnectOptions,
-    url: Box<dyn Fn(&str) -> String + Send + Sync>,
+    url: UrlOf,
     template: String,
     /// Runs until the process ends; the kernel then ends it.
     _postgres: Option<EmbeddedPostgres>,
@@ -61,7 +68,7 @@ pub async fn empty_database() -> String {
 }
 
 async fn server() -> Result<Server, Box<dyn std::error::Error + Send + Sync>> {
-    let (options, url, postgres): (PgConnectOptions, Box<dyn Fn(&str) -> String + Send + Sync>, _) = match std::env::var("DATABASE_URL") {
+    let (options, url, postgres): (PgConnectOptions, UrlOf, _) = match std::env::var("DATABASE_URL") {
         Ok(given) => {
             let options = PgConnectOptions::from_str(&given)?;
             let base = options.clone();
@@ -93,8 +100,7 @@ fn folder() -> std::io::Result<PathBuf> {
     for entry in fs::read_dir(&all)?.flatten() {
         let pid: Option<u32> = entry.file_name().to_str().and_then(|name| name.parse().ok());
         if pid.is_some_and(gone) {
-            // Its Postgres may still be ending; then the next test process removes it.
-            let _ = fs::remove_dir_all(entry.path());
+            embedded::remove_disposable(&entry.path());
         }
     }
     let folder = all.join(std::process::id().to_string());

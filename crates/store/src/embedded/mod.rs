@@ -55,10 +55,14 @@ impl EmbeddedPostgres {
 
     async fn start_with(data_dir: &Path, durability: Durability) -> Result<Self, EmbeddedError> {
         let data_dir = data_dir.to_owned();
-        let prepared = tokio::task::spawn_blocking(move || prepare(&data_dir, durability)).await;
+        let prepared = tokio::task::spawn_blocking(move || prepare(&data_dir, durability, Binaries::choose)).await;
         let (place, binaries, account) = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        Self::run(place, &binaries, account, durability).await
+    }
+
+    async fn run(place: Place, binaries: &Binaries, account: Account, durability: Durability) -> Result<Self, EmbeddedError> {
         wait_for_holder(&place).await?;
-        let keeper = Keeper::start(&place, &binaries, account, durability)?;
+        let keeper = Keeper::start(&place, binaries, account, durability)?;
         let postgres = Self { keeper, place, major: binaries.major };
         postgres.wait_for_answer().await?;
         Ok(postgres)
@@ -109,11 +113,29 @@ impl EmbeddedPostgres {
     }
 }
 
-fn prepare(data_dir: &Path, durability: Durability) -> Result<(Place, Binaries, Account), EmbeddedError> {
+/// Removes what a test process has left that was killed. When its Postgres is still ending, that is left to the next test process.
+#[cfg(feature = "testing")]
+pub(crate) fn remove_disposable(data_dir: &Path) {
+    let removed = Account::choose().and_then(|account| Place::choose(data_dir, &account)).and_then(|place| {
+        if process::holder(&place)?.is_none() {
+            place.remove_socket();
+            error::At::at(std::fs::remove_dir_all(data_dir), "Removing", data_dir)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = removed {
+        tracing::debug!(error = %error, "what an earlier test process left could not be removed");
+    }
+}
+
+/// Which programs run data of a version, or new data.
+type Choose = fn(&Place, Option<u32>) -> Result<Binaries, EmbeddedError>;
+
+fn prepare(data_dir: &Path, durability: Durability, choose: Choose) -> Result<(Place, Binaries, Account), EmbeddedError> {
     let account = Account::choose()?;
     let place = Place::choose(data_dir, &account)?;
     let major = place.major()?;
-    let binaries = Binaries::choose(&place, major)?;
+    let binaries = choose(&place, major)?;
     if major.is_none() {
         process::initialise(&place, &binaries, &account, durability)?;
     }
@@ -138,4 +160,35 @@ async fn make_database(mut conn: PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query("CREATE DATABASE grace").execute(&mut conn).await?;
     }
     conn.close().await
+}
+
+#[cfg(all(test, bundled_postgres))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::Store;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_postgres_that_is_built_in_holds_our_tables_and_its_data_stays_with_it() {
+        let data_dir = tempfile::tempdir().expect("a temporary folder");
+        fs::set_permissions(data_dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let (place, binaries, account) =
+            prepare(data_dir.path(), Durability::Full, |place, _| bundled::unpack(place)).unwrap_or_else(|error| panic!("{error}"));
+        assert!(binaries.postgres.starts_with(data_dir.path()));
+        let postgres = EmbeddedPostgres::run(place, &binaries, account, Durability::Full).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(postgres.major(), 17);
+        let store = Store::connect(&postgres.url(), 2).await.expect("all tables can be made");
+        store.close().await;
+        postgres.stop().await;
+
+        let again = EmbeddedPostgres::start(data_dir.path()).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again.major(), 17, "whatever else is installed");
+        let version: String = sqlx::query_scalar("SHOW server_version_num")
+            .fetch_one(&mut PgConnection::connect(&again.url()).await.expect("it answers"))
+            .await
+            .expect("it says its version");
+        assert!(version.starts_with("17"), "{version}");
+        again.stop().await;
+    }
 }

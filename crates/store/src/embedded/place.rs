@@ -43,6 +43,13 @@ impl Place {
         Ok(place)
     }
 
+    /// Removes the socket's folder, which Postgres empties when it ends; the next start makes it again.
+    pub(super) fn remove_socket(&self) {
+        if let Err(error) = fs::remove_dir(&self.socket) {
+            tracing::debug!(error = %error, folder = %self.socket.display(), "the folder of the database's socket stays");
+        }
+    }
+
     /// The major version of the data that is there; `None`: there is none yet.
     pub(super) fn major(&self) -> Result<Option<u32>, EmbeddedError> {
         let file = self.cluster.join("PG_VERSION");

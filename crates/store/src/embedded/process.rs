@@ -95,6 +95,7 @@ pub(super) fn holder(place: &Place) -> Result<Option<i32>, EmbeddedError> {
 
 /// The thread that keeps Postgres running.
 pub(super) struct Keeper {
+    place: Place,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -126,12 +127,12 @@ impl Keeper {
     pub(super) fn start(place: &Place, binaries: &Binaries, account: Account, durability: Durability) -> Result<Self, EmbeddedError> {
         rotate(&place.log)?;
         let shared = Arc::new(Shared::default());
-        let (place, program, in_thread) = (place.clone(), binaries.postgres.clone(), shared.clone());
+        let (in_place, program, in_thread) = (place.clone(), binaries.postgres.clone(), shared.clone());
         let thread = std::thread::Builder::new()
             .name("postgres keeper".to_owned())
-            .spawn(move || keep(&in_thread, &place, &program, account, durability))
+            .spawn(move || keep(&in_thread, &in_place, &program, account, durability))
             .map_err(|source| EmbeddedError::Spawn { program: binaries.postgres.clone(), source })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { place: place.clone(), shared, thread: Some(thread) })
     }
 
     pub(super) fn has_given_up(&self) -> bool {
@@ -164,6 +165,7 @@ impl Keeper {
         if thread.join().is_err() {
             tracing::error!("the thread that keeps Postgres panicked");
         }
+        self.place.remove_socket();
     }
 }
 

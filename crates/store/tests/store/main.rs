@@ -1,5 +1,7 @@
 //! The store on a real Postgres. One binary, so that all tests share one server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod embedded;
 mod events;
 mod fixture;
