@@ -24,6 +24,7 @@ mod owner;
 mod probe;
 mod registry;
 mod run;
+mod scratch;
 mod service;
 mod settings;
 #[expect(dead_code, reason = "one protocol, of which either side uses its half")]
@@ -187,6 +188,9 @@ impl Sandbox {
         if stubborn {
             return Err(Error::Sweep(io::Error::other("a control group is still not empty")));
         }
+        let owner = self.0.ground.owner.clone();
+        let tidied = tokio::task::spawn_blocking(move || scratch::sweep(&owner)).await;
+        tidied.map_err(|error| Error::Sweep(io::Error::other(error)))?;
         let noted = self.0.launcher.ledger().sweep().await.map_err(Error::Sweep)?;
         Ok(u32::try_from(members.len()).unwrap_or(u32::MAX).saturating_add(noted))
     }

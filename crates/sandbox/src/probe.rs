@@ -8,10 +8,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,6 +22,7 @@ use crate::{
     launcher::Launcher,
     layout::{Ground, Layout},
     run::{self, Duty},
+    scratch::Scratch,
 };
 
 /// Within what time a cancelled tree must be gone.
@@ -86,16 +84,12 @@ pub async fn try_all(ground: &Ground, launcher: &Arc<Launcher>) -> Result<Findin
 }
 
 /// A folder outside with what the attempts are made on.
-struct Yard(PathBuf);
+struct Yard(Scratch);
 
 impl Yard {
     fn new(ground: &Ground) -> Result<Self, Error> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("grace-probe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        let prepare = |source| Error::Prepare { path: path.clone(), source };
-        let yard = Self(path.clone());
-        DirBuilder::new().mode(0o755).create(&path).map_err(prepare)?;
+        let yard = Self(Scratch::new(0o755)?);
+        let prepare = |source| Error::Prepare { path: yard.0.path().to_owned(), source };
         // Readable by anybody, so that nothing but the sandbox can keep a command from it.
         fs::write(yard.outside(), "outside").map_err(prepare)?;
         fs::set_permissions(yard.outside(), fs::Permissions::from_mode(0o644)).map_err(prepare)?;
@@ -107,23 +101,15 @@ impl Yard {
     }
 
     fn outside(&self) -> PathBuf {
-        self.0.join("outside")
+        self.0.path().join("outside")
     }
 
     fn workspace(&self) -> PathBuf {
-        self.0.join("workspace")
+        self.0.path().join("workspace")
     }
 
     fn unlisted(&self) -> PathBuf {
-        self.0.join("unlisted")
-    }
-}
-
-impl Drop for Yard {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove the folder of the probes");
-        }
+        self.0.path().join("unlisted")
     }
 }
 
@@ -164,7 +150,7 @@ impl Trial<'_> {
     }
 
     async fn boundary(&self, network: Network) -> Result<Answers, Error> {
-        let refuge = |source: io::Error| Error::Prepare { path: self.yard.0.clone(), source };
+        let refuge = |source: io::Error| Error::Prepare { path: self.yard.0.path().to_owned(), source };
         let server = TcpListener::bind(("127.0.0.1", 0)).map_err(refuge)?;
         let port = server.local_addr().map_err(refuge)?.port().to_string();
         let outside = self.yard.outside().display().to_string();

@@ -25,6 +25,7 @@ use crate::{
     egress::{self, AllowList},
     launcher::{Launcher, Message, Tree},
     layout::{Ground, Layout},
+    scratch::Scratch,
     wire::{self, Body},
 };
 
@@ -64,25 +65,6 @@ pub struct Running {
     scratch: Option<Scratch>,
 }
 
-/// A folder for temporary files, removed with everything in it.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let path = std::mem::take(&mut self.0);
-        let remove = move || {
-            if let Err(error) = std::fs::remove_dir_all(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove a folder for temporary files");
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-            Err(_) => remove(),
-        }
-    }
-}
-
 /// Starts a command; returns when it runs.
 pub async fn start(
     launcher: &Arc<Launcher>,
@@ -96,7 +78,7 @@ pub async fn start(
     let failed = |error: io::Error| Error::Start(error.to_string());
     let started = Instant::now();
     let scratch = if ground.isolation == Isolation::Full { None } else { Some(make_scratch(ground)?) };
-    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.0.clone()))?.with_unlisted(unlisted.as_deref());
+    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.path().to_owned()))?.with_unlisted(unlisted.as_deref());
 
     let (stdout, stdout_inside) = io::pipe().map_err(failed)?;
     let (stderr, stderr_inside) = io::pipe().map_err(failed)?;
@@ -173,13 +155,9 @@ pub async fn start(
 }
 
 fn make_scratch(ground: &Ground) -> Result<Scratch, Error> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("grace-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let prepare = |source| Error::Prepare { path: path.clone(), source };
-    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path).map_err(prepare)?;
-    let scratch = Scratch(path.clone());
-    ground.owner.adopt(&path).map_err(prepare)?;
+    let scratch = Scratch::new(0o700)?;
+    let prepare = |source| Error::Prepare { path: scratch.path().to_owned(), source };
+    ground.owner.adopt(scratch.path()).map_err(prepare)?;
     Ok(scratch)
 }
 

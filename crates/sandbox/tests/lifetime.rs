@@ -111,9 +111,19 @@ async fn nothing_runs_unsandboxed_unless_that_was_allowed() {
 
 #[test]
 fn a_server_that_is_killed_leaves_no_process_behind() {
+    kill_server(&[]);
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_no_process_behind_in_the_reduced_isolation() {
+    kill_server(&["--reduced"]);
+}
+
+fn kill_server(options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let workspace = folder.path().join("workspace");
     std::fs::create_dir(&workspace).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let script = "
 import fcntl, os, time
 lock = open('lock', 'w')
@@ -124,6 +134,7 @@ if os.fork() == 0:
 print('ready', flush=True)
 time.sleep(60)";
     let mut server = Process::new(env!("CARGO_BIN_EXE_grace-confine"))
+        .args(options)
         .args([folder.path().join("state"), workspace.clone(), "python3".into(), "-c".into(), script.into()])
         .stdout(Stdio::piped())
         .spawn()
