@@ -21,7 +21,7 @@ use super::{Error, GeneratedFile, Part, templates};
 /// [`Error::Template`] when a template does not fit the spec.
 pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
     let project = ProjectView::new(spec);
-    let mut files = Files { context: shared_context(&project), files: Vec::new() };
+    let mut files = Files { context: project_context(&project), files: Vec::new() };
     match part {
         Part::BackendFoundation => foundation(&project, &mut files)?,
         Part::BackendModels => models(&project, &mut files)?,
@@ -70,13 +70,21 @@ impl Files {
     }
 }
 
-fn shared_context(project: &ProjectView) -> Value {
+/// What every template of backend and project may refer to.
+pub fn shared_context(spec: &Spec) -> Value {
+    project_context(&ProjectView::new(spec))
+}
+
+fn project_context(project: &ProjectView) -> Value {
     let kinds: BTreeSet<&str> = project.entities.iter().flat_map(|entity| entity.fields.iter().map(|field| field.kind)).collect();
     let links = || project.entities.iter().flat_map(|entity| entity.links.iter().chain(&entity.manys));
     let extra = context! {
         kinds => kinds.into_iter().collect::<Vec<_>>(),
         searches => project.entities.iter().any(|entity| entity.schema_imports.iter().any(|name| name == "Search")),
         references => links().any(|link| !link.person),
+        links => project.entities.iter().any(|entity| !entity.links.is_empty()),
+        field_refusals => project.passwords || project.entities.iter().any(|entity| !(entity.uniques.is_empty() && entity.links.is_empty() && entity.manys.is_empty())),
+        uniques => project.entities.iter().any(|entity| !entity.uniques.is_empty()),
         manys => project.entities.iter().any(|entity| !entity.manys.is_empty()),
         owned => project.entities.iter().any(|entity| entity.owned),
         writes => project.entities.iter().any(|entity| entity::writer_parameter(project, entity).is_some()),
@@ -215,7 +223,7 @@ fn tests(project: &ProjectView, files: &mut Files) -> Result<(), Error> {
     files.module("tests/conftest.py")?;
     files.module_from("tests/factories.py", "tests/factories.py", suite::factories_context(project))?;
     let changes = context! { change_headers => if project.cookie { "{\"X-Requested-With\": \"fetch\"}" } else { "{}" } };
-    let mut modules = vec!["unit/test_database", "unit/test_errors", "integration/test_health", "integration/test_migrations"];
+    let mut modules = vec!["unit/test_database", "integration/test_health", "integration/test_migrations"];
     if project.docs {
         modules.push("integration/test_openapi");
     }
@@ -235,7 +243,7 @@ fn tests(project: &ProjectView, files: &mut Files) -> Result<(), Error> {
         modules.push("integration/test_access_review");
     }
     if project.realtime.is_some() {
-        modules.push("unit/test_hub");
+        modules.extend(["unit/test_hub", "unit/test_errors"]);
     }
     if project.csv {
         modules.push("unit/test_csv_exchange");

@@ -185,7 +185,7 @@ fn sources(spec: &Spec, part: Part) -> Vec<Source> {
         (Part::FrontendPages, true, "src/pages/form-page.tsx.j2"),
         (Part::FrontendPages, true, "src/pages/list-page.tsx.j2"),
         (Part::FrontendPages, true, "src/pages/not-found-page.tsx"),
-        (Part::FrontendPages, !spec.roles.is_empty(), "src/admin/accounts-page.tsx.j2"),
+        (Part::FrontendPages, has_admin(spec), "src/admin/accounts-page.tsx.j2"),
         (Part::FrontendPages, spec.controls.audit_log, "src/admin/audit-log-page.tsx"),
         (Part::FrontendPages, spec.controls.access_review, "src/admin/access-review-page.tsx"),
         (Part::FrontendRealtime, realtime, "src/realtime/channel-client.ts.j2"),
@@ -217,7 +217,7 @@ fn sources(spec: &Spec, part: Part) -> Vec<Source> {
         (Part::FrontendTests, password, "src/session/session.password.test.tsx.j2"),
         (Part::FrontendTests, oauth, "src/session/session.oauth.test.tsx.j2"),
         (Part::FrontendTests, true, "src/theme.test.ts"),
-        (Part::FrontendTests, !spec.roles.is_empty(), "src/admin/accounts-page.test.tsx.j2"),
+        (Part::FrontendTests, has_admin(spec), "src/admin/accounts-page.test.tsx.j2"),
         (Part::FrontendTests, spec.controls.audit_log, "src/admin/audit-log-page.test.tsx"),
         (Part::FrontendTests, spec.controls.access_review, "src/admin/access-review-page.test.tsx"),
         (Part::FrontendTests, realtime, "src/realtime/channel-client.test.ts.j2"),
@@ -241,7 +241,8 @@ fn context(spec: &Spec) -> Value {
     let views: Vec<EntityView> = spec.entities.iter().map(|entity| entity_view(spec, entity)).collect();
     let mut by_module: Vec<&EntityView> = views.iter().collect();
     by_module.sort_by(|left, right| left.module.cmp(&right.module));
-    let read_only_roles: Vec<&str> = spec.roles.iter().map(|role| role.name.as_str()).filter(|role| READ_ONLY_ROLES.contains(role)).collect();
+    let roles = role_names(spec);
+    let read_only_roles: Vec<&str> = roles.iter().copied().filter(|role| READ_ONLY_ROLES.contains(role)).collect();
     let relations_many = relations.iter().any(|relation| relation.kind == RelationKind::ManyToMany);
     let name = text::one_line(&spec.name);
     context! {
@@ -257,11 +258,10 @@ fn context(spec: &Spec) -> Value {
         },
         accounts => spec.authentication.has_accounts(),
         has_admin => has_admin(spec),
-        has_roles => !spec.roles.is_empty(),
-        roles => spec.roles.iter().map(|role| context! { name => role.name, label => text::sentence(&role.name) }).collect::<Vec<_>>(),
+        roles => roles.iter().map(|role| context! { name => role, label => text::sentence(role) }).collect::<Vec<_>>(),
         read_only_roles => (!read_only_roles.is_empty()).then(|| string_list("const readOnlyRoles: readonly string[] = ", &read_only_roles)),
         first_read_only_role => read_only_roles.first().copied(),
-        member_role => spec.roles.iter().map(|role| role.name.as_str()).rfind(|role| *role != "admin").unwrap_or("member"),
+        member_role => roles.iter().copied().rfind(|role| *role != "admin").unwrap_or("member"),
         audit_log => spec.controls.audit_log,
         access_review => spec.controls.access_review,
         csv => spec.csv.is_some(),
@@ -285,6 +285,11 @@ fn context(spec: &Spec) -> Value {
         realtime => spec.realtime.as_ref().map(|realtime| realtime_view(spec, realtime)),
         kinds,
     }
+}
+
+/// Controls need an admin even where no roles were asked for.
+fn role_names(spec: &Spec) -> Vec<&str> {
+    if spec.roles.is_empty() { vec!["admin", "member"] } else { spec.roles.iter().map(|role| role.name.as_str()).collect() }
 }
 
 /// What the kinds of fields are called in the generated code.

@@ -105,7 +105,8 @@ pub enum Error {
 pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
     check::check(spec)?;
     let mut files = match part {
-        Part::BackendFoundation | Part::BackendModels | Part::BackendAuth | Part::BackendApi | Part::BackendRealtime | Part::BackendExtras => {
+        Part::BackendFoundation => [project::generate(spec, part)?, backend::generate(spec, part)?].concat(),
+        Part::BackendModels | Part::BackendAuth | Part::BackendApi | Part::BackendRealtime | Part::BackendExtras => {
             backend::generate(spec, part)?
         }
         Part::BackendTests if spec.generate.tests => backend::generate(spec, part)?,

@@ -1,13 +1,48 @@
-//! What surrounds the code: README, docs, the test command, container files and CI.
+//! What surrounds the code: the test command, README and docs, container files and CI. It must not know how backend or pages are made.
 
+use grace_domain::event::ArtifactKind;
 use grace_domain::spec::Spec;
+use minijinja::Value;
 
-use super::{Error, GeneratedFile, Part};
+use super::backend::shared_context;
+use super::{Error, GeneratedFile, Part, templates};
 
 /// The files of one project part.
 ///
 /// # Errors
 /// [`Error::Template`] when a template does not fit the spec.
-pub fn generate(_spec: &Spec, _part: Part) -> Result<Vec<GeneratedFile>, Error> {
-    Ok(Vec::new())
+pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
+    let prefix = spec.folder.as_ref().map(|folder| format!("{folder}/")).unwrap_or_default();
+    let context = minijinja::context! { prefix, ..shared_context(spec) };
+    let workflow = match &spec.folder {
+        None => ".github/workflows/ci.yml".to_owned(),
+        Some(_) => format!(".github/workflows/{}.yml", spec.slug),
+    };
+    let wanted: Vec<(&str, &str, ArtifactKind)> = match part {
+        Part::BackendFoundation => vec![
+            (".gitignore", "gitignore", ArtifactKind::Config),
+            (".editorconfig", "editorconfig", ArtifactKind::Config),
+            ("test.sh", "test.sh", ArtifactKind::Test),
+        ],
+        Part::Docs if spec.generate.docs => vec![
+            ("README.md", "README.md", ArtifactKind::Doc),
+            ("docs/api.md", "docs/api.md", ArtifactKind::Doc),
+            ("docs/architecture.md", "docs/architecture.md", ArtifactKind::Doc),
+        ],
+        // Without a README nobody would know how to start it, or what of the description is missing.
+        Part::Docs => vec![("README.md", "README.md", ArtifactKind::Doc)],
+        Part::Deployment => vec![
+            ("Dockerfile", "Dockerfile", ArtifactKind::Infrastructure),
+            (".dockerignore", "dockerignore", ArtifactKind::Infrastructure),
+            ("compose.yaml", "compose.yaml", ArtifactKind::Infrastructure),
+        ],
+        Part::Ci => vec![(workflow.as_str(), "ci.yml", ArtifactKind::Infrastructure)],
+        _ => Vec::new(),
+    };
+    wanted.into_iter().map(|(path, template, kind)| file(path, template, kind, &context)).collect()
+}
+
+fn file(path: &str, template: &str, kind: ArtifactKind, context: &Value) -> Result<GeneratedFile, Error> {
+    let content = templates::render(&format!("project/{template}.j2"), context)?;
+    Ok(GeneratedFile { executable: path.ends_with(".sh"), ..GeneratedFile::new(path, content, kind) })
 }

@@ -58,7 +58,8 @@ pub fn writer_parameter(project: &ProjectView, entity: &EntityView) -> Option<&'
     }
 }
 
-fn tuple(names: &[String]) -> String {
+/// `("a", "b")`, `("a",)`
+pub fn tuple(names: &[String]) -> String {
     if let [name] = names { format!("(\"{name}\",)") } else { format!("({})", quoted(names)) }
 }
 

@@ -60,8 +60,9 @@ fn split(line: &str, lines: &mut Vec<String>) {
     let items = items(body);
     lines.push(head.to_owned());
     let joined = format!("{indent}    {body}");
-    // A generator has no commas to split at; its parts stay together as long as they fit.
-    if width(&joined) <= WIDTH {
+    // Arguments stay together as long as they fit; a list or tuple of several things gets a line for each.
+    let literal = !head[..open].ends_with(|before: char| before.is_alphanumeric() || matches!(before, '_' | ')' | ']'));
+    if width(&joined) <= WIDTH && !(literal && items.len() > 1) {
         lines.push(joined);
     } else {
         for item in &items {
@@ -154,6 +155,9 @@ mod tests {
         let middle = "y".repeat(45);
         let source = format!("    a_value = a_call(\"{middle}\", \"{middle}\", 12, 34)\n");
         assert_eq!(lay_out(&source), format!("    a_value = a_call(\n        \"{middle}\", \"{middle}\", 12, 34\n    )\n"));
+        let source = format!("    for a_value in (\"{middle}\", \"{middle}\", 1234567890):\n");
+        let expected = format!("    for a_value in (\n        \"{middle}\",\n        \"{middle}\",\n        1234567890,\n    ):\n");
+        assert_eq!(lay_out(&source), expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use minijinja::{Value, context};
 
+use super::entity::tuple;
 use super::quoted;
 use super::view::{EntityView, ProjectView};
 
@@ -22,17 +23,16 @@ pub fn entity_context(entity: &EntityView) -> Value {
     factories.extend(entity.used_by.iter().map(|usage| format!("make_{}", usage.snake)));
     factories.sort();
     factories.dedup();
-    let orders: Vec<String> = entity.sorted.iter().flat_map(|name| [name.clone(), format!("-{name}")]).collect();
     let filters: Vec<String> = entity.filters.iter().map(|filter| filter.name.clone()).filter(|name| !own(name)).collect();
     let invalid: Vec<String> = entity.invalid.iter().map(|case| format!("(\"{}\", {})", case.field, case.value)).collect();
     let money: Vec<String> = entity.fields.iter().filter(|field| field.kind == "decimal").map(|field| field.name.clone()).collect();
     context! {
         e => entity,
         factory_import => format!("from tests.factories import {}", factories.join(", ")),
-        orders_list => format!("[{}]", quoted(&orders)),
-        filters_list => if filters.is_empty() { String::new() } else { format!("[{}]", quoted(&filters)) },
+        orders_list => format!("({})", quoted(&entity.sorted)),
+        filters_list => if filters.is_empty() { String::new() } else { tuple(&filters) },
         invalid_list => format!("[{}]", invalid.join(", ")),
-        needed_list => if entity.required.is_empty() { String::new() } else { format!("[{}]", quoted(&entity.required)) },
+        needed_list => if entity.required.is_empty() { String::new() } else { tuple(&entity.required) },
         money_columns => if money.is_empty() { String::new() } else { format!("{{{}}}", quoted(&money)) },
     }
 }

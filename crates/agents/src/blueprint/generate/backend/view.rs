@@ -151,6 +151,8 @@ pub struct FieldView {
     pub migration: Vec<String>,
     /// Constraint of an enumeration in a migration.
     pub check: Option<String>,
+    /// Values of an enumeration, for people.
+    pub choices: String,
     /// Type in `…Create`, without `| None`.
     pub input: String,
     pub output: String,
@@ -585,6 +587,7 @@ impl FieldView {
             let values: Vec<String> = choice.members.iter().map(|(_, value)| format!("'{value}'")).collect();
             format!("{name} IN ({})", values.join(", "))
         });
+        let choices = choice.map_or_else(String::new, |choice| choice.members.iter().map(|(_, value)| format!("`{value}`")).collect::<Vec<_>>().join(", "));
         let (sample, other) = samples(field, choice);
         Self {
             kind,
@@ -594,6 +597,7 @@ impl FieldView {
             column: arguments,
             migration: migrated,
             check,
+            choices,
             input: format!("{input}{optional}"),
             output: format!("{output}{optional}"),
             default,
