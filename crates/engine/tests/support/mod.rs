@@ -1,0 +1,288 @@
+//! An engine on a real database and a real sandbox, with an agent that does what the test says.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use grace_agents::{Agent, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_domain::{
+    event::{ArtifactKind, CheckReport, Level, TestReport},
+    id::IntentId,
+    intent::{IntentRequest, ProjectType, RequestDraft, Stack, TargetDomain},
+    plan::{Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
+    problem::Problem,
+    status::{Stage, Status},
+    view::StatusView,
+};
+use grace_engine::{Engine, EngineConfig};
+use grace_sandbox::{Command, Exit, Output};
+
+/// What the scripted agent does for a task.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Writes this file.
+    Write(&'static str, &'static str),
+    /// Runs a shell command in the sandbox; its output is the log.
+    Shell(&'static str),
+    /// The surroundings fail this many times, then it works.
+    FailFirst(u32),
+    /// The tests are red.
+    Red,
+    /// The agent breaks off.
+    Panic,
+    /// Says this many lines.
+    Talk(u32),
+    /// Goes on only when the test lets it.
+    Gate,
+    /// Asks the plan's question.
+    Ask,
+}
+
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub key: &'static str,
+    pub stage: Stage,
+    pub after: Vec<&'static str>,
+    pub act: Act,
+}
+
+pub fn step(key: &'static str, stage: Stage, after: &[&'static str], act: Act) -> Step {
+    Step { key, stage, after: after.to_vec(), act }
+}
+
+/// An agent that follows a script.
+pub struct Scripted {
+    pub steps: Vec<Step>,
+    /// Runs begun, by task key.
+    pub runs: Mutex<BTreeMap<String, u32>>,
+    pub gate: tokio::sync::Semaphore,
+    pub answers_seen: Mutex<BTreeMap<String, String>>,
+    failures: AtomicU32,
+}
+
+impl Scripted {
+    pub fn new(steps: Vec<Step>) -> Arc<Self> {
+        Arc::new(Self { steps, runs: Mutex::default(), gate: tokio::sync::Semaphore::new(0), answers_seen: Mutex::default(), failures: AtomicU32::new(0) })
+    }
+
+    pub fn runs_of(&self, key: &str) -> u32 {
+        self.runs.lock().unwrap().get(key).copied().unwrap_or(0)
+    }
+}
+
+#[async_trait]
+impl Agent for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn label(&self) -> &'static str {
+        "Scripted agent of a test"
+    }
+
+    fn supports(&self, project_type: ProjectType, _: TargetDomain, _: Stack) -> Result<(), String> {
+        if project_type == ProjectType::Research { Err("Needs a model: research.".into()) } else { Ok(()) }
+    }
+
+    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem> {
+        let mut phases: Vec<Phase> = Vec::new();
+        for step in &self.steps {
+            let task = PlannedTask {
+                key: step.key.into(),
+                title: format!("Do {}", step.key),
+                stage: step.stage,
+                estimated_seconds: inputs.estimates.seconds.get(step.key).copied().unwrap_or(2),
+                depends_on: step.after.iter().map(|key| (*key).into()).collect(),
+                asks: matches!(step.act, Act::Ask).then(|| "colour".into()),
+            };
+            match phases.iter_mut().find(|phase| phase.stage == step.stage) {
+                Some(phase) => phase.tasks.push(task),
+                None => phases.push(Phase { name: step.stage.label().into(), stage: step.stage, estimated_hours: 0.0, tasks: vec![task] }),
+            }
+        }
+        let asks = self.steps.iter().any(|step| matches!(step.act, Act::Ask));
+        let mut plan = Plan {
+            title: request.description.chars().take(30).collect(),
+            phases,
+            deliverables: vec!["What the script says".into()],
+            not_covered: vec![],
+            assumptions: vec![],
+            questions: if asks { vec![question()] } else { vec![] },
+            warnings: vec![],
+            compliance: vec![],
+            confidence: Confidence { level: ConfidenceLevel::Low, samples: inputs.estimates.samples, basis: "a script".into() },
+            modifications: inputs
+                .modifications
+                .iter()
+                .map(|text| Modification { text: text.clone(), applied: true, outcome: "Done as asked.".into() })
+                .collect(),
+            spec: None,
+        };
+        plan.sum_estimates();
+        Ok(plan)
+    }
+
+    fn test_command(&self, _: &Plan) -> Option<String> {
+        Some("./test.sh".into())
+    }
+
+    async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
+        *self.runs.lock().unwrap().entry(task.key.clone()).or_default() += 1;
+        *self.answers_seen.lock().unwrap() = context.answers().clone();
+        let step = self.steps.iter().find(|step| step.key == task.key).expect("the plan is the script");
+        let done = |summary: &str, files: Vec<WrittenFile>| Ok(TaskOutput { summary: summary.into(), files, output_bytes: 0 });
+        match &step.act {
+            Act::Write(path, text) => {
+                let file = context.workspace().join(path);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                context.artifact_in_progress(path, ArtifactKind::Code).await;
+                std::fs::write(file, text).unwrap();
+                done("Wrote a file.", vec![WrittenFile { path: (*path).into(), kind: ArtifactKind::Code }])
+            }
+            Act::Shell(script) => shell(context, script).await,
+            Act::FailFirst(times) => {
+                if self.failures.fetch_add(1, Ordering::SeqCst) < *times {
+                    return Err(TaskFailure::transient("The registry did not answer."));
+                }
+                done("Worked at last.", vec![])
+            }
+            Act::Red => {
+                context.log(Level::Error, "pytest", "FAILED tests/test_it.py::test_it").await;
+                context.tests(report(3, 1)).await;
+                context.check(CheckReport { tool: "ruff".into(), findings: 2, duration_ms: 5 }).await;
+                Err(TaskFailure::permanent("1 test failed: test_it."))
+            }
+            Act::Panic => panic!("the script says so"),
+            Act::Talk(lines) => {
+                for line in 0..*lines {
+                    context.log(Level::Info, "talk", &format!("line {line}")).await;
+                }
+                context.tests(report(4, 0)).await;
+                done("Said it.", vec![])
+            }
+            Act::Gate => {
+                tokio::select! {
+                    permit = self.gate.acquire() => { permit.unwrap().forget(); done("Let through.", vec![]) }
+                    () = context_cancelled(context) => Err(TaskFailure::stopped()),
+                }
+            }
+            Act::Ask => panic!("tasks that ask are never run"),
+        }
+    }
+}
+
+async fn context_cancelled(context: &dyn TaskContext) {
+    context.cancel().cancelled().await;
+}
+
+fn question() -> Question {
+    let choice = |label: &str| Choice { label: label.into(), consequence: "it looks so".into() };
+    Question {
+        key: "colour".into(),
+        text: "Which colour?".into(),
+        options: vec![choice("Red"), choice("Blue")],
+        default: "Blue".into(),
+        default_reason: "Blue is calm.".into(),
+    }
+}
+
+fn report(passed: u32, failed: u32) -> TestReport {
+    TestReport { suite: "pytest".into(), passed, failed, skipped: 0, coverage_percent: Some(91.5), duration_ms: 12, failures: vec![] }
+}
+
+async fn shell(context: &dyn TaskContext, script: &str) -> Result<TaskOutput, TaskFailure> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+    let command = Command::new("/bin/sh", context.workspace()).args(["-c", script]);
+    let run = context.sandbox().run(command, sender, context.cancel());
+    let listen = async {
+        while let Some(output) = receiver.recv().await {
+            if let Output::Line { text, .. } = output {
+                context.log(Level::Info, "sh", &text).await;
+            }
+        }
+    };
+    let (outcome, ()) = tokio::join!(run, listen);
+    match outcome.map_err(|error| TaskFailure::permanent(error.to_string()))?.exit {
+        Exit::Code(0) => Ok(TaskOutput { summary: "The command is done.".into(), files: vec![], output_bytes: 0 }),
+        Exit::Cancelled => Err(TaskFailure::stopped()),
+        other => Err(TaskFailure::permanent(format!("The command ended with {other:?}."))),
+    }
+}
+
+/// A data folder and a database that outlive engines.
+pub struct Place {
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The user of the sandbox must be able to enter it.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { data_dir: folder.path().join("data"), database_url: grace_store::testing::empty_database().await, _folder: folder }
+    }
+
+    pub fn config(&self) -> EngineConfig {
+        EngineConfig {
+            data_dir: self.data_dir.clone(),
+            database_url: Some(self.database_url.clone()),
+            workers: 2,
+            allow_unsandboxed: false,
+            init: std::env::current_exe().unwrap(),
+            public_port: 3000,
+        }
+    }
+
+    pub async fn start(&self, agent: &Arc<Scripted>) -> Engine {
+        Engine::start_with(self.config(), vec![agent.clone()]).await.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+    }
+}
+
+pub fn draft(description: &str) -> RequestDraft {
+    RequestDraft { description: Some(description.into()), ..RequestDraft::default() }
+}
+
+/// Previews and starts a build as the form does.
+pub async fn start_build(engine: &Engine, description: &str) -> IntentId {
+    let proposal = engine.preview(draft(description)).await.unwrap();
+    let request = RequestDraft { plan_hash: Some(proposal.plan_hash), ..draft(description) };
+    let created = engine.create(request, None).await.unwrap();
+    assert_eq!(created.status, Status::Queued);
+    created.intent_id.unwrap()
+}
+
+/// Waits, event by event, until the status is as wanted; fails with the last status after a minute.
+pub async fn until(engine: &Engine, intent: IntentId, what: &str, wanted: impl Fn(&StatusView) -> bool) -> Arc<StatusView> {
+    until_within(engine, intent, 60, what, wanted).await
+}
+
+/// As [`until`], for at most this many seconds.
+pub async fn until_within(engine: &Engine, intent: IntentId, seconds: u64, what: &str, wanted: impl Fn(&StatusView) -> bool) -> Arc<StatusView> {
+    let mut events = engine.subscribe().await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let status = engine.status(intent).await.unwrap();
+        if wanted(&status) {
+            return status;
+        }
+        if tokio::time::timeout_at(deadline, events.next()).await.is_err() {
+            panic!("never came: {what}\nstatus {:?}, tasks {:#?}\n{}", status.status, status.tasks, status.logs.join("\n"));
+        }
+    }
+}
+
+pub async fn until_status(engine: &Engine, intent: IntentId, wanted: Status) -> Arc<StatusView> {
+    until(engine, intent, wanted.label(), |status| status.status == wanted).await
+}
