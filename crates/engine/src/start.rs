@@ -87,8 +87,8 @@ pub(crate) struct Inner {
     git_locks: Mutex<HashMap<IntentId, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
-    /// Held as long as the server lives, so that no second one uses the folder.
-    _lock: File,
+    /// Held as long as the server runs, so that no second one uses the folder.
+    lock: Mutex<Option<File>>,
 }
 
 impl Inner {
@@ -170,7 +170,7 @@ impl Engine {
             git_locks: Mutex::default(),
             tasks: Mutex::default(),
             database: tokio::sync::Mutex::new(database),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             config,
         });
         let follower = recovery::follow_events(&inner);
@@ -201,6 +201,7 @@ impl Engine {
         if let Some(database) = inner.database.lock().await.take() {
             database.stop().await;
         }
+        inner.lock.lock().expect("no holder of the lock panics").take();
         tracing::info!(busy = inner.busy.load(Ordering::Relaxed), "the engine has ended");
     }
 
