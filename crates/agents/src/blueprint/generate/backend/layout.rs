@@ -53,7 +53,10 @@ fn split(line: &str, lines: &mut Vec<String>) {
         return;
     }
     let Some((open, close)) = brackets(line) else {
-        lines.push(line.to_owned());
+        match line.split_once(" = ") {
+            Some((name, value)) => lines.extend([format!("{name} = ("), format!("{indent}    {value}"), format!("{indent})")]),
+            None => lines.push(line.to_owned()),
+        }
         return;
     };
     let (head, body, tail) = (&line[..=open], &line[open + 1..close], &line[close..]);

@@ -105,6 +105,8 @@ pub struct EntityView {
     pub required: Vec<String>,
     /// Other entities refer to it.
     pub used_by: Option<Usage>,
+    /// Some row names a row of it.
+    pub referred: bool,
     /// It is what the real-time channel carries.
     pub is_message: bool,
     pub is_channel: bool,
@@ -338,10 +340,11 @@ impl EntityView {
             sorted,
             uniques: fields.iter().filter(|field| field.unique).map(|field| field.name.clone()).collect(),
             required,
+            referred: spec.entities.iter().any(|other| other.relations.iter().any(|relation| relation.target == entity.name)),
             used_by: usage(spec, entity),
             is_message: realtime.is_some_and(|realtime| realtime.message == entity.name),
             is_channel: realtime.is_some_and(|realtime| realtime.channel == entity.name),
-            schema_imports: schema_imports(entity, &fields, &links, &manys, &filters, spec),
+            schema_imports: schema_imports(entity, &fields, &links, &manys, &filters),
             has_limits: fields.iter().any(|field| field.input.contains("Field(")),
             has_dates: fields.iter().any(|field| matches!(field.kind, "date" | "date_time")),
             has_moments: fields.iter().any(|field| field.kind == "date_time"),
@@ -414,8 +417,7 @@ fn filters(entity: &Entity, fields: &[FieldView], links: &[LinkView]) -> Vec<Fil
     own.chain(ids.map(|name| FilterView { name, python: "Id".into() })).collect()
 }
 
-fn schema_imports(entity: &Entity, fields: &[FieldView], links: &[LinkView], manys: &[LinkView], filters: &[FilterView], spec: &Spec) -> Vec<String> {
-    let _ = spec;
+fn schema_imports(entity: &Entity, fields: &[FieldView], links: &[LinkView], manys: &[LinkView], filters: &[FilterView]) -> Vec<String> {
     let mut names = vec!["Input", "Output", "PageQuery", "Patch"];
     for field in fields {
         match field.kind {
