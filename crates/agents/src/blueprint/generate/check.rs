@@ -165,7 +165,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
         return refuse(format!("`{}` is not a slug", spec.slug));
     }
     if let Some(folder) = &spec.folder
-        && !folder.split('/').all(|part| is_path_segment(part))
+        && !folder.split('/').all(is_path_segment)
     {
         return refuse(format!("`{folder}` is not a folder inside the repository"));
     }

@@ -341,7 +341,8 @@ fn field_view(field: &Field) -> FieldView {
         name: field.name.clone(),
         label: text::sentence(&field.name),
         kind: kind_name(&field.kind),
-        required: field.required,
+        // A choice is never empty: the first one is the default.
+        required: field.required || matches!(field.kind, FieldKind::Enum { .. }),
         max: match field.kind {
             FieldKind::String { max } => Some(max),
             FieldKind::Text => Some(TEXT_MAX),

@@ -106,9 +106,7 @@ pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
     check::check(spec)?;
     let mut files = match part {
         Part::BackendFoundation => [project::generate(spec, part)?, backend::generate(spec, part)?].concat(),
-        Part::BackendModels | Part::BackendAuth | Part::BackendApi | Part::BackendRealtime | Part::BackendExtras => {
-            backend::generate(spec, part)?
-        }
+        Part::BackendModels | Part::BackendAuth | Part::BackendApi | Part::BackendRealtime | Part::BackendExtras => backend::generate(spec, part)?,
         Part::BackendTests if spec.generate.tests => backend::generate(spec, part)?,
         Part::FrontendFoundation | Part::FrontendPages | Part::FrontendRealtime if has_frontend(spec) => frontend::generate(spec, part)?,
         Part::FrontendTests if has_frontend(spec) && spec.generate.tests => frontend::generate(spec, part)?,

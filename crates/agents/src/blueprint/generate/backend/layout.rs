@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn brackets_and_commas_inside_strings_do_not_count() {
-        let text = format!("(,{}", "z".repeat(100));
+        let text = format!("(,{}", "z".repeat(85));
         let source = format!("    call(\"{text}\", 12345678901234567890)\n");
         assert_eq!(lay_out(&source), format!("    call(\n        \"{text}\", 12345678901234567890\n    )\n"));
     }

@@ -11,6 +11,9 @@ struct Package<'lock> {
     needed_by: Vec<&'lock str>,
 }
 
+/// Packages that others name as extras: they come only when they are wanted by themselves.
+const EXTRAS: [&str; 3] = ["cryptography", "email-validator", "psycopg-binary"];
+
 /// The part of a lock that `wanted` and what they need make up, in the order of names.
 pub fn select(lock: &str, wanted: &[&str], without: &BTreeSet<String>) -> String {
     let packages = read(lock);
@@ -18,7 +21,9 @@ pub fn select(lock: &str, wanted: &[&str], without: &BTreeSet<String>) -> String
     loop {
         let more: Vec<&str> = packages
             .iter()
-            .filter(|(name, package)| !chosen.contains(*name) && package.needed_by.iter().any(|user| chosen.contains(user)))
+            .filter(|(name, package)| {
+                !chosen.contains(*name) && !EXTRAS.contains(*name) && package.needed_by.iter().any(|user| chosen.contains(user))
+            })
             .map(|(name, _)| *name)
             .collect();
         if more.is_empty() {
@@ -91,6 +96,8 @@ c==3 \\
 
     #[test]
     fn a_package_comes_with_what_it_needs_and_nothing_else() {
+        let extra = LOCK.replace("b==", "cryptography==");
+        assert_eq!(names(&select(&extra, &["a"], &BTreeSet::new())), BTreeSet::from(["a".to_owned()]));
         let chosen = select(LOCK, &["a"], &BTreeSet::new());
         assert_eq!(chosen, "a==1 \\\n    --hash=sha256:00\nb==2 ; sys_platform == 'win32' \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\n");
         assert_eq!(names(&chosen), BTreeSet::from(["a".to_owned(), "b".to_owned()]));

@@ -54,11 +54,8 @@ pub fn realtime_context(project: &ProjectView) -> Value {
     let Some(realtime) = &project.realtime else { return context! {} };
     let mut without = vec![format!("{}_id", realtime.link)];
     without.extend(realtime.senders.iter().map(|sender| format!("{sender}_id")));
-    let mut factories = vec![
-        format!("make_{}", realtime.channel.snake),
-        format!("make_{}", realtime.message.snake),
-        format!("{}_values", realtime.message.snake),
-    ];
+    let mut factories =
+        [format!("make_{}", realtime.channel.snake), format!("make_{}", realtime.message.snake), format!("{}_values", realtime.message.snake)];
     factories.sort();
     let factory_import = format!("from tests.factories import {}", factories.join(", "));
     context! { factory_import, sent_without => without, writers => project.default_role_writes }

@@ -589,7 +589,8 @@ impl FieldView {
             let values: Vec<String> = choice.members.iter().map(|(_, value)| format!("'{value}'")).collect();
             format!("{name} IN ({})", values.join(", "))
         });
-        let choices = choice.map_or_else(String::new, |choice| choice.members.iter().map(|(_, value)| format!("`{value}`")).collect::<Vec<_>>().join(", "));
+        let choices =
+            choice.map_or_else(String::new, |choice| choice.members.iter().map(|(_, value)| format!("`{value}`")).collect::<Vec<_>>().join(", "));
         let (sample, other) = samples(field, choice);
         Self {
             kind,
