@@ -1,0 +1,69 @@
+import AxeBuilder from "@axe-core/playwright";
+import { test as base, expect, type APIRequestContext, type Page } from "@playwright/test";
+
+/** The specification's chat example, word for word. */
+export const chatDescription =
+  "Build a real-time chat feature with WebSocket support, user authentication, and message persistence to PostgreSQL database. " +
+  "Include React frontend and FastAPI backend with comprehensive tests.";
+
+/** Every page fails its test when the console says anything or something is thrown: a hydration mismatch is otherwise silent. */
+export const test = base.extend<{ cleanConsole: void }>({
+  cleanConsole: [
+    async ({ page }, use) => {
+      const complaints: string[] = [];
+      page.on("console", (message) => {
+        if (message.type() === "error" || message.type() === "warning") {
+          complaints.push(`${message.type()}: ${message.text()}`);
+        }
+      });
+      page.on("pageerror", (error) => complaints.push(`thrown: ${error.message}`));
+      await use();
+      expect(complaints).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export { expect };
+
+/** Opens a page of Grace and waits until the browser half has taken it over. */
+export async function open(page: Page, path: string): Promise<void> {
+  await page.goto(path);
+  await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+}
+
+export async function expectNoViolations(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.map(({ id, help, nodes }) => `${id}: ${help} at ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
+  expect(found).toEqual([]);
+}
+
+export type Status = {
+  status: string;
+  failure: string | null;
+  progress_percent: number;
+  approval_needed: { review_id: string } | null;
+  tests: { passed: number; failed: number; coverage_percent?: number; command: string } | null;
+  artifacts_generated: { path: string; lines: number }[];
+};
+
+export async function statusOf(request: APIRequestContext, intent: string): Promise<Status> {
+  const answer = await request.get(`/api/coding_agent/status/${intent}`);
+  expect(answer.status()).toBe(200);
+  return (await answer.json()) as Status;
+}
+
+/** Waits until the build has that status; a failed build ends the waiting with its reason. */
+export async function waitForStatus(request: APIRequestContext, intent: string, wanted: string, timeout: number): Promise<Status> {
+  await expect
+    .poll(
+      async () => {
+        const { status, failure } = await statusOf(request, intent);
+        expect(failure, `${intent} failed`).toBeNull();
+        return status;
+      },
+      { timeout, intervals: [250] },
+    )
+    .toBe(wanted);
+  return statusOf(request, intent);
+}

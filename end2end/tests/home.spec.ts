@@ -1,0 +1,53 @@
+import { expect, expectNoViolations, open, test } from "./harness";
+
+for (const scheme of ["light", "dark"] as const) {
+  for (const path of ["/", "/tasks", "/operations", "/settings"]) {
+    test(`${path} comes alive without a complaint and without a violation, ${scheme}`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: scheme });
+      await open(page, path);
+      await expectNoViolations(page);
+    });
+  }
+}
+
+test("the theme switch works and survives a reload", async ({ page }) => {
+  await page.emulateMedia({ colorScheme: "light" });
+  await open(page, "/");
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await background();
+  await page.getByRole("button", { name: "Switch theme" }).click();
+  await expect.poll(background).not.toBe(light);
+  const dark = await background();
+  await page.reload();
+  expect(await background()).toBe(dark);
+});
+
+test("a wrong form says what is wrong at the field and keeps what was typed", async ({ page }) => {
+  await open(page, "/");
+  const description = page.getByLabel("What would you like Grace to build?");
+  for (const text of ["", "   ", "🚀🎉"]) {
+    await description.fill(text);
+    await page.getByRole("button", { name: "Preview plan" }).click();
+    await expect(description).toHaveAttribute("aria-invalid", "true");
+    await expect(description).toHaveValue(text);
+  }
+  await description.fill("Task has title, due date, status (open|done).");
+  await page.getByRole("button", { name: "Preview plan" }).click();
+  await expect(page.getByRole("region", { name: "Plan preview" })).toContainText("Backend API Development");
+  await expect(description).toHaveAttribute("aria-invalid", "false");
+});
+
+test("a description is text, never markup", async ({ page }) => {
+  await open(page, "/");
+  const hostile = '<img src=x onerror="document.title=\'owned\'"> a list of books with title';
+  await page.getByLabel("What would you like Grace to build?").fill(hostile);
+  await page.getByRole("button", { name: "Preview plan" }).click();
+  await expect(page.getByRole("region", { name: "Plan preview" })).toContainText("Backend API Development");
+  expect(await page.title()).not.toContain("owned");
+});
+
+test("the page of an unknown build says so", async ({ page, request }) => {
+  expect((await request.get("/builds/int-code-999999")).status()).toBe(404);
+  await page.goto("/settings");
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+});
