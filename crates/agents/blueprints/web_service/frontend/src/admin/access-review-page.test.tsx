@@ -1,17 +1,17 @@
 import { screen, waitFor } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
 
-import { ApiStub, pageOf, refusal } from "../test/api-stub";
+import { ApiStub, refusal } from "../test/api-stub";
 import { renderApp } from "../test/render-app";
 import { ada } from "../test/samples";
 
 const accounts = [
-  { ...ada, last_sign_in_at: "2025-03-01T10:00:00Z" },
-  { ...ada, id: 2, username: "grace", last_sign_in_at: null },
+  { ...ada, last_sign_in_at: "2025-03-01T10:00:00Z", active_sign_ins: 2 },
+  { ...ada, id: 2, username: "grace", last_sign_in_at: null, active_sign_ins: 0 },
 ];
 
 function prepare(): ApiStub {
-  return new ApiStub().on("GET /access-review", pageOf(accounts));
+  return new ApiStub().on("GET /access-review", accounts);
 }
 
 describe("the access review", () => {

@@ -7,7 +7,7 @@ import { renderApp } from "../test/render-app";
 const at = "2025-03-01T10:00:00Z";
 const entries = [
   { id: 2, at, username: "ada", action: "update", entity: "thing", row_id: 7 },
-  { id: 1, at, username: null, action: "sign_in_failed", entity: null, row_id: null },
+  { id: 1, at, username: "", action: "sign_in_failed", entity: "", row_id: null },
 ];
 
 describe("the audit log", () => {

@@ -11,9 +11,11 @@ const pageSize = 50;
 interface AuditEntry {
   id: number;
   at: string;
-  username: string | null;
+  /** Empty when nobody was signed in. */
+  username: string;
   action: string;
-  entity: string | null;
+  /** Empty when it was about no record. */
+  entity: string;
   row_id: number | null;
 }
 
@@ -49,7 +51,7 @@ export function AuditLogPage() {
                 {data.items.map((entry) => (
                   <tr key={entry.id}>
                     <th scope="row">{formatDateTime(entry.at)}</th>
-                    <td data-label="Who">{entry.username ?? nothing}</td>
+                    <td data-label="Who">{entry.username || nothing}</td>
                     <td data-label="Action">
                       <span className="badge">{entry.action}</span>
                     </td>
