@@ -51,7 +51,7 @@ impl Agent for BlueprintAgent {
 
     fn test_command(&self, plan: &Plan) -> Option<String> {
         let spec = plan.spec.as_ref().filter(|spec| spec.generate.tests)?;
-        Some(spec.folder.as_ref().map_or_else(|| "./test.sh".to_owned(), |folder| format!("{folder}/test.sh")))
+        Some(spec.folder.as_ref().map_or_else(|| "bash test.sh".to_owned(), |folder| format!("bash {folder}/test.sh")))
     }
 
     async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
