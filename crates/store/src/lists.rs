@@ -41,7 +41,9 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     let status = query.status.map(Status::as_str);
     let text = plain_option(query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()));
     let rows = sqlx::query(
-        "SELECT *, (SELECT count(*) FROM intents AS counted
+        "SELECT id, title, description, project_type, status, stage, progress_percent, current_phase, tasks_done, tasks_total, plan_hash, latest_log,
+                deadline, created_at, started_at, finished_at, estimated_hours, tests, url, failure,
+                (SELECT count(*) FROM intents AS counted
                      WHERE counted.active = $1 AND ($3::text IS NULL OR counted.status = $3)
                        AND ($4::text IS NULL OR strpos(lower(counted.title || ' ' || counted.description), lower($4)) > 0)) AS total
            FROM intents

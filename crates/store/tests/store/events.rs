@@ -252,4 +252,9 @@ async fn a_log_is_paged_forwards_and_backwards_and_filtered_by_level_and_text() 
     assert_eq!(logs_fetch(&mut conn, id, &find("lINE 42 ")).await.unwrap().total, 1);
     assert_eq!(logs_fetch(&mut conn, id, &find("%_")).await.unwrap().total, 100, "signs of patterns are plain text");
     assert_eq!(logs_fetch(&mut conn, id, &find("_%")).await.unwrap().total, 0);
+    event_append(&mut conn, id, &[log(Level::Info, "Prüfung der Äpfel")], at(2)).await.unwrap();
+    for text in ["ÄPFEL", "äpfel", "PRÜF", "apfel", "DER"] {
+        let found = logs_fetch(&mut conn, id, &find(text)).await.unwrap();
+        assert_eq!((found.total, found.items.len()), if text == "apfel" { (0, 0) } else { (1, 1) }, "{text}");
+    }
 }
