@@ -24,6 +24,9 @@ pub fn apply(request: &IntentRequest, changes: &[String]) -> Result<(Understandi
     let mut modifications = Vec::new();
     for change in changes {
         let text = change.trim().to_owned();
+        if text.is_empty() {
+            continue;
+        }
         accepted.push(text.clone());
         let next = understand(request, &accepted)?;
         let refused: Vec<String> = next.spec.not_covered.iter().filter(|part| !current.spec.not_covered.contains(part)).cloned().collect();
@@ -35,7 +38,7 @@ pub fn apply(request: &IntentRequest, changes: &[String]) -> Result<(Understandi
                 let left: Vec<String> = refused.iter().map(|part| format!("“{part}”")).collect();
                 Modification { text, applied: true, outcome: format!("{difference} Not done: {}.", left.join(", ")) }
             }
-            (None, true) if !text.is_empty() => Modification { text, applied: true, outcome: "The plan has this already.".into() },
+            (None, true) => Modification { text, applied: true, outcome: "The plan has this already.".into() },
             _ => {
                 accepted.pop();
                 let reason = "This blueprint cannot build it; it needs a model or a person.".into();
@@ -61,7 +64,17 @@ fn difference(before: &Spec, after: &Spec) -> Option<String> {
         match before.entity(&entity.name) {
             None => said.push(format!("{} added", entity.title())),
             Some(known) => {
-                let fields: Vec<&str> = entity.fields.iter().filter(|field| !known.fields.contains(field)).map(|field| field.name.as_str()).collect();
+                let is_new = |name: &str| known.fields.iter().all(|field| field.name != name);
+                let fields: Vec<&str> = entity.fields.iter().map(|field| field.name.as_str()).filter(|name| is_new(name)).collect();
+                let changed: Vec<&str> = entity
+                    .fields
+                    .iter()
+                    .filter(|field| !is_new(&field.name) && !known.fields.contains(field))
+                    .map(|field| field.name.as_str())
+                    .collect();
+                if !changed.is_empty() {
+                    said.push(format!("{}: {} changed", entity.title(), changed.join(", ")));
+                }
                 let links: Vec<&str> =
                     entity.relations.iter().filter(|link| !known.relations.contains(link)).map(|link| link.name.as_str()).collect();
                 let gone: Vec<&str> = known
@@ -92,6 +105,15 @@ fn difference(before: &Spec, after: &Spec) -> Option<String> {
         (after.realtime.is_some(), before.realtime.is_some(), "the WebSocket channel"),
         (after.controls.audit_log, before.controls.audit_log, "the audit log"),
         (after.controls.access_review, before.controls.access_review, "the access review"),
+    ] {
+        if is != was {
+            said.push(format!("{what} {}", if is { "added" } else { "left out" }));
+        }
+    }
+    for (is, was, what) in [
+        (after.generate.tests, before.generate.tests, "tests"),
+        (after.generate.docs, before.generate.docs, "documents"),
+        (after.generate.deployment, before.generate.deployment, "deployment files"),
     ] {
         if is != was {
             said.push(format!("{what} {}", if is { "added" } else { "left out" }));

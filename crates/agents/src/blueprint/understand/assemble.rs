@@ -54,9 +54,9 @@ pub fn spec(request: &IntentRequest, mut draft: Draft, name: String) -> (Spec, V
         database_mark,
         controls: draft.controls.clone(),
         generate: Generate {
-            tests: request.options.generate_tests,
-            docs: request.options.generate_docs,
-            deployment: request.options.include_deployment,
+            tests: request.options.generate_tests && !draft.without.tests,
+            docs: request.options.generate_docs && !draft.without.docs,
+            deployment: request.options.include_deployment && !draft.without.deployment,
         },
         folder: None,
         not_covered: Vec::new(),
@@ -97,7 +97,7 @@ fn summary(name: &str, entities: &[Entity], realtime: bool) -> String {
 }
 
 /// Gives the entities that nobody described the fields that people expect of them.
-fn describe(draft: &mut Draft) {
+pub fn describe(draft: &mut Draft) {
     for index in 0..draft.entities.len() {
         let entity = &draft.entities[index];
         if !entity.fields.is_empty() {
@@ -317,7 +317,7 @@ fn realtime(draft: &mut Draft) -> Option<Realtime> {
     for link in &mut entity.links {
         link.required = false;
     }
-    let name = resolve::lower_first(&channel);
+    let name = names::field(&resolve::lower_first(&channel))?;
     entity.links.insert(0, DraftLink { name, target: channel.clone(), kind: RelationKind::BelongsTo, required: true, mark });
     entity.owned = true;
     // A channel that needs something of a message would never get its first one.

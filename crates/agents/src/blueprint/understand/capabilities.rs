@@ -114,6 +114,16 @@ const PHRASES: &[(&str, Capability)] = &[
     ("with sessions", Kind(Authentication::Sessions)),
     ("cookies", Kind(Authentication::Sessions)),
     ("cookie-based", Kind(Authentication::Sessions)),
+    ("sign in with google", Kind(Authentication::Oauth)),
+    ("sign in with github", Kind(Authentication::Oauth)),
+    ("sign-in with google", Kind(Authentication::Oauth)),
+    ("log in with google", Kind(Authentication::Oauth)),
+    ("log in with github", Kind(Authentication::Oauth)),
+    ("login with google", Kind(Authentication::Oauth)),
+    ("login with github", Kind(Authentication::Oauth)),
+    ("google login", Kind(Authentication::Oauth)),
+    ("google sign-in", Kind(Authentication::Oauth)),
+    ("github login", Kind(Authentication::Oauth)),
     ("oauth 2.0", Kind(Authentication::Oauth)),
     ("oauth2.0", Kind(Authentication::Oauth)),
     ("oauth2", Kind(Authentication::Oauth)),
@@ -191,11 +201,11 @@ const PHRASES: &[(&str, Capability)] = &[
     ("rest api", Always),
     ("dark mode", React),
     ("light and dark", React),
+    ("typescript", React),
     ("react", React),
     ("reactjs", React),
     ("react.js", React),
     ("typescript instead of javascript", React),
-    ("typescript", React),
     ("vite", React),
     ("spa", React),
     ("single-page", React),
@@ -249,6 +259,7 @@ const BESIDE: &[(&str, &[&str])] = &[
     ("real-time", &["chat", "messaging", "websocket", "channel", "messages"]),
     ("realtime", &["chat", "messaging", "websocket", "channel", "messages"]),
     ("real", &["chat", "messaging", "websocket"]),
+    ("time", &["real"]),
     ("live", &["chat", "messages", "websocket"]),
     ("history", &["message", "messages", "chat", "channel"]),
     ("token", &["jwt"]),
@@ -361,9 +372,12 @@ pub fn take(found: Found, mark: Mark, offered: Offered, draft: &mut Draft) -> bo
         Capability::Database(database) => draft.database = if wanted { Some((database, mark)) } else { None },
         Capability::Always => return wanted,
         Capability::React => return wanted == offered.pages,
-        Capability::Tests => return wanted == offered.tests,
-        Capability::Docs => return wanted == offered.docs,
-        Capability::Deployment => return wanted == offered.deployment,
+        Capability::Tests if !wanted => draft.without.tests = true,
+        Capability::Docs if !wanted => draft.without.docs = true,
+        Capability::Deployment if !wanted => draft.without.deployment = true,
+        Capability::Tests => return offered.tests,
+        Capability::Docs => return offered.docs,
+        Capability::Deployment => return offered.deployment,
         Capability::Audit => draft.controls.audit_log = wanted,
         Capability::Timeout => draft.controls.session_timeout_minutes = wanted.then_some(30),
         Capability::AccessReview => draft.controls.access_review = wanted,
@@ -373,11 +387,18 @@ pub fn take(found: Found, mark: Mark, offered: Offered, draft: &mut Draft) -> bo
 
 /// Role names in `roles: admin, editor and viewer`, `admin and member roles` or `roles (admin, member)`; byte ranges of what was read.
 pub fn roles(text: &str, words: &[Word]) -> Vec<(String, (usize, usize))> {
-    let Some(at) = words.iter().position(|word| matches!(word.lower.as_str(), "roles" | "role")) else { return Vec::new() };
+    let Some(mut at) = words.iter().position(|word| matches!(word.lower.as_str(), "roles" | "role" | "role-based" | "rbac")) else {
+        return Vec::new();
+    };
+    // `role-based access control (admin, member)`
+    while words.get(at + 1).is_some_and(|word| matches!(word.lower.as_str(), "based" | "access" | "control" | "permissions")) {
+        at += 1;
+    }
     let after = words[at].end;
     let rest = &text[after..];
     let trimmed = rest.trim_start_matches([' ', ':', '(', '-', '—']);
-    let listed = rest.trim_start().starts_with([':', '(', '—', '-']) || trimmed.starts_with("are ") || trimmed.starts_with("like ");
+    let follows = words.get(at + 1).and_then(|word| role_name(&word.lower)).is_some_and(|role| is_usual_role(&role));
+    let listed = follows || rest.trim_start().starts_with([':', '(', '—', '-']) || trimmed.starts_with("are ") || trimmed.starts_with("like ");
     let mut found = Vec::new();
     if listed {
         let lead = rest.len() - trimmed.len();

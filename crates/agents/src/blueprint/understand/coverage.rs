@@ -26,7 +26,7 @@ pub fn gap(line: &Line, draft: &Draft) -> Option<Gap> {
         let nothing_known = built == 0
             && line.shape != Shape::Heading
             && !line.words.is_empty()
-            && !line.words.iter().all(|word| FILLER.contains(&word.lower.as_str()));
+            && !line.words.iter().all(|word| line.is_idle(word) || line.is_explained(word) || FILLER.contains(&word.lower.as_str()));
         return nothing_known.then_some(Gap::Whole);
     }
     if built == 0 {
@@ -62,10 +62,8 @@ enum Verdict {
 fn verdict(line: &Line, from: usize, to: usize, draft: &Draft) -> Verdict {
     let (mut known, mut unknown, mut hard) = (0u32, 0u32, false);
     let mut entity_until = 0;
-    for (index, word) in line.words.iter().enumerate() {
-        if word.start < from || word.end > to {
-            continue;
-        }
+    let first = line.words.partition_point(|word| word.start < from);
+    for (index, word) in line.words.iter().enumerate().skip(first).take_while(|(_, word)| word.end <= to) {
         if line.is_refused(word) {
             hard = true;
             continue;
@@ -83,21 +81,24 @@ fn verdict(line: &Line, from: usize, to: usize, draft: &Draft) -> Verdict {
         }
         if is_field(lower, draft) {
             known += 1;
-        } else if NOT_BUILT.contains(&lower)
-            || NOT_BUILT.contains(&names::singular(lower).as_str())
-            || lower.split('-').any(|part| part.len() > 2 && NOT_BUILT.contains(&part))
-        {
+        } else if is_not_built(lower) {
             hard = true;
-        } else {
+        } else if !line.is_idle(word) {
             unknown += 1;
         }
     }
     match (hard, known, unknown) {
         (true, _, _) => Verdict::Missing,
         (false, 0, 0) => Verdict::Neutral,
-        (false, known, unknown) if known > 0 && unknown <= known => Verdict::Built,
+        (false, known, unknown) if known > 0 && unknown * 3 <= known => Verdict::Built,
         _ => Verdict::Missing,
     }
+}
+
+fn is_not_built(word: &str) -> bool {
+    NOT_BUILT.contains(&word)
+        || NOT_BUILT.contains(&names::singular(word).as_str())
+        || word.split('-').any(|part| part.len() > 2 && NOT_BUILT.contains(&part))
 }
 
 fn is_negation_word(word: &str) -> bool {

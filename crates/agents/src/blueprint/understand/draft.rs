@@ -29,10 +29,23 @@ pub struct Draft {
     pub csv: Option<Mark>,
     pub database: Option<(Database, Mark)>,
     pub controls: Controls,
+    /// What the description does not want, though the options would have it.
+    pub without: Without,
     /// What was taken for granted, and how sure that is.
     pub assumptions: Vec<(String, Mark)>,
+    /// What a `… tracker` or `… management` is about, should nothing else be named.
+    pub fallback: Option<String>,
+    /// Entities that a change took away, so that no later sentence brings them back.
+    pub removed: Vec<String>,
     /// Entities that were left out because there were too many.
     pub left_out: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Without {
+    pub tests: bool,
+    pub docs: bool,
+    pub deployment: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +90,9 @@ impl Draft {
             return Some(entity);
         }
         if self.entities.iter().any(|entity| entity.name.eq_ignore_ascii_case(&plural) || entity.plural.eq_ignore_ascii_case(&plural)) {
+            return None;
+        }
+        if self.removed.contains(&name) {
             return None;
         }
         if self.entities.len() >= ENTITY_LIMIT {

@@ -124,11 +124,13 @@ pub fn item(text: &str, offset: usize) -> Option<Item> {
         }
         words.pop();
     }
-    if let Some(cut) = words.iter().position(|word| CUTS.contains(&word.to_lowercase().as_str())).filter(|cut| *cut > 0) {
+    if let Some(cut) = words.iter().position(|word| CUTS.contains(&word.to_lowercase().as_str())).filter(|cut| *cut > 0 && *cut + 1 < words.len()) {
         words.truncate(cut);
     }
     let too_long = words.is_empty() || words.len() > 4 || words.iter().map(String::len).sum::<usize>() > 60;
-    if too_long || words.iter().any(|word| NOT_IN_NAMES.contains(&word.to_lowercase().as_str())) {
+    // `is public` is a name; elsewhere `is` makes a sentence.
+    let flag = words.len() == 2 && matches!(words[0].to_lowercase().as_str(), "is" | "has");
+    if too_long || !flag && words.iter().any(|word| NOT_IN_NAMES.contains(&word.to_lowercase().as_str())) {
         return None;
     }
     found.phrase = words.join(" ");

@@ -7,6 +7,7 @@ mod assemble;
 mod capabilities;
 mod coverage;
 mod draft;
+mod edits;
 mod fields;
 mod line;
 pub mod names;
@@ -52,6 +53,7 @@ pub fn understand(request: &IntentRequest, more: &[String]) -> Result<Understand
     };
     let (rest, sampled) = samples::extract(&request.description);
     let mut statements = text::statements(&rest);
+    let described = statements.len();
     for sentence in more {
         statements.extend(text::statements(sentence));
     }
@@ -59,7 +61,24 @@ pub fn understand(request: &IntentRequest, more: &[String]) -> Result<Understand
     let mut lines: Vec<Line> = statements.into_iter().map(Line::from).collect();
     let mut draft = Draft::default();
     samples::take(&sampled, &mut draft);
-    read(&mut lines, offered, &mut draft);
+    let described = described.min(lines.len());
+    read(&mut lines[..described], offered, &mut draft);
+    if draft.entities.is_empty()
+        && draft.chat.is_none()
+        && let Some(fallback) = draft.fallback.take()
+    {
+        draft.entity(&fallback, Mark::Inferred);
+    }
+    // A change may take away what nobody wrote down, so defaults are settled before the first one.
+    assemble::describe(&mut draft);
+    for change in &mut lines[described..] {
+        edits::apply(change, &mut draft);
+        if !change.is_all_explained() {
+            read(std::slice::from_mut(change), offered, &mut draft);
+        }
+    }
+    assemble::describe(&mut draft);
+    settle_socket(&mut lines, &mut draft);
     let (name, title) = title::find(&mut lines, &draft);
     if draft.entities.is_empty() && !asks_for_software(&lines, &draft) {
         return Err(nothing_to_build(&request.description));
@@ -102,7 +121,9 @@ fn read(lines: &mut [Line], offered: Offered, draft: &mut Draft) {
             story_roles.push(role);
         }
         take_roles(line, draft);
-        prose::mentions(line, described, draft);
+        if line.shape != text::Shape::TableRow {
+            prose::mentions(line, described, draft);
+        }
     }
     if story_roles.len() > 1 || draft.wants_roles {
         for role in story_roles {
@@ -112,11 +133,13 @@ fn read(lines: &mut [Line], offered: Offered, draft: &mut Draft) {
         }
     }
     for (index, line) in lines.iter_mut().enumerate() {
+        if line.shape == text::Shape::TableRow {
+            continue;
+        }
         let subject =
             declarations.iter().rev().find(|declaration| declaration.line == index).and_then(|declaration| names::entity(&declaration.subject));
         prose::links(line, subject.as_ref().map(|(name, _)| name.as_str()), draft);
     }
-    settle_socket(lines, draft);
 }
 
 fn take_capabilities(line: &mut Line, offered: Offered, draft: &mut Draft) {

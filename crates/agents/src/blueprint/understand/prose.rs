@@ -17,7 +17,7 @@ pub fn mentions(line: &mut Line, described: bool, draft: &mut Draft) {
     while at < line.words.len() {
         let word = line.lower(at).to_owned();
         let before = at.checked_sub(1).map_or("", |before| line.lower(before)).to_owned();
-        if KEEPING.contains(&word.as_str()) && !matches!(before.as_str(), "a" | "an" | "the" | "my" | "our" | "no" | "without") {
+        if is_verb(line, at) {
             at = objects(line, at + 1, described, draft).max(at + 1);
             continue;
         }
@@ -40,11 +40,20 @@ pub fn mentions(line: &mut Line, described: bool, draft: &mut Draft) {
                 | "interface"
         ) && matches!(line.lower(at + 1), "for" | "of" | "on")
         {
-            at = objects(line, at + 2, described, draft).max(at + 1);
-            continue;
+            // `an app for recipes` keeps recipes; `an app for a clinic` says who wants it.
+            let keeper = matches!(word.as_str(), "list" | "collection" | "catalog" | "database");
+            if matches!(line.lower(at + 2), "a" | "an" | "my" | "our" | "the" | "small") && !keeper {
+                line.idle_words(at + 1, line.words.len() - 1);
+            } else {
+                at = objects(line, at + 2, described, draft).max(at + 1);
+                continue;
+            }
+        }
+        if KEEPERS.contains(&word) && line.lower(at + 1) == "for" && matches!(line.lower(at + 2), "a" | "an" | "my" | "our" | "the" | "small") {
+            line.idle_words(at + 1, line.words.len() - 1);
         }
         if (SOFTWARE.contains(&word.as_str()) || KEEPERS.contains(&word.as_str()))
-            && matches!(line.lower(at + 1), "with" | "has" | "contains" | "includes" | "where")
+            && matches!(line.lower(at + 1), "with" | "has" | "contains" | "includes" | "for")
         {
             listed(line, at + 2, described, draft);
         }
@@ -58,9 +67,25 @@ pub fn mentions(line: &mut Line, described: bool, draft: &mut Draft) {
                 }
                 line.explain_words(at, at);
             }
+        } else if described && IMPLIED.iter().any(|(kind, _)| *kind == word) {
+            line.idle_words(at, at);
         }
         at += 1;
     }
+}
+
+/// Whether the word is used as a verb whose object is kept; `books`, `posts` and `logs` can be either.
+fn is_verb(line: &Line, at: usize) -> bool {
+    let word = line.lower(at);
+    if !KEEPING.contains(&word) {
+        return false;
+    }
+    let before = at.checked_sub(1).map_or("", |before| line.lower(before));
+    if matches!(before, "a" | "an" | "the" | "my" | "our" | "no" | "without" | "all" | "their" | "of" | "for" | "on" | "to-do") {
+        return false;
+    }
+    let noun = names::is_plural(word) && common_fields(&names::singular(word)).is_some();
+    !(noun && (KEEPING.contains(&before) || matches!(before, "and" | "," | "with" | "or")))
 }
 
 /// `store` and `booking` are verbs as often as not: a noun has an article before it or software after it.
@@ -75,7 +100,7 @@ fn is_software_noun(line: &Line, at: usize) -> bool {
 fn objects(line: &mut Line, mut at: usize, described: bool, draft: &mut Draft) -> usize {
     let start = at;
     // `create, edit and delete tasks`: the object comes after the last verb.
-    if KEEPING.contains(&line.lower(at)) || (matches!(line.lower(at), "and" | "or") && KEEPING.contains(&line.lower(at + 1))) {
+    if is_verb(line, at) || (matches!(line.lower(at), "and" | "or") && is_verb(line, at + 1)) {
         return at;
     }
     for _ in 0..12 {
@@ -88,7 +113,9 @@ fn objects(line: &mut Line, mut at: usize, described: bool, draft: &mut Draft) -
         while at < line.words.len() && at - first < 4 && !AFTER_NOUNS.contains(&line.lower(at)) && (at == first || line.adjacent(at - 1)) {
             at += 1;
         }
-        if at == first || !thing(line, first, at, determined, described, draft) {
+        // `create a school management system` speaks of software; what stands before it is read with that word.
+        let software = at > first && (SOFTWARE.contains(line.lower(at - 1)) || KEEPERS.contains(line.lower(at - 1)));
+        if at == first || software || !thing(line, first, at, determined, described, draft) {
             return first.max(start);
         }
         let owned = first > 0 && matches!(line.lower(first - 1), "own" | "my");
@@ -102,7 +129,7 @@ fn objects(line: &mut Line, mut at: usize, described: bool, draft: &mut Draft) -
             let gap = &line.text[line.words[at - 1].end..next.start];
             gap.trim() == "," || matches!(next.lower.as_str(), "and" | "or") || gap.trim() == "/"
         });
-        if !joined || KEEPING.contains(&line.lower(at + 1)) && matches!(line.lower(at), "and" | "or") {
+        if !joined || is_verb(line, at + 1) && matches!(line.lower(at), "and" | "or") {
             return at;
         }
     }
@@ -123,6 +150,9 @@ fn listed(line: &mut Line, at: usize, described: bool, draft: &mut Draft) {
             first += 1;
         }
         let stop = (first..end).find(|word| AFTER_NOUNS.contains(&line.lower(*word))).unwrap_or(end);
+        if (first..stop).any(|word| is_verb(line, word) || matches!(line.lower(word), "set" | "assign" | "let" | "show" | "get" | "use" | "allow")) {
+            return;
+        }
         if first < stop && names::is_plural(line.lower(stop - 1)) {
             thing(line, first, stop, false, described, draft);
         }
@@ -141,8 +171,10 @@ fn before_noun(line: &mut Line, at: usize, any: bool, described: bool, draft: &m
         && !BEFORE_NOUNS.contains(&word.as_str())
         && !AFTER_NOUNS.contains(&word.as_str())
         && !is_adjective(&word)
+        && !is_unusable(&one)
+        && draft.fallback.is_none()
     {
-        thing(line, noun, noun + 1, true, described, draft);
+        draft.fallback = Some(word);
     }
 }
 
@@ -166,6 +198,15 @@ fn is_adjective(word: &str) -> bool {
             | "resource"
             | "state"
     ) || ["ful", "able", "ible", "ous", "ive", "ed"].iter().any(|end| word.len() > 5 && word.ends_with(end))
+}
+
+/// Whether a noun in the singular can never name an entity by itself.
+fn is_unusable(one: &str) -> bool {
+    NOT_AN_ENTITY.contains(one)
+        || NOT_BUILT.contains(one)
+        || one.contains(['.', '\'', '+', '#'])
+        || one.len() < 3
+        || !one.starts_with(|letter: char| letter.is_ascii_alphabetic())
 }
 
 /// Takes the words `first..end` as the name of an entity if they can be one; says whether they were.
@@ -195,11 +236,8 @@ fn thing(line: &mut Line, mut first: usize, mut end: usize, determined: bool, de
     let last = line.lower(end - 1).to_owned();
     let one = names::singular(&last);
     let blocked = (first..end).any(|word| NOT_BUILT.contains(&line.lower(word)) || KEEPING.contains(&line.lower(word)) && end - first > 1)
-        || NOT_AN_ENTITY.contains(&one.as_str())
-        || capabilities::find(&line.words[first..end]).iter().any(|_| common_fields(&one).is_none())
-        || !one.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        || one.contains(['.', '\'', '+', '#'])
-        || one.len() < 3;
+        || is_unusable(&one)
+        || capabilities::find(&line.words[first..end]).iter().any(|_| common_fields(&one).is_none());
     if blocked {
         return false;
     }
@@ -256,12 +294,32 @@ pub fn links(line: &mut Line, subject: Option<&str>, draft: &mut Draft) {
             at = next;
             continue;
         }
+        if line.lower(at) == "assign"
+            && let Some(end) = assign(line, at, draft)
+        {
+            line.explain_words(at, end);
+            at = end + 1;
+            continue;
+        }
+        if matches!(line.lower(at), "comment" | "commenting")
+            && matches!(line.lower(at + 1), "on" | "under")
+            && let Some(end) = comment_on(line, at, draft)
+        {
+            line.explain_words(at, end);
+            at = end + 1;
+            continue;
+        }
         if let Some(from) = nearest.clone() {
             if let Some(end) = belongs(line, &from, at, draft) {
                 line.explain_words(at, end);
                 at = end + 1;
                 continue;
             }
+        }
+        if let Some(end) = take_part(line, at, nearest.as_deref(), draft) {
+            line.explain_words(at, end);
+            at = end + 1;
+            continue;
         }
         if line.lower(at) == "many-to-many" || (line.lower(at) == "many" && line.lower(at + 1) == "to" && line.lower(at + 2) == "many") {
             let mut named: Vec<String> = (0..line.words.len()).filter_map(|word| entity_at(line, word, draft).map(|(name, _)| name)).collect();
@@ -283,7 +341,6 @@ fn belongs(line: &Line, from: &str, at: usize, draft: &mut Draft) -> Option<usiz
     let required = match lead {
         ("belongs" | "belong" | "belonging", "to") => true,
         ("assigned" | "linked" | "attached" | "tied" | "related" | "associated" | "connected", "to" | "with") => false,
-        ("references" | "reference", _) => false,
         ("created" | "written" | "posted" | "owned" | "authored" | "submitted", "by") => {
             draft.get(from)?.owned = true;
             draft.needs_accounts = true;
@@ -300,7 +357,7 @@ fn belongs(line: &Line, from: &str, at: usize, draft: &mut Draft) -> Option<usiz
         }
         _ => return None,
     };
-    let mut word = at + if lead.0.starts_with("reference") { 1 } else { 2 };
+    let mut word = at + 2;
     let many = matches!(line.lower(word), "many" | "multiple" | "several");
     while matches!(
         line.lower(word),
@@ -328,6 +385,7 @@ fn belongs(line: &Line, from: &str, at: usize, draft: &mut Draft) -> Option<usiz
             (draft.entity(&one, Mark::Inferred)?.name.clone(), 1)
         }
     };
+    let last = word + length - 1;
     let added = if many && target != from {
         let plural = draft.get(&target).map(|entity| resolve::lower_first(&entity.plural))?;
         resolve::add_link(draft, from, plural, target, RelationKind::ManyToMany, false)
@@ -335,7 +393,75 @@ fn belongs(line: &Line, from: &str, at: usize, draft: &mut Draft) -> Option<usiz
         let name = if target == from { format!("parent_{}", resolve::lower_first(&target)) } else { resolve::lower_first(&target) };
         resolve::add_link(draft, from, name, target, RelationKind::BelongsTo, required)
     };
-    added.then_some(word + length - 1)
+    if !added {
+        return None;
+    }
+    // `… to a patient and a doctor`
+    let mut next = last + 1;
+    if line.lower(next) == "and" && matches!(line.lower(next + 1), "a" | "an" | "one") {
+        next += 2;
+        if let Some((target, length)) = entity_at(line, next, draft).filter(|(target, _)| target != from) {
+            resolve::add_link(draft, from, resolve::lower_first(&target), target, RelationKind::BelongsTo, required);
+            return Some(next + length - 1);
+        }
+    }
+    Some(last)
+}
+
+/// `students can enroll in many courses`: both sides have many; the last word of it.
+fn take_part(line: &Line, at: usize, nearest: Option<&str>, draft: &mut Draft) -> Option<usize> {
+    if !matches!(line.lower(at), "can" | "may") {
+        return None;
+    }
+    let from = nearest?;
+    let word = (at + 2..at + 4).find(|word| matches!(line.lower(*word), "many" | "multiple" | "several"))? + 1;
+    let (target, length) = entity_at(line, word, draft).filter(|(target, _)| target != from)?;
+    let plural = draft.get(&target).map(|entity| resolve::lower_first(&entity.plural))?;
+    // Written down at the one that is named last would be as right; a reader expects it where the sentence starts.
+    let from = from.to_owned();
+    resolve::add_link(draft, &from, plural, target, RelationKind::ManyToMany, false).then_some(word + length - 1)
+}
+
+/// `assign deals to users`; the last word of it.
+fn assign(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
+    let mut word = at + 1;
+    while BEFORE_NOUNS.contains(&line.lower(word)) {
+        word += 1;
+    }
+    let (from, length) = entity_at(line, word, draft)?;
+    let mut word = word + length;
+    if line.lower(word) != "to" {
+        return None;
+    }
+    word += 1;
+    while BEFORE_NOUNS.contains(&line.lower(word)) {
+        word += 1;
+    }
+    if let Some((target, length)) = entity_at(line, word, draft).filter(|(target, _)| *target != from) {
+        resolve::add_link(draft, &from, resolve::lower_first(&target), target, RelationKind::BelongsTo, false);
+        return Some(word + length - 1);
+    }
+    if line.lower(word) == "team" {
+        word += 1;
+    }
+    if !matches!(line.lower(word), "user" | "users" | "member" | "members" | "person" | "people" | "teammates" | "colleagues" | "each") {
+        return None;
+    }
+    draft.needs_accounts = true;
+    resolve::add_link(draft, &from, "assignee".into(), "User".into(), RelationKind::BelongsTo, false);
+    Some(word)
+}
+
+/// `comment on tasks`; the last word of it.
+fn comment_on(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
+    let mut word = at + 2;
+    while BEFORE_NOUNS.contains(&line.lower(word)) {
+        word += 1;
+    }
+    let (parent, length) = entity_at(line, word, draft)?;
+    let comment = draft.entity("comment", Mark::Stated)?.name.clone();
+    resolve::add_link(draft, &comment, resolve::lower_first(&parent), parent, RelationKind::BelongsTo, true);
+    Some(word + length - 1)
 }
 
 /// `project has many tasks`; the last word of it.
@@ -404,11 +530,11 @@ pub fn story_role(line: &mut Line) -> Option<String> {
         return None;
     }
     let name = line.text[line.words[first].start..line.words[wants - 1].end].trim_end_matches(',').to_owned();
-    line.explain_words(0, (wants + 1).min(line.words.len() - 1));
+    line.idle_words(0, (wants + 1).min(line.words.len() - 1));
     // The reason after "so that" asks for nothing.
     if let Some(reason) = (wants..line.words.len()).find(|at| line.lower(*at) == "so") {
         let last = line.words.len() - 1;
-        line.explain_words(reason, last);
+        line.idle_words(reason, last);
     }
     capabilities::role_name(&name)
 }

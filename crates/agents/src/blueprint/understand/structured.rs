@@ -146,7 +146,7 @@ pub fn declarations(lines: &mut [Line]) -> Vec<Declaration> {
 }
 
 fn sentence(lines: &mut [Line], index: usize, found: &mut Vec<Declaration>) {
-    if !colon_line(lines, index, found) && !call_line(lines, index, found) {
+    if !colon_line(lines, index, 2, found) && !call_line(lines, index, found) && !calls_inside(&mut lines[index], index, found) {
         has_lines(&mut lines[index], index, found);
     }
 }
@@ -203,7 +203,7 @@ fn entity_list(lines: &mut [Line], index: usize, offset: usize, rest: &str, foun
 
 /// A bullet under `Entities`: `Task`, `Task: title, done`, `Task (title, done)`, `Task – title, done`.
 fn entity_entry(lines: &mut [Line], index: usize, found: &mut Vec<Declaration>) -> bool {
-    if colon_line(lines, index, found) || call_line(lines, index, found) || has_lines(&mut lines[index], index, found) {
+    if colon_line(lines, index, 1, found) || call_line(lines, index, found) || has_lines(&mut lines[index], index, found) {
         return true;
     }
     let text = lines[index].text.trim_matches(['*', '`']).to_owned();
@@ -219,8 +219,8 @@ fn entity_entry(lines: &mut [Line], index: usize, found: &mut Vec<Declaration>) 
     true
 }
 
-/// `Task: title, due date`.
-fn colon_line(lines: &mut [Line], index: usize, found: &mut Vec<Declaration>) -> bool {
+/// `Task: title, due date`, with at least so many fields or a type.
+fn colon_line(lines: &mut [Line], index: usize, least: usize, found: &mut Vec<Declaration>) -> bool {
     let text = lines[index].text.clone();
     let Some((label, rest)) = text.split_once(':') else { return false };
     if section(label).is_some() || rest.trim().is_empty() || rest.starts_with("//") {
@@ -232,12 +232,36 @@ fn colon_line(lines: &mut [Line], index: usize, found: &mut Vec<Declaration>) ->
     let pieces = fields::split_list(rest);
     let items = items(rest, offset);
     let typed = items.iter().any(|item| item.kind.is_some());
-    if items.len() != pieces.len() || (items.len() < 2 && !typed) {
+    if items.len() != pieces.len() || (items.len() < least && !typed) {
         return false;
     }
     lines[index].explain_all();
     found.push(Declaration { line: index, subject, items: items.into_iter().map(|item| (index, item)).collect() });
     true
+}
+
+/// `… with the entities Note (title, body) and Tag (name)`: names with brackets in a sentence that speaks of entities.
+fn calls_inside(line: &mut Line, index: usize, found: &mut Vec<Declaration>) -> bool {
+    const SPEAKS: &[&str] = &["entity", "entities", "model", "models", "resource", "resources", "table", "tables"];
+    let Some(from) = line.words.iter().position(|word| SPEAKS.contains(&word.lower.as_str())) else { return false };
+    let mut any = false;
+    let mut at = line.words[from].end;
+    while let Some(open) = line.text[at..].find('(').map(|open| at + open) {
+        let Some(close) = line.text[open..].find(')').map(|close| open + close) else { break };
+        let name = line.words.iter().rev().find(|word| word.end <= open).cloned();
+        let inside = line.text[open + 1..close].to_owned();
+        let items = items(&inside, open + 1);
+        if let Some(name) = name.filter(|name| line.text[name.end..open].trim().is_empty())
+            && items.len() == fields::split_list(&inside).len()
+            && let Some(subject) = subject_of_label(&line.text[name.start..name.end])
+        {
+            line.explain(name.start, close + 1);
+            found.push(Declaration { line: index, subject, items: items.into_iter().map(|item| (index, item)).collect() });
+            any = true;
+        }
+        at = close + 1;
+    }
+    any
 }
 
 /// `Task(title, due date, done: bool)`.
@@ -375,7 +399,7 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
     let noun = line.lower(last);
     let one = names::singular(noun);
     let is_user = one == "user";
-    if !is_user && (NOT_AN_ENTITY.contains(&one.as_str()) || SOFTWARE.contains(&one.as_str()))
+    if !is_user && (NOT_AN_ENTITY.contains(&one.as_str()) || SOFTWARE.contains(&one.as_str()) && common_fields(&one).is_none())
         || AFTER_NOUNS.contains(&noun)
         || BEFORE_NOUNS.contains(&noun)
         || noun.chars().all(|letter| letter.is_ascii_digit())
@@ -389,6 +413,7 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
             || AFTER_NOUNS.contains(&before)
             || KEEPING.contains(&before)
             || is_modal(before)
+            || matches!(before, "entity" | "entities" | "model" | "resource" | "table")
             || super::vocabulary::INTENT.contains(&before)
             || before.chars().all(|letter| letter.is_ascii_digit())
         {
@@ -397,8 +422,15 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
         first -= 1;
     }
     let starts = first == 0 || !line.adjacent(first - 1);
-    let determined = first > 0 && matches!(line.lower(first - 1), "a" | "an" | "each" | "every" | "the" | "any" | "one" | "where" | "and");
+    let determined = first > 0
+        && matches!(
+            line.lower(first - 1),
+            "a" | "an" | "each" | "every" | "the" | "any" | "one" | "where" | "and" | "entity" | "model" | "resource" | "table" | "entities"
+        );
     let with = line.lower(at) == "with";
+    if with && super::vocabulary::NOT_BUILT.contains(&one) {
+        return None;
+    }
     let verb_like = KEEPING.contains(&one.as_str()) && common_fields(&one).is_none()
         || matches!(
             one.as_str(),

@@ -67,6 +67,8 @@ fn before_software(line: &mut Line) -> Option<(String, String)> {
         }
         first -= 1;
     }
+    // `inventory management`: what is kept may itself be such a word.
+    let at = if first == at && end > at { at + 1 } else { at };
     let keeper = KEEPERS.contains(&line.lower(at));
     if first == at {
         return None;
@@ -77,6 +79,7 @@ fn before_software(line: &mut Line) -> Option<(String, String)> {
     if names::parts(&name).is_empty() {
         return None;
     }
+    line.idle_words(first, end);
     Some((name, title))
 }
 
