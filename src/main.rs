@@ -114,7 +114,8 @@ async fn serve(options: Options) -> Result<(), String> {
     // First of all, so that a taken port is known before the database starts.
     let listener = TcpListener::bind((options.bind, options.port)).await.map_err(|error| taken(&options, &error))?;
     let address = listener.local_addr().map_err(|error| format!("cannot read the address: {error}"))?;
-    let site = options.site.clone().or_else(site_beside_executable).ok_or("there is no site folder. Run `cargo xtask bundle`, or name it with --site.")?;
+    let site =
+        options.site.clone().or_else(site_beside_executable).ok_or("there is no site folder. Run `cargo xtask bundle`, or name it with --site.")?;
     let hosts = AllowedHosts::new(options.host_names.iter().cloned().chain((!options.bind.is_loopback()).then(|| bound_name(options.bind))));
     let engine = Engine::start(configuration(&options, address.port())?).await.map_err(|error| explain(&error))?;
     let shutdown = CancellationToken::new();

@@ -4,10 +4,7 @@ use axum::{
     Router,
     routing::{MethodFilter, MethodRouter},
 };
-use grace_domain::{
-    problem::FieldError,
-    status::Status,
-};
+use grace_domain::{problem::FieldError, status::Status};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -36,9 +33,8 @@ impl Endpoint {
     /// It takes a JSON body.
     pub fn takes<T: ToSchema>(mut self) -> Self {
         let content = Content::new(Some(self.named::<T>()));
-        self.operation = self.operation.request_body(Some(
-            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build(),
-        ));
+        self.operation =
+            self.operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()));
         self
     }
 
@@ -47,7 +43,8 @@ impl Endpoint {
         T::schemas(&mut self.schemas);
         if let RefOr::T(Schema::Object(Object { properties, .. })) = T::schema() {
             for (name, schema) in properties {
-                let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False).schema(Some(schema)).build();
+                let parameter =
+                    ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False).schema(Some(schema)).build();
                 self.operation = self.operation.parameter(parameter);
             }
         }
@@ -151,7 +148,8 @@ impl Documented {
             operation = operation.parameter(parameter);
         }
         let refusal = ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name("ProblemDocument")))).build();
-        let refusal = ResponseBuilder::new().description("A refusal; `code` is stable, `errors` names fields.").content("application/problem+json", refusal);
+        let refusal =
+            ResponseBuilder::new().description("A refusal; `code` is stable, `errors` names fields.").content("application/problem+json", refusal);
         operation = operation.response("default", refusal);
         self.paths = self.paths.path(path.replace("{*", "{"), PathItem::new(method, operation.build()));
         self.components = self.components.schemas_from_iter(endpoint.schemas);

@@ -102,12 +102,15 @@ fn message(stored: &StoredEvent) -> String {
 
 /// Starts a stream. It ends when its receiver is dropped or the server shuts down.
 async fn open(state: &ServerState, only: Option<IntentId>, after: Option<String>) -> Result<mpsc::Receiver<Arc<StoredEvent>>, Refusal> {
-    let after: Option<Cursor> = after
-        .map(|text| text.parse())
-        .transpose()
-        .map_err(|_| Problem::new(ProblemKind::Malformed, "malformed_cursor", "The id of the last event is not one that this stream gave. Connect without it."))?;
+    let after: Option<Cursor> = after.map(|text| text.parse()).transpose().map_err(|_| {
+        Problem::new(ProblemKind::Malformed, "malformed_cursor", "The id of the last event is not one that this stream gave. Connect without it.")
+    })?;
     let permit = state.streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(ProblemKind::TooMany, "too_many_streams", format!("{} live streams are open already. Close one, or try again later.", super::MAX_STREAMS))
+        Problem::new(
+            ProblemKind::TooMany,
+            "too_many_streams",
+            format!("{} live streams are open already. Close one, or try again later.", super::MAX_STREAMS),
+        )
     })?;
     let subscription = state.engine.subscribe().await?;
     let (sender, receiver) = mpsc::channel(BUFFER);

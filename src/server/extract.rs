@@ -32,9 +32,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
 /// All of a body. The guard has put the limit around it.
 pub async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let collected = body.collect().await.map_err(|error| {
-        if over_limit(&error) { too_large() } else { malformed("body", "The body ended before it was complete.") }
-    })?;
+    let collected = body
+        .collect()
+        .await
+        .map_err(|error| if over_limit(&error) { too_large() } else { malformed("body", "The body ended before it was complete.") })?;
     Ok(collected.to_bytes())
 }
 
@@ -113,7 +114,9 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await.map_err(|_| malformed("path", "The address holds text that is not UTF-8."))?;
+        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| malformed("path", "The address holds text that is not UTF-8."))?;
         let text = values.into_iter().find(|(name, _)| name == "id").map(|(_, value)| value).unwrap_or_default();
         parse_id(&text).map(Self)
     }

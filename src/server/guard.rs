@@ -49,7 +49,7 @@ pub async fn guard(State(state): State<ServerState>, request: Request, next: Nex
     };
     let name = without_port(&host).to_ascii_lowercase();
     if name.ends_with(".localhost") {
-        return Refusal(Problem::unavailable("no_proxy", "Nothing is deployed here yet.")).into_response();
+        return state.engine.proxy().handle(&name, request).await;
     }
     let freshness = freshness(request.uri().path());
     let mut response = match admit(&state, &host, &name, &request) {

@@ -68,7 +68,10 @@ pub struct TemplateBody {
     request: RequestDraft,
 }
 
-pub async fn save_template(State(state): State<ServerState>, JsonBody(body): JsonBody<TemplateBody>) -> Result<(StatusCode, Json<Template>), Refusal> {
+pub async fn save_template(
+    State(state): State<ServerState>,
+    JsonBody(body): JsonBody<TemplateBody>,
+) -> Result<(StatusCode, Json<Template>), Refusal> {
     Ok((StatusCode::CREATED, Json(state.engine.save_template(body.name, body.request).await?)))
 }
 

@@ -38,8 +38,8 @@ pub async fn list_kernels(State(state): State<ServerState>) -> Result<Json<Page<
 }
 
 pub async fn control_kernel(State(state): State<ServerState>, Path((key, command)): Path<(String, String)>) -> Result<Json<KernelView>, Refusal> {
-    let command: KernelCommand = serde_json::from_value(serde_json::Value::String(command))
-        .map_err(|error| Problem::not_found(format!("command of that name ({error})")))?;
+    let command: KernelCommand =
+        serde_json::from_value(serde_json::Value::String(command)).map_err(|error| Problem::not_found(format!("command of that name ({error})")))?;
     Ok(Json(state.engine.kernel_control(&key, command).await?))
 }
 

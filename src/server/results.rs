@@ -23,7 +23,11 @@ use super::{
     refusal::Refusal,
 };
 
-pub async fn list_artifacts(State(state): State<ServerState>, Id(intent): Id<IntentId>, Query(query): Query<ListQuery>) -> Result<Json<Page<Artifact>>, Refusal> {
+pub async fn list_artifacts(
+    State(state): State<ServerState>,
+    Id(intent): Id<IntentId>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Artifact>>, Refusal> {
     Ok(Json(state.engine.artifacts(intent, query).await?))
 }
 
@@ -58,7 +62,11 @@ pub async fn get_diff(State(state): State<ServerState>, Id(intent): Id<IntentId>
     Ok(([(header::CONTENT_TYPE, "text/x-diff; charset=utf-8")], diff).into_response())
 }
 
-pub async fn list_logs(State(state): State<ServerState>, Id(intent): Id<IntentId>, Query(query): Query<LogQuery>) -> Result<Json<Page<LogView>>, Refusal> {
+pub async fn list_logs(
+    State(state): State<ServerState>,
+    Id(intent): Id<IntentId>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Page<LogView>>, Refusal> {
     Ok(Json(state.engine.logs(intent, query).await?))
 }
 

@@ -59,13 +59,19 @@ fn builds_of(api: Documented) -> Documented {
             .takes::<RequestDraft>()
             .answers::<Proposal>(201),
     )
-    .get("/api/coding_agent/active", builds::list_active, builds("Builds that go on or wait for a person.").query::<ListQuery>().answers::<BuildList>(200))
+    .get(
+        "/api/coding_agent/active",
+        builds::list_active,
+        builds("Builds that go on or wait for a person.").query::<ListQuery>().answers::<BuildList>(200),
+    )
     .get("/api/coding_agent/completed", builds::list_completed, builds("Builds that have ended.").query::<ListQuery>().answers::<BuildList>(200))
     .get("/api/coding_agent/status/{id}", builds::get_status, builds("Everything about one build.").answers::<StatusView>(200))
     .post(
         "/api/coding_agent/{id}/approve",
         builds::approve_plan,
-        builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision.").takes::<Approval>().answers::<ApprovalResponse>(200),
+        builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision.")
+            .takes::<Approval>()
+            .answers::<ApprovalResponse>(200),
     )
 }
 
@@ -90,26 +96,46 @@ fn build_control(api: Documented) -> Documented {
 
 fn results_of(api: Documented) -> Documented {
     let results = |summary: &str| endpoint("results", summary);
-    api.get("/api/coding_agent/{id}/artifacts", results::list_artifacts, results("The project's files.").query::<ListQuery>().answers_page::<Artifact>())
-        .get("/api/coding_agent/{id}/artifacts/{*path}", results::get_artifact, results("One file, never as something that runs.").answers_with(200, "text/plain"))
-        .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
-        .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
-        .get("/api/coding_agent/{id}/logs", results::list_logs, results("Lines of the log.").query::<LogQuery>().answers_page::<LogView>())
-        .get("/api/coding_agent/{id}/logs.txt", results::export_logs, results("The whole log as text.").query::<LogQuery>().answers_with(200, "text/plain"))
-        .get("/api/coding_agent/{id}/report", results::get_report, results("What was built and how it went.").answers_with(200, "text/markdown"))
-        .post(
-            "/api/coding_agent/{id}/deploy",
-            deployments::deploy_build,
-            endpoint("deployments", "Hands a finished build to Layer 4.").takes::<DeployRequest>().answers::<DeployResponse>(202),
-        )
-        .get("/api/deployments", deployments::list_deployments, endpoint("deployments", "All deployments.").query::<ListQuery>().answers_page::<Deployment>())
-        .get("/api/deployments/{id}", deployments::get_deployment, endpoint("deployments", "One deployment with its steps.").answers::<Deployment>(200))
-        .post("/api/deployments/{id}/cancel", deployments::cancel_deployment, endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200))
-        .post(
-            "/api/deployments/{id}/rollback",
-            deployments::roll_back_deployment,
-            endpoint("deployments", "Back to the release before.").answers::<Deployment>(200),
-        )
+    api.get(
+        "/api/coding_agent/{id}/artifacts",
+        results::list_artifacts,
+        results("The project's files.").query::<ListQuery>().answers_page::<Artifact>(),
+    )
+    .get(
+        "/api/coding_agent/{id}/artifacts/{*path}",
+        results::get_artifact,
+        results("One file, never as something that runs.").answers_with(200, "text/plain"),
+    )
+    .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
+    .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
+    .get("/api/coding_agent/{id}/logs", results::list_logs, results("Lines of the log.").query::<LogQuery>().answers_page::<LogView>())
+    .get(
+        "/api/coding_agent/{id}/logs.txt",
+        results::export_logs,
+        results("The whole log as text.").query::<LogQuery>().answers_with(200, "text/plain"),
+    )
+    .get("/api/coding_agent/{id}/report", results::get_report, results("What was built and how it went.").answers_with(200, "text/markdown"))
+    .post(
+        "/api/coding_agent/{id}/deploy",
+        deployments::deploy_build,
+        endpoint("deployments", "Hands a finished build to Layer 4.").takes::<DeployRequest>().answers::<DeployResponse>(202),
+    )
+    .get(
+        "/api/deployments",
+        deployments::list_deployments,
+        endpoint("deployments", "All deployments.").query::<ListQuery>().answers_page::<Deployment>(),
+    )
+    .get("/api/deployments/{id}", deployments::get_deployment, endpoint("deployments", "One deployment with its steps.").answers::<Deployment>(200))
+    .post(
+        "/api/deployments/{id}/cancel",
+        deployments::cancel_deployment,
+        endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200),
+    )
+    .post(
+        "/api/deployments/{id}/rollback",
+        deployments::roll_back_deployment,
+        endpoint("deployments", "Back to the release before.").answers::<Deployment>(200),
+    )
 }
 
 fn rest(api: Documented) -> Documented {
@@ -120,20 +146,40 @@ fn rest(api: Documented) -> Documented {
         .get("/api/htm/queue", tasks::get_queue, tasks("The queue in figures.").answers::<QueueView>(200))
         .post("/api/htm/pause", tasks::pause_queue, tasks("No task begins any more, in any build.").answers::<QueueView>(200))
         .post("/api/htm/resume", tasks::resume_queue, tasks("Tasks begin again.").answers::<QueueView>(200))
-        .post("/api/htm/priorities", tasks::set_priority, tasks("Serves a build sooner or later.").takes::<tasks::PriorityBody>().answers::<ControlResponse>(200))
+        .post(
+            "/api/htm/priorities",
+            tasks::set_priority,
+            tasks("Serves a build sooner or later.").takes::<tasks::PriorityBody>().answers::<ControlResponse>(200),
+        )
         .post(
             "/api/learning/retrospective",
             learning::record_retrospective,
             learning("Keeps a retrospective.").takes::<RetrospectiveDraft>().answers::<Retrospective>(201),
         )
-        .get("/api/learning/retrospectives", learning::list_retrospectives, learning("All retrospectives.").query::<ListQuery>().answers_page::<Retrospective>())
+        .get(
+            "/api/learning/retrospectives",
+            learning::list_retrospectives,
+            learning("All retrospectives.").query::<ListQuery>().answers_page::<Retrospective>(),
+        )
         .get("/api/learning/retrospectives/{id}", learning::get_retrospective, learning("One retrospective.").answers::<Retrospective>(200))
-        .post("/api/learning/retrospectives/{id}/apply", learning::apply_learnings, learning("Turns its insights into playbook entries.").answers::<learning::Applied>(200))
+        .post(
+            "/api/learning/retrospectives/{id}/apply",
+            learning::apply_learnings,
+            learning("Turns its insights into playbook entries.").answers::<learning::Applied>(200),
+        )
         .get("/api/learning/stats", learning::get_stats, learning("What finished builds measured.").answers::<learning::Stats>(200))
         .get("/api/learning/templates", learning::list_templates, learning("Saved forms.").answers_page::<Template>())
-        .post("/api/learning/templates", learning::save_template, learning("Saves a form.").takes::<learning::TemplateBody>().answers::<Template>(201))
+        .post(
+            "/api/learning/templates",
+            learning::save_template,
+            learning("Saves a form.").takes::<learning::TemplateBody>().answers::<Template>(201),
+        )
         .delete("/api/learning/templates/{name}", learning::delete_template, learning("Forgets a saved form.").answers_nothing())
-        .get("/api/copilot/notifications", copilot::list_notifications, copilot("Open messages, those that wait for a person first.").answers_page::<Notification>())
+        .get(
+            "/api/copilot/notifications",
+            copilot::list_notifications,
+            copilot("Open messages, those that wait for a person first.").answers_page::<Notification>(),
+        )
         .post("/api/copilot/notifications/read", copilot::mark_all_read, copilot("Marks all as read.").answers_nothing())
         .post(
             "/api/copilot/notifications/{id}/action",
@@ -152,7 +198,11 @@ fn operations_of(api: Documented) -> Documented {
         events::stream_events,
         operations("Server-sent events: `data` is an event, `id` resumes.").query::<events::StreamQuery>().answers::<Event>(200),
     )
-    .get("/api/ws", events::open_socket, operations("The same events over a WebSocket, as `{cursor, event}`.").query::<events::StreamQuery>().answers_with(101, "application/json"))
+    .get(
+        "/api/ws",
+        events::open_socket,
+        operations("The same events over a WebSocket, as `{cursor, event}`.").query::<events::StreamQuery>().answers_with(101, "application/json"),
+    )
     .get("/api/catalog", operations::get_catalog, operations("What can be built here, and why not the rest.").answers::<Catalog>(200))
     .get("/api/kernels", operations::list_kernels, operations("The kernels and what really runs behind them.").answers_page::<KernelView>())
     .post("/api/kernels/{key}/{command}", operations::control_kernel, operations("Starts or stops one.").answers::<KernelView>(200))
@@ -169,7 +219,10 @@ fn docs_page(document: &OpenApi) -> String {
             let Some(operation) = operation else { continue };
             let tag = operation.tags.as_ref().and_then(|tags| tags.first()).map_or("", String::as_str);
             let summary = operation.summary.as_deref().unwrap_or_default();
-            rows.push_str(&format!("<tr><td>{tag}</td><td>{method}</td><td><code>{path}</code></td><td>{}</td></tr>\n", summary.replace('<', "&lt;")));
+            rows.push_str(&format!(
+                "<tr><td>{tag}</td><td>{method}</td><td><code>{path}</code></td><td>{}</td></tr>\n",
+                summary.replace('<', "&lt;")
+            ));
         }
     }
     format!(

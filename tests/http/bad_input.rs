@@ -1,7 +1,7 @@
 //! What people and programs get wrong, each with a clear refusal and nothing changed.
 
-use axum::http::Method;
 use axum::body::Body;
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, run};
@@ -75,7 +75,10 @@ fn an_unknown_field_is_named_by_its_path() {
     run(async |client| {
         assert_eq!(client.post(CREATE, &json!({ "description": "a chat", "colour": "red" })).await.fields(), ["colour"]);
         assert_eq!(client.post(CREATE, &json!({ "description": "a chat", "options": { "fast": true } })).await.fields(), ["options.fast"]);
-        assert_eq!(client.post(CREATE, &json!({ "description": "a chat", "options": { "generate_tests": "x" } })).await.fields(), ["options.generate_tests"]);
+        assert_eq!(
+            client.post(CREATE, &json!({ "description": "a chat", "options": { "generate_tests": "x" } })).await.fields(),
+            ["options.generate_tests"]
+        );
         assert_eq!(client.get("/api/coding_agent/active?colour=red").await.fields(), ["colour"]);
         assert_eq!(client.post(CREATE, &json!(["a chat"])).await.fields(), ["body"]);
     });
@@ -84,7 +87,18 @@ fn an_unknown_field_is_named_by_its_path() {
 #[test]
 fn repositories_that_are_not_public_https_addresses_are_refused() {
     run(async |client| {
-        for repository in ["not an address", "http://example.com/a", "file:///etc/passwd", "https://127.0.0.1/a", "https://10.0.0.8/a", "https://[::1]/a", "https://intranet/a", "https://git.internal/a", "https://me:secret@example.com/a", "ssh://example.com/a"] {
+        for repository in [
+            "not an address",
+            "http://example.com/a",
+            "file:///etc/passwd",
+            "https://127.0.0.1/a",
+            "https://10.0.0.8/a",
+            "https://[::1]/a",
+            "https://intranet/a",
+            "https://git.internal/a",
+            "https://me:secret@example.com/a",
+            "ssh://example.com/a",
+        ] {
             let answer = client.post(CREATE, &json!({ "description": "a chat", "artifacts": { "repository": repository } })).await;
             assert_eq!(answer.fields(), ["artifacts.repository"], "{repository}");
         }
@@ -205,7 +219,9 @@ fn a_five_megabyte_body_is_refused_whether_or_not_its_length_is_announced() {
 #[test]
 fn a_body_that_is_not_json_is_refused_as_unreadable() {
     run(async |client| {
-        let typed = |content_type: &str, body: &'static str| Client::request(Method::POST, CREATE).header("content-type", content_type).body(Body::from(body)).unwrap();
+        let typed = |content_type: &str, body: &'static str| {
+            Client::request(Method::POST, CREATE).header("content-type", content_type).body(Body::from(body)).unwrap()
+        };
         assert_eq!(client.send(typed("application/json", "{\"description\": ")).await.refused(400), "malformed_body");
         assert_eq!(client.send(typed("text/plain", "{}")).await.refused(400), "malformed_content_type");
     });

@@ -37,7 +37,8 @@ impl Stream {
                 }
                 continue;
             }
-            let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await.expect("an event comes").expect("the stream goes on").unwrap();
+            let frame =
+                tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await.expect("an event comes").expect("the stream goes on").unwrap();
             if let Ok(bytes) = frame.into_data() {
                 self.buffer.push_str(std::str::from_utf8(&bytes).unwrap());
             }

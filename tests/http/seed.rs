@@ -46,7 +46,17 @@ fn create_answers_with_the_examples_fields_and_hours_that_add_up() {
         assert!((hours - total).abs() < 0.000_5, "{hours} is not {total}");
         assert!(proposal["plan_preview"]["deliverables"].as_array().is_some_and(|list| list.len() > 3));
         let status = client.status(proposal["intent_id"].as_str().unwrap()).await;
-        for field in ["status", "current_phase", "progress_percent", "elapsed_time_minutes", "estimated_remaining_minutes", "artifacts_generated", "logs", "blockers", "approval_needed"] {
+        for field in [
+            "status",
+            "current_phase",
+            "progress_percent",
+            "elapsed_time_minutes",
+            "estimated_remaining_minutes",
+            "artifacts_generated",
+            "logs",
+            "blockers",
+            "approval_needed",
+        ] {
             assert!(status.get(field).is_some(), "{field} is missing");
         }
         assert!(status["tests"].is_null(), "no test has run yet");
@@ -64,7 +74,9 @@ fn a_change_makes_a_new_revision_that_must_be_approved_by_its_own_hash() {
         let proposal = client.post("/api/coding_agent/create", &request()).await.json();
         let intent = proposal["intent_id"].as_str().unwrap();
         let path = format!("/api/coding_agent/{intent}/approve");
-        let changed = client.post(&path, &json!({ "modifications": ["Add a field topic to rooms"], "priority": "high", "plan_hash": proposal["plan_hash"] })).await;
+        let changed = client
+            .post(&path, &json!({ "modifications": ["Add a field topic to rooms"], "priority": "high", "plan_hash": proposal["plan_hash"] }))
+            .await;
         assert_eq!(changed.status, 200, "{}", changed.text);
         let changed = changed.json();
         assert_eq!((&changed["plan_updated"], &changed["status"]), (&json!(true), &json!("awaiting_approval")));
@@ -85,7 +97,10 @@ fn a_retrospective_is_kept_with_only_what_was_measured() {
         assert!(kept["metrics"].get("test_coverage").is_none(), "it was not measured");
         let id = kept["retrospective_id"].as_str().unwrap();
         assert_eq!(client.get(&format!("/api/learning/retrospectives/{id}")).await.json()["cycle_name"], "Chat");
-        assert_eq!(client.post("/api/learning/retrospective", &json!({ "cycle_name": "Chat", "metrics": { "luck": 1 } })).await.fields(), ["metrics.luck"]);
+        assert_eq!(
+            client.post("/api/learning/retrospective", &json!({ "cycle_name": "Chat", "metrics": { "luck": 1 } })).await.fields(),
+            ["metrics.luck"]
+        );
     });
 }
 
@@ -96,7 +111,8 @@ fn a_template_is_saved_listed_and_forgotten() {
         assert_eq!(saved.status, 201, "{}", saved.text);
         let names = client.get("/api/learning/templates").await.json();
         assert!(names["items"].as_array().unwrap().iter().any(|template| template["name"] == "Chat"));
-        let forget = crate::client::Client::request(axum::http::Method::DELETE, "/api/learning/templates/Chat").body(axum::body::Body::empty()).unwrap();
+        let forget =
+            crate::client::Client::request(axum::http::Method::DELETE, "/api/learning/templates/Chat").body(axum::body::Body::empty()).unwrap();
         assert_eq!(client.send(forget).await.status, 204);
     });
 }

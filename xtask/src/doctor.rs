@@ -8,7 +8,8 @@ use crate::{
 
 pub fn doctor(arguments: &[String]) -> Outcome {
     heading("For building Grace");
-    let version = |program: &str, argument: &str| output_of(command(program).arg(argument)).map(|text| text.lines().next().unwrap_or_default().to_owned());
+    let version =
+        |program: &str, argument: &str| output_of(command(program).arg(argument)).map(|text| text.lines().next().unwrap_or_default().to_owned());
     line("cargo", version("cargo", "--version"), "install Rust with rustup");
     line("wasm target", prerequisites::has_wasm_target().then(|| "installed".to_owned()), "rustup target add wasm32-unknown-unknown");
     line("node", version("node", "--version"), "install Node 20: generated web pages are built and tested with it");

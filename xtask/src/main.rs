@@ -18,7 +18,7 @@ cargo xtask <command>
                  build both halves and start Grace; other options go to `grace serve`
   test [--no-browser] [--no-soak]
                  everything that CI runs: lint, unit, store, engine, HTTP and browser tests, a short soak
-  lint           formatting, clippy on every target, the directions between the crates, what must not be in the files
+  lint [PART]    formatting, clippy on every target, the directions between the crates, what must not be in the files
   bench [--quick]
                  the figures of the README, measured here and now
   soak [--kills N] [--seed S] [--short]
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "run" => run::run(rest),
         "test" => test::test(rest),
-        "lint" => lint::lint(),
+        "lint" => lint::lint(rest),
         "bench" => measure::bench(rest),
         "soak" => measure::soak(rest),
         "doctor" => doctor::doctor(rest),

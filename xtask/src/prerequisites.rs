@@ -13,7 +13,9 @@ pub fn wasm_target() -> Outcome {
     }
     heading("Adding the compiler's target for the browser half");
     if find("rustup").is_none() {
-        return Err(format!("the Rust target {WASM_TARGET} is missing and there is no rustup to add it. Install it with your system's Rust packages."));
+        return Err(format!(
+            "the Rust target {WASM_TARGET} is missing and there is no rustup to add it. Install it with your system's Rust packages."
+        ));
     }
     run("adding the target", command("rustup").args(["target", "add", WASM_TARGET]))?;
     if has_wasm_target() { Ok(()) } else { Err(format!("rustup added {WASM_TARGET}, but not to the toolchain that builds here.")) }

@@ -40,9 +40,10 @@ fn port(arguments: &[&String]) -> Outcome<u16> {
 fn port_is_free(port: u16) -> Outcome {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Err(format!("port {port} is taken, perhaps by another Grace. End that program, or choose another port: cargo xtask run --port {}", port.saturating_add(1)))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
+            "port {port} is taken, perhaps by another Grace. End that program, or choose another port: cargo xtask run --port {}",
+            port.saturating_add(1)
+        )),
         Err(error) => Err(format!("cannot listen on 127.0.0.1:{port}: {error}")),
     }
 }

@@ -60,7 +60,19 @@ pub fn bundle(profile: Profile) -> Outcome {
     let (name, folder) = profile.wasm_profile();
     run(
         "building the browser half",
-        cargo().args(["build", "--package", "grace", "--lib", "--target", WASM_TARGET, "--no-default-features", "--features", "hydrate", "--profile", name]),
+        cargo().args([
+            "build",
+            "--package",
+            "grace",
+            "--lib",
+            "--target",
+            WASM_TARGET,
+            "--no-default-features",
+            "--features",
+            "hydrate",
+            "--profile",
+            name,
+        ]),
     )?;
     // In the dev profile always: it works once per build, and optimising it would take longer than it saves.
     run("building the bundler", cargo().args(["build", "--package", "xtask-bundle"]))?;

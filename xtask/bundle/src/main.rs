@@ -63,7 +63,9 @@ fn style(folder: &Path) -> Result<String> {
     let mut all = String::new();
     for line in imports.lines() {
         match line.trim().strip_prefix("@import").and_then(|rest| rest.split('"').nth(1)) {
-            Some(name) => all.push_str(&fs::read_to_string(folder.join(name)).with_context(|| format!("main.css imports {name}, which cannot be read"))?),
+            Some(name) => {
+                all.push_str(&fs::read_to_string(folder.join(name)).with_context(|| format!("main.css imports {name}, which cannot be read"))?)
+            }
             None => all.push_str(line),
         }
         all.push('\n');
@@ -109,7 +111,12 @@ fn compress_tree(site: &Path) -> Result<()> {
         gzip.write_all(&bytes)?;
         fs::write(beside(&file, "gz"), gzip.finish()?)?;
         if file.extension().is_some_and(|end| end == "wasm" || end == "js" || end == "css") {
-            eprintln!("  {:<14} {:>5} KB, {:>4} KB as brotli", file.file_name().unwrap_or_default().to_string_lossy(), bytes.len() / 1000, packed.len() / 1000);
+            eprintln!(
+                "  {:<14} {:>5} KB, {:>4} KB as brotli",
+                file.file_name().unwrap_or_default().to_string_lossy(),
+                bytes.len() / 1000,
+                packed.len() / 1000
+            );
         }
     }
     Ok(())

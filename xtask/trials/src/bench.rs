@@ -35,7 +35,12 @@ pub async fn bench(options: &Options) -> Outcome {
     idle_memory(&server, &mut rows).await?;
     server.end().await?;
     let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
-    rows.push(row("start to first page, first / second start", format!("{} / {} ms", cold.as_millis(), server.first_page_after.as_millis()), "≤ 3 000 ms", cold.as_secs_f64() <= 3.0));
+    rows.push(row(
+        "start to first page, first / second start",
+        format!("{} / {} ms", cold.as_millis(), server.first_page_after.as_millis()),
+        "≤ 3 000 ms",
+        cold.as_secs_f64() <= 3.0,
+    ));
     preview(&server, &mut rows).await?;
     requests(&server, options.quick, &mut rows).await?;
     events(&server, &mut rows).await?;
@@ -82,10 +87,18 @@ async fn preview(server: &Server, rows: &mut Vec<Row>) -> Outcome {
 
 /// Creates 2 000 intents, then reads them.
 async fn requests(server: &Server, quick: bool, rows: &mut Vec<Row>) -> Outcome {
-    let create = load(server, 2_000, move |number| ("POST", "/api/coding_agent/create".to_owned(), Some(json!({ "description": format!("A list of books number {number} with title and author") })))).await?;
+    let create = load(server, 2_000, move |number| {
+        (
+            "POST",
+            "/api/coding_agent/create".to_owned(),
+            Some(json!({ "description": format!("A list of books number {number} with title and author") })),
+        )
+    })
+    .await?;
     rows.push(row("POST create, 32 connections, durable", create.shown(), "≥ 300/s", create.per_second() >= 300.0));
     let active = server.connection().await?.get("/api/coding_agent/active?limit=200").await?.json()?;
-    let intents: Arc<Vec<String>> = Arc::new(active["builds"].as_array().into_iter().flatten().filter_map(|build| build["intent_id"].as_str().map(str::to_owned)).collect());
+    let intents: Arc<Vec<String>> =
+        Arc::new(active["builds"].as_array().into_iter().flatten().filter_map(|build| build["intent_id"].as_str().map(str::to_owned)).collect());
     let repeats = if quick { 1 } else { 3 };
     let mut best: Vec<Load> = Vec::new();
     for _ in 0..repeats {
@@ -93,7 +106,12 @@ async fn requests(server: &Server, quick: bool, rows: &mut Vec<Row>) -> Outcome 
         best.push(load(server, 30_000, move |number| ("GET", format!("/api/coding_agent/status/{}", intents[number % intents.len()]), None)).await?);
     }
     let status = median(best);
-    rows.push(row("GET status, 2 000 intents, 32 connections, one core", status.shown(), "≥ 4 000/s, p99 ≤ 15 ms", status.per_second() >= 4_000.0 && status.p99 <= Duration::from_millis(15)));
+    rows.push(row(
+        "GET status, 2 000 intents, 32 connections, one core",
+        status.shown(),
+        "≥ 4 000/s, p99 ≤ 15 ms",
+        status.per_second() >= 4_000.0 && status.p99 <= Duration::from_millis(15),
+    ));
     let mut best = Vec::new();
     for _ in 0..repeats {
         best.push(load(server, 10_000, |_| ("GET", "/api/coding_agent/active?limit=50".to_owned(), None)).await?);
@@ -176,7 +194,8 @@ async fn events(server: &Server, rows: &mut Vec<Row>) -> Outcome {
             while delays.len() < MESSAGES {
                 let event = events.next().await?;
                 if event["kind"] == "message" && event["payload"]["from"] == "person" {
-                    let at: chrono::DateTime<chrono::FixedOffset> = event["at"].as_str().and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).ok_or("an event without a time")?;
+                    let at: chrono::DateTime<chrono::FixedOffset> =
+                        event["at"].as_str().and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).ok_or("an event without a time")?;
                     delays.push(since(at));
                 }
             }
@@ -189,7 +208,8 @@ async fn events(server: &Server, rows: &mut Vec<Row>) -> Outcome {
     }
     let mut delays = Vec::new();
     for subscriber in subscribers {
-        let received = tokio::time::timeout(Duration::from_secs(30), subscriber).await.map_err(|_| "a subscriber did not get every event".to_owned())?;
+        let received =
+            tokio::time::timeout(Duration::from_secs(30), subscriber).await.map_err(|_| "a subscriber did not get every event".to_owned())?;
         delays.extend(received.map_err(|error| format!("a subscriber's task: {error}"))??);
     }
     let p99 = percentile(&mut delays, 0.99);
@@ -238,7 +258,8 @@ async fn build(server: &Server) -> Outcome<(Duration, Vec<Duration>)> {
     let status = server.wait_for(&intent, Duration::from_secs(600), |status| status["status"] == "completed").await?;
     let took = began.elapsed();
     let time = |task: &Value, field: &str| task[field].as_str().and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
-    let waits = status["tasks"].as_array().into_iter().flatten().filter_map(|task| (time(task, "started_at")? - time(task, "queued_at")?).to_std().ok());
+    let waits =
+        status["tasks"].as_array().into_iter().flatten().filter_map(|task| (time(task, "started_at")? - time(task, "queued_at")?).to_std().ok());
     Ok((took, waits.collect()))
 }
 

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let which = arguments.next().unwrap_or_default();
     let outcome = options(arguments).and_then(|options| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
         match which.as_str() {
             "bench" => runtime.block_on(bench::bench(&options)),
             "soak" => runtime.block_on(soak::soak(&options)),

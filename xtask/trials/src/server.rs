@@ -25,7 +25,8 @@ impl DataFolder {
         let path = std::env::temp_dir().join(format!("grace-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
         // The users that Postgres and the sandbox run as must be able to enter it.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -58,8 +59,19 @@ impl Server {
             }
             None => Command::new(&options.server),
         };
-        command.args(["serve", "--port", "0", "--data-dir"]).arg(data).arg("--site").arg(&options.site).env("RUST_LOG", "warn").env_remove("DATABASE_URL");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(|error| format!("cannot start {}: {error}", options.server.display()))?;
+        command
+            .args(["serve", "--port", "0", "--data-dir"])
+            .arg(data)
+            .arg("--site")
+            .arg(&options.site)
+            .env("RUST_LOG", "warn")
+            .env_remove("DATABASE_URL");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", options.server.display()))?;
         let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         let address = async {
             while let Some(line) = lines.next_line().await.map_err(|error| format!("its output: {error}"))? {
@@ -69,7 +81,8 @@ impl Server {
             }
             Err("it ended without starting; its message is above.".to_owned())
         };
-        let address: SocketAddr = tokio::time::timeout(Duration::from_secs(60), address).await.map_err(|_| "it did not start within 60 s.".to_owned())??;
+        let address: SocketAddr =
+            tokio::time::timeout(Duration::from_secs(60), address).await.map_err(|_| "it did not start within 60 s.".to_owned())??;
         let page = Connection::open(address).await?.get("/").await?;
         if page.status != 200 {
             return Err(format!("the first page answered {}", page.status));
@@ -91,7 +104,10 @@ impl Server {
         let pid = Pid::from_raw(self.pid()?).expect("a process has a number");
         let began = Instant::now();
         kill_process(pid, Signal::INT).map_err(|error| format!("cannot interrupt the server: {error}"))?;
-        tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.map_err(|_| "the server did not end within 30 s of Ctrl-C.".to_owned())?.map_err(|error| format!("waiting: {error}"))?;
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait())
+            .await
+            .map_err(|_| "the server did not end within 30 s of Ctrl-C.".to_owned())?
+            .map_err(|error| format!("waiting: {error}"))?;
         Ok(began.elapsed())
     }
 

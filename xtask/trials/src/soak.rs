@@ -30,7 +30,12 @@ pub async fn soak(options: &Options) -> Outcome {
         intent = keep_building(&server, intent, moment, &mut finished).await?;
         let status = server.status(&intent).await?;
         let left = kill(server).await?;
-        println!("  kill {number:>2} of {kills}: {intent} at {} %, {} after {} ms; {left} processes ended with it", status["progress_percent"], status["status"], moment.as_millis());
+        println!(
+            "  kill {number:>2} of {kills}: {intent} at {} %, {} after {} ms; {left} processes ended with it",
+            status["progress_percent"],
+            status["status"],
+            moment.as_millis()
+        );
         server = Server::start(options, &data.0, None).await?;
     }
     server.wait_for(&intent, BUILD_WITHIN, is_completed).await?;
@@ -101,7 +106,9 @@ async fn check_log(server: &Server, intent: &str) -> Outcome {
     let mut events = server.connection().await?.events(&format!("/api/events?intent_id={intent}&after=0-0")).await?;
     let mut lines = Vec::new();
     for wanted in 1..=last {
-        let event = tokio::time::timeout(Duration::from_secs(20), events.next()).await.map_err(|_| format!("{intent}: event {wanted} of {last} never came"))??;
+        let event = tokio::time::timeout(Duration::from_secs(20), events.next())
+            .await
+            .map_err(|_| format!("{intent}: event {wanted} of {last} never came"))??;
         if event["seq"] != wanted {
             return Err(format!("{intent}: event {} came where {wanted} was due", event["seq"]));
         }
@@ -146,7 +153,8 @@ async fn check_control(server: &Server) -> Outcome {
     // A stopped build's commands end with it; what Postgres keeps for connections may change by itself.
     let began = Instant::now();
     let left = || -> Outcome<Vec<Process>> {
-        let commands = processes::descendants(server.pid()?).into_iter().filter(|process| !before.contains(process) && !process.name.starts_with("postgres"));
+        let commands =
+            processes::descendants(server.pid()?).into_iter().filter(|process| !before.contains(process) && !process.name.starts_with("postgres"));
         Ok(commands.collect())
     };
     while !left()?.is_empty() {
