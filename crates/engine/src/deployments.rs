@@ -324,7 +324,13 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
     if inner.shutdown.is_cancelled() {
         return Ok(());
     }
-    let Some(work) = take(inner, id, back).await? else { return Ok(()) };
+    let work = match take(inner, id, back).await {
+        Ok(Some(work)) => work,
+        Ok(None) => return Ok(()),
+        // It can never begin: it ends with the reason instead of being tried again for ever.
+        Err(Error::Refused(problem)) => return end_unable(inner, id, back, &problem.message).await,
+        Err(other) => return Err(other),
+    };
     let cancel = CancellationToken::new();
     let _registered = inner.running.deployment(id, cancel.clone());
     let watch = tokio::spawn(watch_cancel(inner.clone(), id, cancel.clone()));
@@ -404,6 +410,25 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     decision.task_changed(&claim.task, None);
     decision.finish().await?;
     Ok(Some(Work { deployment, place, lease: claim.lease, job, back_to }))
+}
+
+/// Ends a deployment or rollback that was decided but cannot begin.
+async fn end_unable(inner: &Arc<Inner>, id: DeploymentId, back: bool, why: &str) -> Result<()> {
+    let mut tx = inner.store.begin().await?;
+    let Some(deployment) = deployment_fetch(&mut tx, id).await? else { return Ok(()) };
+    let mut decision = Decision::within(inner, tx, deployment.intent_id).await?;
+    let now = decision.now;
+    end_task(inner, &mut decision, &format!("{}.{}", if back { "rollback" } else { "deploy" }, id.0), Some(why)).await?;
+    let status = if back { DeploymentStatus::Live } else { DeploymentStatus::Failed };
+    let ended = Deployment { status, finished_at: Some(now), reason: Some(why.to_owned()), ..deployment };
+    deployment_save(&mut decision.tx, &ended).await?;
+    decision.apply(Trigger::DeployEnded, Some(why))?;
+    decision.event(deployment_event(&ended));
+    decision.log(Level::Error, format!("{id} cannot begin: {why}"), None);
+    let message = messages::deployment_handoff(&decision.row.intent.title, &ended);
+    decision.notify(message).await?;
+    decision.finish().await?;
+    Ok(())
 }
 
 fn release_of(inner: &Inner, row: &grace_store::Release, spec: &grace_domain::spec::Spec) -> Release {
@@ -631,7 +656,7 @@ async fn resume(inner: &Arc<Inner>, deployment: Deployment) -> Result<()> {
         let ended = Deployment { status: DeploymentStatus::Live, finished_at: Some(now), reason: Some(reason.clone()), ..deployment };
         deployment_save(&mut decision.tx, &ended).await?;
         for key in ["deploy", "rollback"] {
-            end_task(inner, &mut decision, &format!("{key}.{}", id.0)).await?;
+            end_task(inner, &mut decision, &format!("{key}.{}", id.0), None).await?;
         }
         decision.apply(Trigger::DeploySucceeded, Some(&reason))?;
         decision.event(deployment_event(&ended));
@@ -645,8 +670,8 @@ async fn resume(inner: &Arc<Inner>, deployment: Deployment) -> Result<()> {
     Ok(())
 }
 
-/// Closes the Layer 4 task of a deployment whose outcome is known.
-async fn end_task(inner: &Inner, decision: &mut Decision<'_>, key: &str) -> Result<()> {
+/// Closes the Layer 4 task of a deployment whose outcome is known: done, or failed with the reason.
+async fn end_task(inner: &Inner, decision: &mut Decision<'_>, key: &str, failed: Option<&str>) -> Result<()> {
     let (intent, now) = (decision.intent(), decision.now);
     let query = ListQuery { limit: Some(200), q: Some(key.to_owned()), ..ListQuery::default() };
     for task in tasks_list(&mut decision.tx, &query).await?.items {
@@ -654,7 +679,10 @@ async fn end_task(inner: &Inner, decision: &mut Decision<'_>, key: &str) -> Resu
             && !task.state.is_final()
             && let Some(claim) = task_claim(&mut decision.tx, task.id, &inner.worker, now).await?
         {
-            task_finish(&mut decision.tx, claim.lease, &TaskResult::default(), now).await?;
+            match failed {
+                Some(why) => task_fail(&mut decision.tx, claim.lease, why, now).await?,
+                None => task_finish(&mut decision.tx, claim.lease, &TaskResult::default(), now).await?,
+            };
         }
     }
     Ok(())

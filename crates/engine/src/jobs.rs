@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use grace_domain::id::{DeploymentId, IntentId, TaskId};
 use graphile_worker::{
-    HookRegistry, IntoTaskHandlerResult, JobRecovery, JobRecoveryResult, LocalQueueConfig, Plugin, TaskHandler, Worker, WorkerContext, WorkerOptions,
-    WorkerRecoveryConfig,
+    HookRegistry, IntoTaskHandlerResult, JobRecovery, JobRecoveryResult, LocalQueueConfig, Plugin, RefetchDelayConfig, TaskHandler, Worker,
+    WorkerContext, WorkerOptions, WorkerRecoveryConfig,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -22,6 +22,9 @@ pub(crate) const DEPLOY: &str = "deploy";
 
 /// Deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
 const SERVICE_SLOTS: usize = 4;
+
+/// How long an idle worker waits for a notification before it looks again by itself.
+const REFETCH: Duration = Duration::from_millis(200);
 
 /// Runs one task of a build, if it is ready.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,8 +116,14 @@ fn options(inner: &Arc<Inner>, slots: usize) -> WorkerOptions {
         .pg_pool(inner.store.pool().clone())
         .concurrency(slots)
         .poll_interval(Duration::from_secs(1))
-        // Without a local queue a worker takes a job only at each poll or notification; a long one takes jobs from other servers.
-        .local_queue(LocalQueueConfig::default().with_size(slots).with_ttl(Duration::from_secs(5)))
+        // Without a local queue a worker takes a job only at each poll or notification; a long one takes jobs from other servers. Without the
+        // delay after an empty fetch it would fetch again at once, for ever; the first notification ends the delay.
+        .local_queue(
+            LocalQueueConfig::default()
+                .with_size(slots)
+                .with_ttl(Duration::from_secs(5))
+                .with_refetch_delay(RefetchDelayConfig::default().with_duration(REFETCH).with_max_abort_threshold(1)),
+        )
         .complete_job_batch_delay(Duration::from_millis(2))
         .worker_recovery(
             WorkerRecoveryConfig::default()

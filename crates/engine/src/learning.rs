@@ -40,9 +40,12 @@ const NAME: usize = 80;
 const ENTRIES: usize = 50;
 const ENTRY: usize = 1_000;
 
+/// What makes builds alike: agent, project type and stack.
+type Likeness = (String, ProjectType, Stack);
+
 /// Medians of like builds, kept for a moment so that a preview need not ask for them.
 #[derive(Default)]
-pub(crate) struct KnownEstimates(Mutex<HashMap<(String, ProjectType, Stack), (Instant, Estimates)>>);
+pub(crate) struct KnownEstimates(Mutex<HashMap<Likeness, (Instant, Estimates)>>);
 
 impl KnownEstimates {
     pub fn forget(&self) {
@@ -237,7 +240,7 @@ mod tests {
     use super::*;
 
     fn ran(from: i64, to: i64) -> Task {
-        let at = |seconds| Some(Timestamp::from_timestamp(seconds, 0).unwrap());
+        let at = |seconds| Timestamp::from_timestamp(seconds, 0);
         Task {
             id: TaskId(1),
             intent_id: IntentId(1),

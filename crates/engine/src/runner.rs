@@ -57,13 +57,28 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, id: TaskId) -> Result<()> {
     }
     let Some(run) = take(inner, id).await? else { return Ok(()) };
     inner.busy.fetch_add(1, Ordering::Relaxed);
-    let result = work(inner, &run).await;
-    inner.busy.fetch_sub(1, Ordering::Relaxed);
-    match result {
-        // The task was stopped, or given to somebody else: its state is theirs.
-        Err(error) if error.stale().is_some() => Ok(()),
-        other => other,
+    let mut result = work(inner, &run).await;
+    for pause in [1, 2, 4, 8, 16] {
+        match &result {
+            Ok(()) => break,
+            // The task was stopped, or given to somebody else: its state is theirs.
+            Err(error) if error.stale().is_some() => {
+                result = Ok(());
+                break;
+            }
+            // What the agent did cannot be saved. The task must not stay in a state that nobody will ever end.
+            Err(error) => {
+                tracing::error!(task.id = %id, error = %error.chain(), "the outcome of a task could not be saved");
+                let failure = TaskFailure::transient("Grace could not save what this task made; the server's log has the cause.");
+                result = fail(inner, &run, &failure).await;
+                if result.is_err() {
+                    tokio::time::sleep(Duration::from_secs(pause)).await;
+                }
+            }
+        }
     }
+    inner.busy.fetch_sub(1, Ordering::Relaxed);
+    result
 }
 
 /// Claims the task. A task that asks is dealt with here: it is done when its answer is known, else its question is put.

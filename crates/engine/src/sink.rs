@@ -173,7 +173,8 @@ impl Writer {
                 Report::Flushed(done) => waiting.push(done),
             }
         }
-        if !self.void && !(events.is_empty() && results.is_empty()) {
+        let nothing = events.is_empty() && results.is_empty();
+        if !self.void && !nothing {
             self.save(&events, results).await;
         }
         for done in waiting {

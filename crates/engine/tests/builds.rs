@@ -1,5 +1,7 @@
 //! Builds from the request to the end, on a real database and in a real sandbox.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! The whole way with the true blueprint agent: the seed's chat description is planned, asked about, built, tested, deployed and answers.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod support;
 
 use std::time::Instant;
@@ -26,7 +28,8 @@ async fn the_chat_of_the_seed_is_built_tested_and_answers_at_its_address() {
     let review = status.approval_needed.clone().unwrap();
     assert!(review.options.iter().any(|option| option.label == "JWT"), "{review:?}");
     engine.answer_review(intent, review.review_id, Answer { answer: Some("JWT".into()), decide: false }).await.unwrap();
-    let status = until_within(&engine, intent, 600, "the end", |status| status.status != Status::Executing && status.status != Status::AwaitingReview).await;
+    let status =
+        until_within(&engine, intent, 600, "the end", |status| status.status != Status::Executing && status.status != Status::AwaitingReview).await;
     assert_eq!(status.status, Status::Completed, "{:?}\n{}", status.failure, status.logs.join("\n"));
     eprintln!("built after {:?}", begun.elapsed());
     assert!(status.tasks.iter().all(|task| task.state == TaskState::Done));
@@ -37,7 +40,10 @@ async fn the_chat_of_the_seed_is_built_tested_and_answers_at_its_address() {
         eprintln!("{:>7} ms  {}", (task.finished_at.unwrap() - task.started_at.unwrap()).num_milliseconds(), task.title);
     }
 
-    let request = DeployRequest { target_environment: "staging".into(), deployment_config: DeploymentConfig { run_tests: false, ..DeploymentConfig::default() } };
+    let request = DeployRequest {
+        target_environment: "staging".into(),
+        deployment_config: DeploymentConfig { run_tests: false, ..DeploymentConfig::default() },
+    };
     let begun = Instant::now();
     let deployment = engine.deploy(intent, request).await.unwrap();
     let status = until_within(&engine, intent, 300, "the end of the deployment", |status| status.status != Status::Deploying).await;
@@ -51,7 +57,10 @@ async fn the_chat_of_the_seed_is_built_tested_and_answers_at_its_address() {
 
     // The release ended with the server and is started again with it.
     let engine = Engine::start(place.config()).await.unwrap();
-    let status = until(&engine, intent, "the release is started again", |status| status.logs.iter().any(|line| line.contains("started again with the server"))).await;
+    let status = until(&engine, intent, "the release is started again", |status| {
+        status.logs.iter().any(|line| line.contains("started again with the server"))
+    })
+    .await;
     assert_eq!(status.status, Status::Deployed);
     assert!(engine.proxy().serves("chat-staging.localhost"));
     engine.shutdown().await;

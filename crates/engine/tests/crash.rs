@@ -1,5 +1,7 @@
 //! A server that is killed with SIGKILL in the middle of a build, again and again, and the one that takes up what it left.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod support;
 
 use std::{
@@ -109,10 +111,7 @@ async fn a_build_whose_server_is_killed_again_and_again_is_finished_with_a_whole
         .collect();
     let last: Vec<String> = (0..500).map(|line| format!("line {line}")).collect();
     assert_eq!(said[said.len() - 500..], last[..]);
-    let done: Vec<_> = all
-        .iter()
-        .filter(|stored| matches!(&stored.event.kind, EventKind::TaskChanged { state: TaskState::Done, .. }))
-        .collect();
+    let done: Vec<_> = all.iter().filter(|stored| matches!(&stored.event.kind, EventKind::TaskChanged { state: TaskState::Done, .. })).collect();
     assert_eq!(done.len(), 6, "each task is done once");
     let left: Vec<String> = std::fs::read_dir("/proc")
         .unwrap()

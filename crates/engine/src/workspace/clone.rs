@@ -141,10 +141,10 @@ mod tests {
         for private in
             ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
         {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
+            assert!(!is_public(private.parse().expect("an address")), "{private}");
         }
         for public in ["93.184.216.34", "2606:4700::1111"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
+            assert!(is_public(public.parse().expect("an address")), "{public}");
         }
     }
 }

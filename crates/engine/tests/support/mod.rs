@@ -72,7 +72,13 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn new(steps: Vec<Step>) -> Arc<Self> {
-        Arc::new(Self { steps, runs: Mutex::default(), gate: tokio::sync::Semaphore::new(0), answers_seen: Mutex::default(), failures: AtomicU32::new(0) })
+        Arc::new(Self {
+            steps,
+            runs: Mutex::default(),
+            gate: tokio::sync::Semaphore::new(0),
+            answers_seen: Mutex::default(),
+            failures: AtomicU32::new(0),
+        })
     }
 
     pub fn runs_of(&self, key: &str) -> u32 {
@@ -246,7 +252,9 @@ impl Place {
     }
 
     pub async fn start(&self, agent: &Arc<Scripted>) -> Engine {
-        Engine::start_with(self.config(), vec![agent.clone()]).await.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+        Engine::start_with(self.config(), vec![agent.clone()])
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
     }
 }
 
