@@ -31,7 +31,7 @@ async fn every_kind_of_event_is_read_as_it_was_appended() {
         log(Level::Debug, "with a \u{1b}[31mcolour\u{1b}[0m"),
         EventKind::StatusChanged { from: Status::Planning, to: Status::AwaitingApproval, reason: None },
         EventKind::Egress {
-            host: "pypi.org".into(),
+            host: "packages.example".into(),
             port: 443,
             allowed: true,
             bytes_up: 1,
