@@ -150,8 +150,10 @@ pub const fn reserved_field_names() -> &'static [&'static str] {
     ]
 }
 
-/// Longest name of an entity or field, in characters: PostgreSQL cuts identifiers at 63 and constraints are made of two of them.
+/// Longest name of an entity or field, in characters.
 const NAME_LIMIT: usize = 30;
+/// Longest identifier of PostgreSQL; `ix_{table}_{column}` must fit.
+const IDENTIFIER_LIMIT: usize = 63;
 
 pub fn check(spec: &Spec) -> Result<(), Error> {
     let refuse = |text: String| Err(Error::Specification(text));
@@ -229,6 +231,11 @@ fn check_entity(spec: &Spec, entity: &Entity) -> Result<(), Error> {
             }
             _ => {}
         }
+    }
+    let columns = entity.fields.iter().map(|field| field.name.len()).chain(entity.relations.iter().map(|relation| relation.name.len() + "_id".len()));
+    let longest = columns.max().unwrap_or_default();
+    if "ix__".len() + entity.snake_plural().len() + longest > IDENTIFIER_LIMIT {
+        return refuse("its name and those of its fields are together too long for a database".into());
     }
     for relation in &entity.relations {
         let name = &relation.name;
