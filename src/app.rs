@@ -27,13 +27,6 @@ use crate::{
 /// The whole document, for the server.
 #[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    // Only our own files and the scripts of this very response may run. Progress bars carry their share in a style attribute.
-    let policy = leptos::nonce::use_nonce().map(|nonce| {
-        format!(
-            "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
-             img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'"
-        )
-    });
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -41,7 +34,6 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
                 <meta name="color-scheme" content="light dark"/>
-                {policy.map(|policy| view! { <meta http-equiv="Content-Security-Policy" content=policy/> })}
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="preload" href="/fonts/inter.woff2" r#as="font" type="font/woff2" crossorigin="anonymous"/>
                 <link rel="stylesheet" href="/pkg/grace.css"/>

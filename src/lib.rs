@@ -2,6 +2,8 @@
 //!
 //! Pages and components know the domain's types and the server functions in [`calls`]. They must not know the engine, the store or HTTP.
 
+#![recursion_limit = "256"]
+
 pub mod app;
 pub mod calls;
 pub mod components;

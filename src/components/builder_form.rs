@@ -99,7 +99,7 @@ fn new_key() -> String {
 
 /// The form with the plan beside it.
 #[component]
-pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> impl IntoView {
+pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> AnyView {
     let desk = desk();
     let state = FormState {
         desk,
@@ -115,6 +115,7 @@ pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> im
             <PlanColumn state/>
         </div>
     }
+    .into_any()
 }
 
 /// Keeps what was typed over a reload.
@@ -135,7 +136,7 @@ fn keep_draft(desk: Desk) {
 }
 
 #[component]
-fn Form(state: FormState, catalog: Feed<Catalog>) -> impl IntoView {
+fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
     let desk = state.desk;
     let draft = desk.draft;
     let text = NodeRef::<html::Textarea>::new();
@@ -220,6 +221,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> impl IntoView {
             </div>
         </form>
     }
+    .into_any()
 }
 
 /// A problem that no single field shows.
@@ -349,7 +351,7 @@ fn put(list: &mut Option<Vec<String>>, value: &str, wanted: bool) {
 }
 
 #[component]
-fn Constraints(state: FormState) -> impl IntoView {
+fn Constraints(state: FormState) -> AnyView {
     let draft = state.desk.draft;
     let hint = move || {
         draft.with(|draft| {
@@ -449,7 +451,7 @@ fn shows(error: &Option<CallError>, prefix: &str) -> bool {
 }
 
 #[component]
-fn Links(state: FormState, catalog: Feed<Catalog>) -> impl IntoView {
+fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
     let draft = state.desk.draft;
     let hint = move || {
         draft.with(|draft| {
@@ -494,7 +496,7 @@ fn Links(state: FormState, catalog: Feed<Catalog>) -> impl IntoView {
 }
 
 #[component]
-fn Advanced(state: FormState) -> impl IntoView {
+fn Advanced(state: FormState) -> AnyView {
     let draft = state.desk.draft;
     type Part = fn(&mut RequestDraft) -> &mut Option<bool>;
     const OPTIONS: [(&str, &str, &str, Part); 4] = [
@@ -526,7 +528,7 @@ fn Advanced(state: FormState) -> impl IntoView {
 }
 
 #[component]
-fn SaveTemplate(desk: Desk) -> impl IntoView {
+fn SaveTemplate(desk: Desk) -> AnyView {
     let naming = RwSignal::new(false);
     let name = RwSignal::new(String::new());
     let busy = RwSignal::new(false);
@@ -549,7 +551,7 @@ fn SaveTemplate(desk: Desk) -> impl IntoView {
             _ => {}
         }
     };
-    move || {
+    (move || {
         let (save, keyed) = (save.clone(), keyed.clone());
         if naming.get() {
             view! {
@@ -563,11 +565,12 @@ fn SaveTemplate(desk: Desk) -> impl IntoView {
         } else {
             view! { <button type="button" class="btn btn-ghost needs-script" on:click=move |_| naming.set(true)>"Save as template"</button> }.into_any()
         }
-    }
+    })
+    .into_any()
 }
 
 #[component]
-fn PlanColumn(state: FormState) -> impl IntoView {
+fn PlanColumn(state: FormState) -> AnyView {
     let desk = state.desk;
     let chip = move || {
         desk.preview.with(Option::is_some).then(|| {
@@ -592,4 +595,5 @@ fn PlanColumn(state: FormState) -> impl IntoView {
             })}
         </div>
     }
+    .into_any()
 }

@@ -37,7 +37,7 @@ fn ids(filter: impl Fn(&BuildSummary) -> bool) -> Vec<IntentId> {
 
 /// What was asked for and what comes next with it.
 #[component]
-pub fn ActiveIntents() -> impl IntoView {
+pub fn ActiveIntents() -> AnyView {
     let feed = desk().active;
     let table = move || {
         if feed.map(|list| list.builds.is_empty()) {
@@ -64,13 +64,14 @@ pub fn ActiveIntents() -> impl IntoView {
             {loaded(feed, move || view! { <div class="panel">{move || { some.track(); untrack(table) }}</div> }.into_any())}
         </section>
     }
+    .into_any()
 }
 
 #[component]
-fn IntentRow(id: IntentId) -> impl IntoView {
+fn IntentRow(id: IntentId) -> AnyView {
     let desk = desk();
     let row = row_of(id);
-    move || {
+    (move || {
         row.get().map(|build| {
             let (next, acts) = next_action(&build);
             let asked = build.open_review.is_some();
@@ -91,12 +92,13 @@ fn IntentRow(id: IntentId) -> impl IntoView {
                 </tr>
             }
         })
-    }
+    })
+    .into_any()
 }
 
 /// Builds in which something is going on.
 #[component]
-pub fn ActiveBuilds() -> impl IntoView {
+pub fn ActiveBuilds() -> AnyView {
     let desk = desk();
     let feed = desk.active;
     let only_waiting = RwSignal::new(false);
@@ -143,11 +145,12 @@ pub fn ActiveBuilds() -> impl IntoView {
             {loaded(feed, move || view! { {table} }.into_any())}
         </section>
     }
+    .into_any()
 }
 
 /// A build's rows: itself, its latest log line, its console when open.
 #[component]
-fn BuildRows(id: IntentId) -> impl IntoView {
+fn BuildRows(id: IntentId) -> AnyView {
     let row = row_of(id);
     let open = RwSignal::new(false);
     let status = Memo::new(move |_| row.with(|row| row.as_ref().map_or(Status::Queued, |build| build.status)));
@@ -246,11 +249,12 @@ fn BuildRows(id: IntentId) -> impl IntoView {
             <tr class="open"><td colspan="5"><LogConsole intent=id title=format!("Log of {}", title.get_untracked()) status/></td></tr>
         })}
     }
+    .into_any()
 }
 
 /// Opens the detail dialog; without JavaScript it leads to the build's page.
 #[component]
-pub fn ViewLink(id: IntentId) -> impl IntoView {
+pub fn ViewLink(id: IntentId) -> AnyView {
     let desk = desk();
     view! {
         <a class="btn" href=format!("/builds/{id}") on:click=move |event: leptos::ev::MouseEvent| {
@@ -260,4 +264,5 @@ pub fn ViewLink(id: IntentId) -> impl IntoView {
             }
         }>"View"</a>
     }
+    .into_any()
 }

@@ -19,7 +19,7 @@ const MOST_LINES: usize = 2_000;
 
 /// The whole diff of a build.
 #[component]
-pub fn Changes(intent: IntentId) -> impl IntoView {
+pub fn Changes(intent: IntentId) -> AnyView {
     let feed = Feed::new(move || Box::pin(read_diff(intent)));
     let split = RwSignal::new(false);
     let files = Memo::new(move |_| feed.map(|diff| parse(diff)));
@@ -53,6 +53,7 @@ pub fn Changes(intent: IntentId) -> impl IntoView {
             {loaded(feed, move || view! { <div class="diffs">{list}</div> }.into_any())}
         </section>
     }
+    .into_any()
 }
 
 fn folded(file: FileDiff, open: bool, split: RwSignal<bool>) -> AnyView {

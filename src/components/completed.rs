@@ -35,7 +35,7 @@ pub fn reuse_deed(desk: Desk, intent: IntentId) -> Deed {
 
 /// The table, which can be folded away.
 #[component]
-pub fn CompletedProjects(feed: Feed<BuildList>) -> impl IntoView {
+pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
     let desk = desk();
     let rows = move || feed.map(|list| list.builds.clone()).into_iter().map(|build| row(desk, build)).collect::<Vec<_>>();
     let table = move || {
@@ -75,6 +75,7 @@ pub fn CompletedProjects(feed: Feed<BuildList>) -> impl IntoView {
             </details>
         </section>
     }
+    .into_any()
 }
 
 fn row(desk: Desk, build: BuildSummary) -> AnyView {

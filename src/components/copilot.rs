@@ -25,7 +25,7 @@ use crate::{
 
 /// The pane on the right: beside the page, a rail, an overlay or a bottom sheet.
 #[component]
-pub fn Copilot() -> impl IntoView {
+pub fn Copilot() -> AnyView {
     let desk = desk();
     let read_all = Deed::new(|| async { mark_all_read().await.map(|()| String::new()) });
     let collapse = move |_| {
@@ -72,10 +72,11 @@ pub fn Copilot() -> impl IntoView {
             <QuickActions/>
         </aside>
     }
+    .into_any()
 }
 
 #[component]
-fn Notifications() -> impl IntoView {
+fn Notifications() -> AnyView {
     let desk = desk();
     let feed = desk.notifications;
     let ids = move || feed.map(|notes| notes.iter().map(|note| note.notification_id).collect::<Vec<_>>());
@@ -106,6 +107,7 @@ fn Notifications() -> impl IntoView {
             {loaded(feed, list)}
         </div>
     }
+    .into_any()
 }
 
 fn notification(note: Notification) -> AnyView {
@@ -222,7 +224,7 @@ struct Said {
 }
 
 #[component]
-fn Chat() -> impl IntoView {
+fn Chat() -> AnyView {
     let desk = desk();
     let history = Feed::new(|| Box::pin(list_chat()));
     // What was said since the history was read, with the commands of each answer.
@@ -303,6 +305,7 @@ fn Chat() -> impl IntoView {
             </div>
         </form>
     }
+    .into_any()
 }
 
 fn say(said: RwSignal<Vec<Said>>, from: Author, text: String, sources: Vec<grace_domain::copilot::Source>, actions: Vec<Action>) {
@@ -360,7 +363,7 @@ fn put_in_chat(command: &str) {
 }
 
 #[component]
-fn QuickActions() -> impl IntoView {
+fn QuickActions() -> AnyView {
     let desk = desk();
     let navigate = use_navigate();
     let to = move |address: &'static str, form: bool| {
@@ -382,4 +385,5 @@ fn QuickActions() -> impl IntoView {
             <button type="button" class="btn btn-ghost" on:click=to("/#retrospectives", false)>{small_icon("book")}"Review"</button>
         </div>
     }
+    .into_any()
 }

@@ -57,7 +57,7 @@ pub fn download_all(intent: IntentId, some: bool) -> AnyView {
 
 /// Tree and source. `path` is what the address names.
 #[component]
-pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>>) -> impl IntoView {
+pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>>) -> AnyView {
     let artifacts = part(feed, |build| build.artifacts_generated.clone());
     // Without a wish, the first file that reads like code.
     let chosen = Memo::new(move |_| {
@@ -144,6 +144,7 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             }}
         </section>
     }
+    .into_any()
 }
 
 fn folder(path: &str) -> &str {

@@ -47,7 +47,7 @@ pub fn LinkList(
     part: fn(&mut RequestDraft) -> &mut Vec<String>,
     reason: Signal<Option<String>>,
     error: RwSignal<Option<CallError>>,
-) -> impl IntoView {
+) -> AnyView {
     let adding = RwSignal::new(false);
     let text = RwSignal::new(String::new());
     let links = move || {
@@ -101,4 +101,5 @@ pub fn LinkList(
         <div class="lrow"><span class="label">{label}</span><div class="row">{list}{entry}</div></div>
         {super::form_parts::field_error(error, if name == "docs" { "artifacts.docs" } else { "artifacts.datasets" })}
     }
+    .into_any()
 }

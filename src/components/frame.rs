@@ -17,7 +17,7 @@ const PLACES: [(&str, &str, &str, &str); 3] =
 
 /// Navigation: a rail on the left, a bar of tabs on a phone.
 #[component]
-pub fn Rail() -> impl IntoView {
+pub fn Rail() -> AnyView {
     let desk = desk();
     let path = use_location().pathname;
     let here = move |address: &'static str| {
@@ -48,6 +48,7 @@ pub fn Rail() -> impl IntoView {
             </div>
         </nav>
     }
+    .into_any()
 }
 
 /// The header of a page: where it is, whether it is live, search, theme. `title` is the document's title too.
@@ -56,7 +57,7 @@ pub fn Top(
     #[prop(into)] title: Signal<String>,
     /// What lies before the title.
     children: Children,
-) -> impl IntoView {
+) -> AnyView {
     let desk = desk();
     view! {
         <Title text=move || title.get()/>
@@ -85,11 +86,12 @@ pub fn Top(
         </header>
         <Offline desk/>
     }
+    .into_any()
 }
 
 /// Whether what is on the screen is current.
 #[component]
-fn ConnectionState() -> impl IntoView {
+fn ConnectionState() -> AnyView {
     let desk = desk();
     let clock = clock();
     let hint = move || match (desk.live.connection.get(), desk.live.last_event_at.get()) {
@@ -107,12 +109,13 @@ fn ConnectionState() -> impl IntoView {
             }}
         </span>
     }
+    .into_any()
 }
 
 /// The line under the header while the server cannot be reached.
 #[component]
-fn Offline(desk: Desk) -> impl IntoView {
-    move || {
+fn Offline(desk: Desk) -> AnyView {
+    (move || {
         (desk.live.connection.get() == Connection::Reconnecting).then(|| {
             view! {
                 <div class="offline warning">
@@ -121,7 +124,8 @@ fn Offline(desk: Desk) -> impl IntoView {
                 </div>
             }
         })
-    }
+    })
+    .into_any()
 }
 
 /// Turns light to dark and back, and remembers it.

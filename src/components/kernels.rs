@@ -22,7 +22,7 @@ const MAX_LINES: usize = 200;
 
 /// All kernels, the coding agent first and open.
 #[component]
-pub fn Kernels(feed: Feed<Vec<KernelView>>) -> impl IntoView {
+pub fn Kernels(feed: Feed<Vec<KernelView>>) -> AnyView {
     let keys = move || feed.map(|kernels| kernels.iter().map(|kernel| kernel.key.clone()).collect::<Vec<_>>());
     let list = move || {
         view! {
@@ -40,10 +40,11 @@ pub fn Kernels(feed: Feed<Vec<KernelView>>) -> impl IntoView {
             {loaded(feed, list)}
         </section>
     }
+    .into_any()
 }
 
 #[component]
-fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> impl IntoView {
+fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
     let key = StoredValue::new(key);
     let open = RwSignal::new(false);
     let kernel = Memo::new(move |old: Option<&Option<KernelView>>| {
@@ -62,7 +63,7 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> impl IntoView {
             Ok(words)
         })
     };
-    move || {
+    (move || {
         kernel.get().map(|view| {
             let (tone, hollow) = match view.state {
                 KernelState::Active => ("success", false),
@@ -113,7 +114,8 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> impl IntoView {
                 {move || open.get().then(|| view! { <li class="kernel-open"><KernelConsole key=key.get_value() name=name.clone()/></li> })}
             }
         })
-    }
+    })
+    .into_any()
 }
 
 fn state_word(state: KernelState) -> &'static str {
@@ -153,7 +155,7 @@ fn line(key: &str, event: &Event) -> Option<(Level, String)> {
 
 /// What a kernel has done since the page was opened.
 #[component]
-fn KernelConsole(key: String, name: String) -> impl IntoView {
+fn KernelConsole(key: String, name: String) -> AnyView {
     let clock = clock();
     let lines: RwSignal<Vec<(IntentId, i64, grace_domain::Timestamp, Level, String)>> = RwSignal::new(Vec::new());
     desk().live.listen(move |events| {
@@ -196,6 +198,7 @@ fn KernelConsole(key: String, name: String) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// Durations of the last builds as a line, the newest marked.

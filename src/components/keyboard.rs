@@ -149,7 +149,7 @@ pub fn CommandPalette() -> AnyView {
 }
 
 #[component]
-fn Palette() -> impl IntoView {
+fn Palette() -> AnyView {
     let desk = desk();
     let navigate = use_navigate();
     let text = RwSignal::new(String::new());
@@ -233,6 +233,7 @@ fn Palette() -> impl IntoView {
         </div>
         <ul class="palette-found" id="found" role="listbox" aria-label="Found">{lines}</ul>
     }
+    .into_any()
 }
 
 fn entries(desk: Desk, finished: RwSignal<Option<BuildList>>, text: &str) -> Vec<Entry> {

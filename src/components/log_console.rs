@@ -178,7 +178,7 @@ pub fn LogConsole(
 }
 
 #[component]
-fn Filters(console: Console) -> impl IntoView {
+fn Filters(console: Console) -> AnyView {
     let counts = move || {
         let total = console.lines.with(Vec::len);
         match console.shown() {
@@ -220,10 +220,11 @@ fn Filters(console: Console) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 #[component]
-fn Rows(console: Console, height: &'static str, title: String) -> impl IntoView {
+fn Rows(console: Console, height: &'static str, title: String) -> AnyView {
     let clock = clock();
     let pane = NodeRef::<html::Div>::new();
     let scroll = RwSignal::new((0.0, 400.0));
@@ -308,6 +309,7 @@ fn Rows(console: Console, height: &'static str, title: String) -> impl IntoView 
             {move || (total.get() == 0).then(|| view! { <p class="quiet">{if console.lines.with(Vec::is_empty) { "No log line yet." } else { "No line passes the filters." }}</p> })}
         </div>
     }
+    .into_any()
 }
 
 /// Everything that passes the filters, as text.
@@ -349,7 +351,7 @@ fn export_deed(console: Console) -> Deed {
 
 /// Asks a person to look at the build.
 #[component]
-fn RequestHelp(intent: IntentId) -> impl IntoView {
+fn RequestHelp(intent: IntentId) -> AnyView {
     let open = RwSignal::new(false);
     let text = RwSignal::new(String::new());
     let send = Deed::new(move || {
@@ -366,7 +368,7 @@ fn RequestHelp(intent: IntentId) -> impl IntoView {
             Ok("Asked. The question is in the co-pilot.".to_owned())
         }
     });
-    move || {
+    (move || {
         if open.get() {
             view! {
                 <span class="filter help">
@@ -378,5 +380,6 @@ fn RequestHelp(intent: IntentId) -> impl IntoView {
         } else {
             view! { <button type="button" class="btn" on:click=move |_| open.set(true)>{small_icon("chat")}"Request help"</button> }.into_any()
         }
-    }
+    })
+    .into_any()
 }

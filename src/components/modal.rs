@@ -41,13 +41,13 @@ pub fn BuildModal() -> AnyView {
 }
 
 #[component]
-fn Detail(intent: IntentId) -> impl IntoView {
+fn Detail(intent: IntentId) -> AnyView {
     let feed = build_feed(intent);
     loaded(feed, move || view! { <Summary intent feed/> }.into_any())
 }
 
 #[component]
-fn Summary(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let desk = desk();
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
     let title = part(feed, |build| build.title.clone());
@@ -121,11 +121,12 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             }}
         </footer>
     }
+    .into_any()
 }
 
 /// Turns the co-pilot's chat to this build.
 #[component]
-pub fn ChatButton(intent: IntentId) -> impl IntoView {
+pub fn ChatButton(intent: IntentId) -> AnyView {
     let desk = desk();
     view! {
         <button type="button" class="btn" on:click=move |_| {
@@ -135,4 +136,5 @@ pub fn ChatButton(intent: IntentId) -> impl IntoView {
             super::keyboard::focus_chat();
         }>{small_icon("chat")}"Chat with agent"</button>
     }
+    .into_any()
 }

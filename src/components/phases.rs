@@ -38,7 +38,7 @@ fn phase_word(phase: &PhaseView) -> String {
 
 /// The plain list of the detail dialog.
 #[component]
-pub fn PhaseList(feed: Feed<StatusView>) -> impl IntoView {
+pub fn PhaseList(feed: Feed<StatusView>) -> AnyView {
     let phases = part(feed, |build| build.phases.clone());
     let rows = move || {
         phases
@@ -57,12 +57,12 @@ pub fn PhaseList(feed: Feed<StatusView>) -> impl IntoView {
             })
             .collect::<Vec<_>>()
     };
-    view! { <ol class="phase-list">{rows}</ol> }
+    view! { <ol class="phase-list">{rows}</ol> }.into_any()
 }
 
 /// Planned and actual on one axis; or the same figures as a table.
 #[component]
-pub fn PhaseTimeline(feed: Feed<StatusView>) -> impl IntoView {
+pub fn PhaseTimeline(feed: Feed<StatusView>) -> AnyView {
     let clock = clock();
     let as_table = RwSignal::new(false);
     let source = part(feed, |build| (build.phases.clone(), build.started_at, build.finished_at));
@@ -91,6 +91,7 @@ pub fn PhaseTimeline(feed: Feed<StatusView>) -> impl IntoView {
             <div class="panel">{chart}</div>
         </section>
     }
+    .into_any()
 }
 
 fn drawn(phases: &[PhaseView], lines: &Timeline) -> AnyView {
@@ -175,7 +176,7 @@ fn table(phases: &[PhaseView], lines: &Timeline) -> AnyView {
 
 /// Tasks under their phases, with times that tick.
 #[component]
-pub fn TaskTree(feed: Feed<StatusView>) -> impl IntoView {
+pub fn TaskTree(feed: Feed<StatusView>) -> AnyView {
     let source = part(feed, |build| (build.phases.clone(), build.tasks.clone()));
     let count = move || {
         feed.map(|build| {
@@ -219,6 +220,7 @@ pub fn TaskTree(feed: Feed<StatusView>) -> impl IntoView {
             <div class="panel"><ul class="tree">{rows}</ul></div>
         </section>
     }
+    .into_any()
 }
 
 fn row(number: String, task: &Task) -> AnyView {
@@ -253,9 +255,9 @@ fn row(number: String, task: &Task) -> AnyView {
 
 /// What comes next, and what stands in the way.
 #[component]
-pub fn NextSteps(feed: Feed<StatusView>) -> impl IntoView {
+pub fn NextSteps(feed: Feed<StatusView>) -> AnyView {
     let source = part(feed, |build| (build.blockers.clone(), build.next_steps.clone()));
-    move || {
+    (move || {
         let (blockers, steps) = source.get();
         let blockers: Vec<_> = blockers.into_iter().map(|words| view! { <li class="t-warning">{small_icon("warn")}<span>{words}</span></li> }).collect();
         let steps: Vec<_> = steps.into_iter().map(|words| view! { <li>{small_icon("right")}<span>{words}</span></li> }).collect();
@@ -263,5 +265,6 @@ pub fn NextSteps(feed: Feed<StatusView>) -> impl IntoView {
             {if blockers.is_empty() { view! { <p class="soft">"Blockers: none"</p> }.into_any() } else { view! { <ul class="ticks">{blockers}</ul> }.into_any() }}
             {(!steps.is_empty()).then(|| view! { <ul class="ticks">{steps}</ul> })}
         }
-    }
+    })
+    .into_any()
 }

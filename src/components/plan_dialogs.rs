@@ -25,7 +25,7 @@ pub fn ModifyDialog() -> AnyView {
 }
 
 #[component]
-fn ModifyForm() -> impl IntoView {
+fn ModifyForm() -> AnyView {
     let desk = desk();
     let text = NodeRef::<html::Textarea>::new();
     let start = NodeRef::<html::Input>::new();
@@ -70,6 +70,7 @@ fn ModifyForm() -> impl IntoView {
             </footer>
         </form>
     }
+    .into_any()
 }
 
 /// Chooses an environment and deploys.
@@ -82,7 +83,7 @@ pub fn DeployDialog() -> AnyView {
 }
 
 #[component]
-fn DeployForm() -> impl IntoView {
+fn DeployForm() -> AnyView {
     let desk = desk();
     let environment = RwSignal::new(Environment::Staging);
     let tests = RwSignal::new(true);
@@ -154,4 +155,5 @@ fn DeployForm() -> impl IntoView {
             </footer>
         </form>
     }
+    .into_any()
 }

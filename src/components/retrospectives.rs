@@ -19,7 +19,7 @@ use crate::{calls::learning::apply_learnings, live::Feed};
 
 /// The list, each folded to a line.
 #[component]
-pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> impl IntoView {
+pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> AnyView {
     let desk = desk();
     let list = move || {
         let items = feed.map(|page| page.items.clone());
@@ -35,6 +35,7 @@ pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> impl IntoView {
             {loaded(feed, move || view! { <div class="panel list">{list}</div> }.into_any())}
         </section>
     }
+    .into_any()
 }
 
 fn folded(desk: Desk, retrospective: Retrospective, open: bool) -> AnyView {

@@ -42,21 +42,22 @@ const TABS: [(&str, &str); 9] = [
 ];
 
 #[component]
-pub fn BuildPage() -> impl IntoView {
+pub fn BuildPage() -> AnyView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").and_then(|text| text.parse::<IntentId>().ok())));
-    move || match id.get() {
+    (move || match id.get() {
         Some(intent) => view! { <Build intent/> }.into_any(),
         None => view! {
             <Top title="Not found"><h1>"Not found"</h1></Top>
             <div class="page"><div class="panel">{empty("A build's address looks like /builds/int-code-001.")}</div></div>
         }
         .into_any(),
-    }
+    })
+    .into_any()
 }
 
 #[component]
-fn Build(intent: IntentId) -> impl IntoView {
+fn Build(intent: IntentId) -> AnyView {
     let feed = build_feed(intent);
     let title = Signal::derive(move || match feed.map(|build| build.title.clone()) {
         title if title.is_empty() => intent.to_string(),
@@ -70,10 +71,11 @@ fn Build(intent: IntentId) -> impl IntoView {
         </Top>
         <div class="page">{loaded(feed, move || view! { <Hero intent feed/><Tabs intent feed/> }.into_any())}</div>
     }
+    .into_any()
 }
 
 #[component]
-fn Hero(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let title = part(feed, |build| build.title.clone());
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
     let progress = Signal::derive(move || feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, Stage::Planning, Status::Queued)));
@@ -118,11 +120,12 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             {move || review.get().as_ref().map(|review| view! { <div class="panel">{open_review(review)}</div> })}
         </section>
     }
+    .into_any()
 }
 
 /// The figures under the bar. What was not measured says so.
 #[component]
-fn Figures(feed: Feed<StatusView>) -> impl IntoView {
+fn Figures(feed: Feed<StatusView>) -> AnyView {
     let times = part(feed, |build| (build.started_at, build.finished_at));
     let figure = |name: &'static str, value: AnyView| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
     let none = |words: &'static str| view! { <small>{words}</small> }.into_any();
@@ -179,10 +182,11 @@ fn Figures(feed: Feed<StatusView>) -> impl IntoView {
             {figure("Deploy", view! { {deployed} }.into_any())}
         </dl>
     }
+    .into_any()
 }
 
 #[component]
-fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let query = use_query_map();
     let wanted = Memo::new(move |_| query.with(|query| query.get("tab")).unwrap_or_else(|| "overview".to_owned()));
     let file = Memo::new(move |_| query.with(|query| query.get("file")));
@@ -227,4 +231,5 @@ fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
         <nav class="tabs" aria-label="Sections">{links}</nav>
         {body}
     }
+    .into_any()
 }

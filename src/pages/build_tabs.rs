@@ -38,7 +38,7 @@ fn status_of(feed: Feed<StatusView>) -> Memo<Status> {
 
 /// Phases, tasks, the log as it grows, what is next.
 #[component]
-pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let status = status_of(feed);
     let request = part(feed, |build| build.request.description.clone());
     view! {
@@ -61,11 +61,12 @@ pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 /// The whole log.
 #[component]
-pub fn LogTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn LogTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let status = status_of(feed);
     view! {
         <section aria-labelledby="h-log">
@@ -73,11 +74,12 @@ pub fn LogTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             <LogConsole intent title="Log" status height="full"/>
         </section>
     }
+    .into_any()
 }
 
 /// What was really run, and what it said.
 #[component]
-pub fn TestsTab(feed: Feed<StatusView>) -> impl IntoView {
+pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
     let tests = part(feed, |build| build.tests.clone());
     let checks = part(feed, |build| build.checks.clone());
     let suite = |report: TestReport| {
@@ -159,11 +161,12 @@ pub fn TestsTab(feed: Feed<StatusView>) -> impl IntoView {
             </div>
         </section>
     }
+    .into_any()
 }
 
 /// The plan as approved or as waiting for it.
 #[component]
-pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let source = part(feed, |build| Some((build.plan.clone(), build.plan_hash.clone(), build.revision, build.title.clone())));
     let status = status_of(feed);
     let body = move || {
@@ -222,11 +225,12 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             <div class="split">{body}</div>
         </section>
     }
+    .into_any()
 }
 
 /// Open questions first.
 #[component]
-pub fn ReviewsTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn ReviewsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let reviews = part(feed, |build| build.reviews.clone());
     let body = move || {
         let reviews = reviews.get();
@@ -254,11 +258,12 @@ pub fn ReviewsTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
             {body}
         </section>
     }
+    .into_any()
 }
 
 /// Newest first.
 #[component]
-pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let deployments = part(feed, |build| build.deployments.clone());
     let status = status_of(feed);
     let title = part(feed, |build| build.title.clone());
@@ -281,11 +286,12 @@ pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView
             <div class="stack">{body}</div>
         </section>
     }
+    .into_any()
 }
 
 /// What the build taught, once it has ended.
 #[component]
-pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoView {
+pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let desk = desk();
     let all = Feed::new(move || Box::pin(list_retrospectives(ListQuery { limit: Some(200), ..ListQuery::default() })));
     desk.live.listen(move |events| {
@@ -319,4 +325,5 @@ pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> impl IntoVi
             {loaded(all, move || view! { <div class="stack">{body}</div> }.into_any())}
         </section>
     }
+    .into_any()
 }

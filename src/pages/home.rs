@@ -25,7 +25,7 @@ use crate::{
 };
 
 #[component]
-pub fn HomePage() -> impl IntoView {
+pub fn HomePage() -> AnyView {
     let desk = desk();
     let completed = Feed::new(|| Box::pin(list_completed(Default::default())));
     let retrospectives = Feed::new(|| Box::pin(list_retrospectives(Default::default())));
@@ -60,11 +60,12 @@ pub fn HomePage() -> impl IntoView {
             <Kernels feed=kernels/>
         </div>
     }
+    .into_any()
 }
 
 /// The form with the plan, and what a form that was posted without JavaScript led to.
 #[component]
-fn Builder() -> impl IntoView {
+fn Builder() -> AnyView {
     let desk = desk();
     let catalog = Feed::new(|| Box::pin(read_catalog()));
     let posted = Resource::new(|| (), |()| answer_posted_form());
@@ -97,11 +98,12 @@ fn Builder() -> impl IntoView {
             </Suspense>
         </section>
     }
+    .into_any()
 }
 
 /// Saved forms: choosing one fills the form.
 #[component]
-fn Templates() -> impl IntoView {
+fn Templates() -> AnyView {
     let desk = desk();
     let feed = Feed::new(|| Box::pin(list_templates()));
     let choose = move |event| {
@@ -135,4 +137,5 @@ fn Templates() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }

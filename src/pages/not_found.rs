@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::components::{frame::Top, states::empty};
 
 #[component]
-pub fn NotFoundPage() -> impl IntoView {
+pub fn NotFoundPage() -> AnyView {
     #[cfg(feature = "ssr")]
     if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
         response.set_status(axum::http::StatusCode::NOT_FOUND);
@@ -16,4 +16,5 @@ pub fn NotFoundPage() -> impl IntoView {
             <div class="panel">{empty(view! { "There is no page at this address. "<a class="link" href="/">"Go to the builder"</a>"." })}</div>
         </div>
     }
+    .into_any()
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 #[component]
-pub fn OperationsPage() -> impl IntoView {
+pub fn OperationsPage() -> AnyView {
     let desk = desk();
     let deployments = Feed::new(|| Box::pin(list_deployments(Default::default())));
     let system = Feed::new(|| Box::pin(read_system()));
@@ -68,6 +68,7 @@ pub fn OperationsPage() -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> AnyView {
@@ -84,7 +85,7 @@ fn title_of(deployment: &Deployment) -> String {
 
 /// What is live on each environment. Several projects may be live on one.
 #[component]
-fn Environments(deployments: Feed<Page<Deployment>>) -> impl IntoView {
+fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
     let rows = move || {
         Environment::ALL
             .iter()
@@ -114,6 +115,7 @@ fn Environments(deployments: Feed<Page<Deployment>>) -> impl IntoView {
             </div>
         </section>
     }
+    .into_any()
 }
 
 fn name_cell(environment: Environment) -> AnyView {
@@ -161,7 +163,7 @@ fn live_row(deployment: Deployment, busy: bool) -> AnyView {
 
 /// Where releases can go from this machine, and where not with the reason.
 #[component]
-fn Targets(system: Feed<SystemView>) -> impl IntoView {
+fn Targets(system: Feed<SystemView>) -> AnyView {
     let rows = move || {
         system
             .map(|system| system.targets.clone())
@@ -178,4 +180,5 @@ fn Targets(system: Feed<SystemView>) -> impl IntoView {
             <div class="panel"><ul class="evidence">{rows}</ul></div>
         </section>
     }
+    .into_any()
 }

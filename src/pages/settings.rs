@@ -18,16 +18,17 @@ use crate::{
 };
 
 #[component]
-pub fn SettingsPage() -> impl IntoView {
+pub fn SettingsPage() -> AnyView {
     let system = Feed::new(|| Box::pin(read_system()));
     view! {
         <Top title="Settings"><h1>"Settings"</h1></Top>
         <div class="page">{loaded(system, move || view! { <System system/> }.into_any())}</div>
     }
+    .into_any()
 }
 
 #[component]
-fn System(system: Feed<SystemView>) -> impl IntoView {
+fn System(system: Feed<SystemView>) -> AnyView {
     let probes = move || {
         system
             .map(|system| system.probes.clone())
@@ -91,6 +92,7 @@ fn System(system: Feed<SystemView>) -> impl IntoView {
             </div>
         </section>
     }
+    .into_any()
 }
 
 fn facilities(title: &'static str, id: &'static str, system: Feed<SystemView>, part: fn(&SystemView) -> Vec<Facility>) -> AnyView {

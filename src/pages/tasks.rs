@@ -28,7 +28,7 @@ use crate::{
 };
 
 #[component]
-pub fn TasksPage() -> impl IntoView {
+pub fn TasksPage() -> AnyView {
     let desk = desk();
     let queue = Feed::new(|| Box::pin(read_queue()));
     let tasks = Feed::new(|| Box::pin(list_tasks(Default::default())));
@@ -54,10 +54,11 @@ pub fn TasksPage() -> impl IntoView {
             {loaded(tasks, move || view! { <Tasks tasks/> }.into_any())}
         </div>
     }
+    .into_any()
 }
 
 #[component]
-fn Queue(queue: Feed<QueueView>) -> impl IntoView {
+fn Queue(queue: Feed<QueueView>) -> AnyView {
     let figure = move |name: &'static str, hint: &'static str, part: fn(&QueueView) -> u32, tone: &'static str| {
         let value = move || queue.map(part);
         let class = move || match value() {
@@ -108,11 +109,12 @@ fn Queue(queue: Feed<QueueView>) -> impl IntoView {
             </dl>
         </section>
     }
+    .into_any()
 }
 
 /// Order in which waiting builds are served.
 #[component]
-fn Priorities() -> impl IntoView {
+fn Priorities() -> AnyView {
     let desk = desk();
     let rows = move || {
         desk.active
@@ -122,7 +124,7 @@ fn Priorities() -> impl IntoView {
             .collect::<Vec<_>>()
     };
     let some = Memo::new(move |_| desk.active.map(|list| !list.builds.is_empty()));
-    move || {
+    (move || {
         some.get().then(|| {
             view! {
                 <section aria-labelledby="h-priorities">
@@ -131,11 +133,12 @@ fn Priorities() -> impl IntoView {
                 </section>
             }
         })
-    }
+    })
+    .into_any()
 }
 
 #[component]
-fn PriorityRow(id: IntentId, title: String) -> impl IntoView {
+fn PriorityRow(id: IntentId, title: String) -> AnyView {
     let desk = desk();
     let change = move |event| {
         let Some(priority) = Priority::parse(&event_target_value(&event)) else { return };
@@ -160,10 +163,11 @@ fn PriorityRow(id: IntentId, title: String) -> impl IntoView {
             </span>
         </li>
     }
+    .into_any()
 }
 
 #[component]
-fn Tasks(tasks: Feed<grace_domain::list::Page<Task>>) -> impl IntoView {
+fn Tasks(tasks: Feed<grace_domain::list::Page<Task>>) -> AnyView {
     let only: RwSignal<Option<TaskState>> = RwSignal::new(None);
     let filter = move |label: &'static str, state: Option<TaskState>| {
         view! { <button type="button" aria-pressed=move || (only.get() == state).to_string() on:click=move |_| only.set(state)>{label}</button> }
@@ -209,6 +213,7 @@ fn Tasks(tasks: Feed<grace_domain::list::Page<Task>>) -> impl IntoView {
             </div>
         </section>
     }
+    .into_any()
 }
 
 fn row(task: Task) -> AnyView {
