@@ -456,6 +456,8 @@ impl LocalTarget {
             .env("STATIC_DIR", "../frontend/dist")
             .env("SECRET_KEY", secret)
             .env("PUBLIC_URL", self.url(place))
+            // Whoever reaches the socket is the proxy.
+            .env("FORWARDED_ALLOW_IPS", "*")
             .env("PYTHONUNBUFFERED", "1");
         command.working_dir = PathBuf::from(inside(release.folder.as_deref(), "backend"));
         command.writable_binds.push((data, PathBuf::from("/data")));
