@@ -33,8 +33,9 @@ pub fn approve_deed(intent: IntentId, plan_hash: String) -> Deed {
 pub fn stop_confirmation(title: &str) -> Confirmation {
     Confirmation {
         title: format!("Stop {title}?"),
-        consequence: "The command that runs now is ended and no further task begins. What is built so far is kept; a stopped build cannot be resumed."
-            .to_owned(),
+        consequence:
+            "The command that runs now is ended and no further task begins. What is built so far is kept; a stopped build cannot be resumed."
+                .to_owned(),
         action: "Stop build",
     }
 }

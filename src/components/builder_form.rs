@@ -12,7 +12,7 @@ use super::{
     actions::Deed,
     desk::{Desk, desk, first_draft},
     form_parts::{LinkList, choices_summary, field_error},
-    icon::{icon, small_icon},
+    icon::{chevron, icon, small_icon},
     plan_preview::{no_plan, plan_body},
     states::problem,
 };
@@ -310,7 +310,7 @@ fn folded(title: &'static str, hint: impl Fn() -> String + Send + 'static, open:
     view! {
         <details class="fold" open=open>
             <summary>
-                <svg class="i i-s chev" aria-hidden="true" inner_html="<use href=\"/icons.svg#right\"/>"></svg>
+                {chevron()}
                 <span class="t">{title}</span>
                 <span class="hint clip">{hint}</span>
             </summary>
@@ -575,9 +575,11 @@ fn PlanColumn(state: FormState) -> AnyView {
     let chip = move || {
         desk.preview.with(Option::is_some).then(|| {
             if state.current_plan().is_some() {
-                view! { <span class="chip chip-success" title="The form has not changed since this plan was made">{icon("check")}"current"</span> }.into_any()
+                view! { <span class="chip chip-success" title="The form has not changed since this plan was made">{icon("check")}"current"</span> }
+                    .into_any()
             } else {
-                view! { <span class="chip chip-warning" title="The form has changed since; preview again">{icon("warn")}"form changed"</span> }.into_any()
+                view! { <span class="chip chip-warning" title="The form has changed since; preview again">{icon("warn")}"form changed"</span> }
+                    .into_any()
             }
         })
     };

@@ -60,7 +60,7 @@ pub fn ActiveIntents() -> AnyView {
     let some = Memo::new(move |_| feed.map(|list| !list.builds.is_empty()));
     view! {
         <section aria-labelledby="h-intents">
-            <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| list.total)}</span></div>
+            <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| Some(list.total))}</span></div>
             {loaded(feed, move || view! { <div class="panel">{move || { some.track(); untrack(table) }}</div> }.into_any())}
         </section>
     }
@@ -102,7 +102,8 @@ pub fn ActiveBuilds() -> AnyView {
     let desk = desk();
     let feed = desk.active;
     let only_waiting = RwSignal::new(false);
-    let waiting = Memo::new(move |_| feed.map(|list| list.builds.iter().filter(|build| build.status.needs_person() || build.open_review.is_some()).count()));
+    let waiting =
+        Memo::new(move |_| feed.map(|list| list.builds.iter().filter(|build| build.status.needs_person() || build.open_review.is_some()).count()));
     let shown = move || {
         let only = only_waiting.get();
         ids(move |build| !only || build.status.needs_person() || build.open_review.is_some())
@@ -132,7 +133,7 @@ pub fn ActiveBuilds() -> AnyView {
         <section aria-labelledby="active-builds">
             <div class="head">
                 <h2 id="active-builds">"Active builds"</h2>
-                <span class="count">{move || feed.map(|list| list.total)}</span>
+                <span class="count">{move || feed.map(|list| Some(list.total))}</span>
                 <div class="tools">
                     <span class="seg" role="group" aria-label="Show">
                         <button type="button" aria-pressed=move || (!only_waiting.get()).to_string() on:click=move |_| only_waiting.set(false)>"All"</button>
@@ -154,8 +155,12 @@ fn BuildRows(id: IntentId) -> AnyView {
     let row = row_of(id);
     let open = RwSignal::new(false);
     let status = Memo::new(move |_| row.with(|row| row.as_ref().map_or(Status::Queued, |build| build.status)));
-    let progress =
-        Signal::derive(move || row.with(|row| row.as_ref().map_or((0.0, grace_domain::status::Stage::Planning, Status::Queued), |build| (build.progress_percent, build.stage, build.status))));
+    let progress = Signal::derive(move || {
+        row.with(|row| {
+            row.as_ref()
+                .map_or((0.0, grace_domain::status::Stage::Planning, Status::Queued), |build| (build.progress_percent, build.stage, build.status))
+        })
+    });
     let title = Memo::new(move |_| row.with(|row| row.as_ref().map(|build| build.title.clone()).unwrap_or_default()));
     let time = move || {
         row.with(|row| {
@@ -166,11 +171,7 @@ fn BuildRows(id: IntentId) -> AnyView {
         })
     };
     let left = move || {
-        row.with(|row| {
-            row.as_ref().and_then(|build| {
-                build.started_at.map(|_| format!("of {} planned", time::planned(build.estimated_hours)))
-            })
-        })
+        row.with(|row| row.as_ref().and_then(|build| build.started_at.map(|_| format!("of {} planned", time::planned(build.estimated_hours)))))
     };
     let question = move || row.with(|row| row.as_ref().is_some_and(|build| build.open_review.is_some()));
     let asked = Memo::new(move |_| question());

@@ -9,7 +9,10 @@ use grace_domain::{
 };
 use leptos::prelude::*;
 
-use super::states::{empty, loaded};
+use super::{
+    icon::chevron,
+    states::{empty, loaded},
+};
 use crate::{calls::results::read_diff, live::Feed};
 
 /// Files that are open at first; a build writes many, and each is one press away.
@@ -68,7 +71,7 @@ fn folded(file: FileDiff, open: bool, split: RwSignal<bool>) -> AnyView {
             }
         }>
             <summary>
-                <svg class="i i-s chev" aria-hidden="true" inner_html="<use href=\"/icons.svg#right\"/>"></svg>
+                {chevron()}
                 <span class="mono clip">{path}</span>
                 {(!note.is_empty()).then(|| view! { <span class="chip">{note}</span> })}
                 <span class="nowrap end"><span class="plus">{format!("+{added}")}</span>" "<span class="minus">{format!("\u{2212}{removed}")}</span></span>

@@ -13,6 +13,7 @@ use super::{
     build_controls::{control_deed, deploy_button},
     builds_table::ViewLink,
     desk::{Desk, desk},
+    icon::chevron,
     states::{empty, loaded},
     status::status_badge,
     time::moment,
@@ -67,9 +68,9 @@ pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
         <section aria-labelledby="h-completed">
             <details open class="done">
                 <summary class="head">
-                    <svg class="i i-s chev" aria-hidden="true" inner_html="<use href=\"/icons.svg#right\"/>"></svg>
+                    {chevron()}
                     <h2 id="h-completed">"Completed projects"</h2>
-                    <span class="count">{move || feed.map(|list| list.total)}</span>
+                    <span class="count">{move || feed.map(|list| Some(list.total))}</span>
                 </summary>
                 {loaded(feed, table)}
             </details>
@@ -86,7 +87,9 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
         None => view! { <span class="muted">"did not start"</span> }.into_any(),
     };
     let tests = match &build.tests {
-        Some(tests) if tests.failed > 0 => view! { <span class="t-danger">{format!("{} of {} failed", tests.failed, tests.failed + tests.passed)}</span> }.into_any(),
+        Some(tests) if tests.failed > 0 => {
+            view! { <span class="t-danger">{format!("{} of {} failed", tests.failed, tests.failed + tests.passed)}</span> }.into_any()
+        }
         Some(tests) => view! { <span class="t-success">{format!("{} passed", tests.passed)}</span> }.into_any(),
         None => view! { <span class="muted">"not run"</span> }.into_any(),
     };

@@ -322,11 +322,8 @@ fn chat_line(said: Said) -> AnyView {
     if message.from == Author::Person {
         return view! { <p class="msg-you">{message.text}</p> }.into_any();
     }
-    let sources: Vec<_> = message
-        .sources
-        .iter()
-        .map(|source| view! { ", "<a class="link" href=source.href.clone()>{source.label.clone()}</a> })
-        .collect();
+    let sources: Vec<_> =
+        message.sources.iter().map(|source| view! { ", "<a class="link" href=source.href.clone()>{source.label.clone()}</a> }).collect();
     let actions: Vec<_> = actions
         .into_iter()
         .map(|action| match action.href {

@@ -39,11 +39,19 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             }
         })
         .collect();
-    let cancel = Deed::new(move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
-    let back = Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
+    let cancel =
+        Deed::new(
+            move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) },
+        );
+    let back =
+        Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
     let confirm = Confirmation {
         title: format!("Roll back {}?", environment.as_str()),
-        consequence: format!("Traffic of {} goes back to the release before {}. If there is none, nothing answers there any more.", environment.as_str(), id),
+        consequence: format!(
+            "Traffic of {} goes back to the release before {}. If there is none, nothing answers there any more.",
+            environment.as_str(),
+            id
+        ),
         action: "Roll back",
     };
     let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_lowercase()));

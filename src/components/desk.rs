@@ -11,10 +11,7 @@ use leptos::prelude::*;
 
 use super::actions::{Confirmation, Deed};
 use crate::{
-    calls::{
-        builds::list_active,
-        copilot::list_notifications,
-    },
+    calls::{builds::list_active, copilot::list_notifications},
     live::{Feed, Live},
 };
 
@@ -184,12 +181,7 @@ pub fn first_draft() -> RequestDraft {
             stack: Some("react_fastapi".into()),
         },
         artifacts: ArtifactsDraft::default(),
-        options: OptionsDraft {
-            generate_tests: Some(true),
-            generate_docs: Some(true),
-            include_deployment: Some(true),
-            require_review: Some(false),
-        },
+        options: OptionsDraft { generate_tests: Some(true), generate_docs: Some(true), include_deployment: Some(true), require_review: Some(false) },
         plan_hash: None,
     }
 }

@@ -7,12 +7,7 @@ use super::{actions::Confirmation, desk::desk, icon::icon};
 
 /// A dialog that is open while `open` is true. Its content exists only then.
 #[component]
-pub fn Dialog(
-    open: RwSignal<bool>,
-    #[prop(into)] title: Signal<String>,
-    #[prop(default = "")] class: &'static str,
-    children: ChildrenFn,
-) -> AnyView {
+pub fn Dialog(open: RwSignal<bool>, #[prop(into)] title: Signal<String>, #[prop(default = "")] class: &'static str, children: ChildrenFn) -> AnyView {
     let node = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
         let Some(dialog) = node.get() else { return };

@@ -51,7 +51,8 @@ pub fn download_all(intent: IntentId, some: bool) -> AnyView {
     if some {
         view! { <a class="btn" href=format!("/api/coding_agent/{intent}/archive.zip") rel="external" download="">{small_icon("download")}"Download all"</a> }.into_any()
     } else {
-        view! { <button type="button" class="btn" disabled title="No file is finished yet">{small_icon("download")}"Download all"</button> }.into_any()
+        view! { <button type="button" class="btn" disabled title="No file is finished yet">{small_icon("download")}"Download all"</button> }
+            .into_any()
     }
 }
 
@@ -76,12 +77,15 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             (path, hash)
         })
     });
-    let file = Resource::new(move || key.get(), move |key| async move {
-        match key {
-            Some((path, _)) => view_file(intent, path).await.map(Some),
-            None => Ok(None),
-        }
-    });
+    let file = Resource::new(
+        move || key.get(),
+        move |key| async move {
+            match key {
+                Some((path, _)) => view_file(intent, path).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
     let tree = move || {
         let mut artifacts = artifacts.get();
         artifacts.sort_by(|one, other| folder(&one.path).cmp(folder(&other.path)).then(one.path.cmp(&other.path)));
@@ -90,7 +94,8 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             .into_iter()
             .map(|artifact| {
                 let place = folder(&artifact.path).to_owned();
-                let heading = (place != shown).then(|| view! { <div class="dir">{if place.is_empty() { "/".to_owned() } else { place.clone() }}</div> });
+                let heading =
+                    (place != shown).then(|| view! { <div class="dir">{if place.is_empty() { "/".to_owned() } else { place.clone() }}</div> });
                 shown = place;
                 let name = artifact.path.rsplit('/').next().unwrap_or_default().to_owned();
                 let note = match artifact.status {
@@ -166,7 +171,9 @@ fn source(intent: IntentId, file: FileView) -> AnyView {
             let mut html = String::new();
             for (index, line) in lines.iter().enumerate() {
                 let number = index + 1;
-                html.push_str(&format!("<span class=\"ln\"><a href=\"#L{number}\" id=\"L{number}\" tabindex=\"-1\">{number}</a><span>{line} </span></span>"));
+                html.push_str(&format!(
+                    "<span class=\"ln\"><a href=\"#L{number}\" id=\"L{number}\" tabindex=\"-1\">{number}</a><span>{line} </span></span>"
+                ));
             }
             view! { <pre class="code" tabindex="0" aria-label=format!("Source of {}", file.path)><code inner_html=html></code></pre> }.into_any()
         }

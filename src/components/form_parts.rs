@@ -85,7 +85,8 @@ pub fn LinkList(
             })
             .collect::<Vec<_>>()
     };
-    let entry = move || match (reason.get(), adding.get()) {
+    let entry = move || {
+        match (reason.get(), adding.get()) {
         (Some(reason), _) => view! { <span class="hint">{small_icon("off")}" "{reason}</span> }.into_any(),
         (None, true) => view! {
             <span class="filter wide">
@@ -96,6 +97,7 @@ pub fn LinkList(
         (None, false) => {
             view! { <button type="button" class="btn btn-ghost needs-script" on:click=move |_| adding.set(true)>{small_icon("plus")}{add}</button> }.into_any()
         }
+    }
     };
     view! {
         <div class="lrow"><span class="label">{label}</span><div class="row">{list}{entry}</div></div>

@@ -20,9 +20,7 @@ const PLACES: [(&str, &str, &str, &str); 3] =
 pub fn Rail() -> AnyView {
     let desk = desk();
     let path = use_location().pathname;
-    let here = move |address: &'static str| {
-        path.with(|path| path == address || (address == "/" && path.starts_with("/builds"))).then_some("page")
-    };
+    let here = move |address: &'static str| path.with(|path| path == address || (address == "/" && path.starts_with("/builds"))).then_some("page");
     let places: Vec<_> = PLACES
         .into_iter()
         .map(|(address, layer, name, shape)| {

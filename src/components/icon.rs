@@ -17,6 +17,11 @@ pub fn state_icon(name: &'static str) -> AnyView {
     drawn(if name == "run" { "i spin" } else { "i" }, name)
 }
 
+/// The arrow of something that unfolds; it turns when open.
+pub fn chevron() -> AnyView {
+    drawn("i i-s chev", "right")
+}
+
 fn drawn(class: &'static str, name: &'static str) -> AnyView {
     view! { <svg class=class aria-hidden="true" inner_html=format!("<use href=\"/icons.svg#{name}\"/>")></svg> }.into_any()
 }

@@ -36,7 +36,7 @@ pub fn Kernels(feed: Feed<Vec<KernelView>>) -> AnyView {
     };
     view! {
         <section aria-labelledby="h-kernels">
-            <div class="head"><h2 id="h-kernels">"Agentic brain kernels"</h2><span class="count">{move || feed.map(Vec::len)}</span></div>
+            <div class="head"><h2 id="h-kernels">"Agentic brain kernels"</h2><span class="count">{move || feed.map(|kernels| Some(kernels.len()))}</span></div>
             {loaded(feed, list)}
         </section>
     }
@@ -159,10 +159,8 @@ fn KernelConsole(key: String, name: String) -> AnyView {
     let clock = clock();
     let lines: RwSignal<Vec<(IntentId, i64, grace_domain::Timestamp, Level, String)>> = RwSignal::new(Vec::new());
     desk().live.listen(move |events| {
-        let new: Vec<_> = events
-            .iter()
-            .filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words)))
-            .collect();
+        let new: Vec<_> =
+            events.iter().filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words))).collect();
         if !new.is_empty() {
             lines.try_update(|lines| {
                 lines.extend(new);

@@ -109,12 +109,7 @@ fn focus(id: &'static str) {
 #[component]
 pub fn Shortcuts() -> AnyView {
     let desk = desk();
-    let rows = || {
-        SHORTCUTS
-            .into_iter()
-            .map(|(keys, what)| view! { <div><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div> })
-            .collect::<Vec<_>>()
-    };
+    let rows = || SHORTCUTS.into_iter().map(|(keys, what)| view! { <div><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div> }).collect::<Vec<_>>();
     view! {
         <Dialog open=desk.shortcuts title="Keyboard shortcuts" class="dialog-s">
             <dl class="keys">{rows()}</dl>

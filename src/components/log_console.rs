@@ -110,8 +110,7 @@ impl Console {
     fn shown(self) -> Option<Vec<usize>> {
         let (level, needle) = (self.level.get(), self.needle.get());
         self.lines.with(|lines| {
-            (level.is_some() || !needle.is_empty())
-                .then(|| (0..lines.len()).filter(|index| passes(&lines[*index], level, &needle)).collect())
+            (level.is_some() || !needle.is_empty()).then(|| (0..lines.len()).filter(|index| passes(&lines[*index], level, &needle)).collect())
         })
     }
 }

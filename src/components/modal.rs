@@ -53,16 +53,18 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let title = part(feed, |build| build.title.clone());
     let hash = part(feed, |build| build.plan_hash.clone());
     let progress = Signal::derive(move || {
-        feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, grace_domain::status::Stage::Planning, Status::Queued))
+        feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((
+            0.0,
+            grace_domain::status::Stage::Planning,
+            Status::Queued,
+        ))
     });
     let times = part(feed, |build| (build.started_at, build.finished_at));
     let review = part(feed, |build| build.approval_needed.clone());
     let phase = part(feed, |build| {
-        build
-            .phases
-            .iter()
-            .find(|phase| phase.state == "in_progress")
-            .map(|phase| (phase.name.clone(), phase.progress_percent, format!("{} of {}", phase.tasks_done, counted(phase.tasks_total.into(), "task", "tasks"))))
+        build.phases.iter().find(|phase| phase.state == "in_progress").map(|phase| {
+            (phase.name.clone(), phase.progress_percent, format!("{} of {}", phase.tasks_done, counted(phase.tasks_total.into(), "task", "tasks")))
+        })
     });
     let files = part(feed, |build| build.artifacts_generated.clone());
     let failure = part(feed, |build| build.failure.clone());

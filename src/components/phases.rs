@@ -2,7 +2,9 @@
 
 use grace_domain::{
     present::{
-        Tone, build::task_tone, counted, time,
+        Tone,
+        build::task_tone,
+        counted, time,
         timeline::{Timeline, timeline},
     },
     task::{Task, TaskState},
@@ -95,19 +97,32 @@ pub fn PhaseTimeline(feed: Feed<StatusView>) -> AnyView {
 }
 
 fn drawn(phases: &[PhaseView], lines: &Timeline) -> AnyView {
-    let grid: String = lines.ticks.iter().map(|(x, _)| format!("<line class=\"grid\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"100%\"/>")).collect();
+    let grid: String =
+        lines.ticks.iter().map(|(x, _)| format!("<line class=\"grid\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"100%\"/>")).collect();
     let now_line = lines.now.map(|x| format!("<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"100%\"/>")).unwrap_or_default();
     let mut axis: String = lines
         .ticks
         .iter()
         .filter(|(x, _)| lines.now.is_none_or(|now| (now - x).abs() > 9.0))
         .map(|(x, words)| {
-            let anchor = if *x < 1.0 { "start" } else if *x > 96.0 { "end" } else { "middle" };
+            let anchor = if *x < 1.0 {
+                "start"
+            } else if *x > 96.0 {
+                "end"
+            } else {
+                "middle"
+            };
             format!("<text x=\"{x:.2}%\" y=\"16\" text-anchor=\"{anchor}\">{words}</text>")
         })
         .collect();
     if let Some(now) = lines.now {
-        let anchor = if now < 4.0 { "start" } else if now > 94.0 { "end" } else { "middle" };
+        let anchor = if now < 4.0 {
+            "start"
+        } else if now > 94.0 {
+            "end"
+        } else {
+            "middle"
+        };
         axis.push_str(&format!("<text class=\"nowtext\" x=\"{now:.2}%\" y=\"16\" text-anchor=\"{anchor}\">now</text>"));
     }
     let rows: Vec<_> = phases
@@ -115,10 +130,21 @@ fn drawn(phases: &[PhaseView], lines: &Timeline) -> AnyView {
         .zip(&lines.rows)
         .map(|(phase, row)| {
             let (tone, shape) = phase_shape(&phase.state);
-            let planned = format!("<rect class=\"planned\" x=\"{:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"7\" rx=\"2\"/>", row.planned.start, row.planned.width.max(0.4));
+            let planned = format!(
+                "<rect class=\"planned\" x=\"{:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"7\" rx=\"2\"/>",
+                row.planned.start,
+                row.planned.width.max(0.4)
+            );
             let actual = row
                 .actual
-                .map(|bar| format!("<rect class=\"act {}\" x=\"{:.2}%\" width=\"{:.2}%\" y=\"16\" height=\"9\" rx=\"2\"/>", tone.class(), bar.start, bar.width.max(0.4)))
+                .map(|bar| {
+                    format!(
+                        "<rect class=\"act {}\" x=\"{:.2}%\" width=\"{:.2}%\" y=\"16\" height=\"9\" rx=\"2\"/>",
+                        tone.class(),
+                        bar.start,
+                        bar.width.max(0.4)
+                    )
+                })
                 .unwrap_or_default();
             let planned_words = time::duration(row.planned_seconds);
             let (words, of) = match row.actual_seconds {
@@ -200,8 +226,12 @@ pub fn TaskTree(feed: Feed<StatusView>) -> AnyView {
             .enumerate()
             .map(|(index, phase)| {
                 let (tone, shape) = phase_shape(&phase.state);
-                let of_phase: Vec<_> =
-                    tasks.iter().filter(|task| task.phase == phase.name).enumerate().map(|(place, task)| row(format!("{}.{}", index + 1, place + 1), task)).collect();
+                let of_phase: Vec<_> = tasks
+                    .iter()
+                    .filter(|task| task.phase == phase.name)
+                    .enumerate()
+                    .map(|(place, task)| row(format!("{}.{}", index + 1, place + 1), task))
+                    .collect();
                 view! {
                     <li class="phase">
                         <span class=format!("mark {}", tone.class())>{state_icon(shape)}</span>
@@ -241,7 +271,11 @@ fn row(number: String, task: &Task) -> AnyView {
         (None, Some(commit)) => format!("commit {commit}"),
         (None, None) => task.key.clone(),
     };
-    let tone = if matches!(state, TaskState::WaitingForPerson | TaskState::Failed) { format!("time t-{}", task_tone(state).class()) } else { "time".to_owned() };
+    let tone = if matches!(state, TaskState::WaitingForPerson | TaskState::Failed) {
+        format!("time t-{}", task_tone(state).class())
+    } else {
+        "time".to_owned()
+    };
     view! {
         <li title=title>
             {task_mark(state)}

@@ -19,8 +19,9 @@ use crate::calls::{CallError, builds::approve_plan, deployments::deploy_build};
 pub fn ModifyDialog() -> AnyView {
     let desk = desk();
     let open = open_while(desk.modified);
-    let title =
-        Signal::derive(move || desk.modified.with(|subject| subject.as_ref().map(|(_, title)| format!("Modify the plan of {title}")).unwrap_or_default()));
+    let title = Signal::derive(move || {
+        desk.modified.with(|subject| subject.as_ref().map(|(_, title)| format!("Modify the plan of {title}")).unwrap_or_default())
+    });
     view! { <Dialog open title><ModifyForm/></Dialog> }.into_any()
 }
 
@@ -78,7 +79,8 @@ fn ModifyForm() -> AnyView {
 pub fn DeployDialog() -> AnyView {
     let desk = desk();
     let open = open_while(desk.deployed);
-    let title = Signal::derive(move || desk.deployed.with(|subject| subject.as_ref().map(|(_, title)| format!("Deploy {title}")).unwrap_or_default()));
+    let title =
+        Signal::derive(move || desk.deployed.with(|subject| subject.as_ref().map(|(_, title)| format!("Deploy {title}")).unwrap_or_default()));
     view! { <Dialog open title class="dialog-s"><DeployForm/></Dialog> }.into_any()
 }
 
@@ -97,11 +99,7 @@ fn DeployForm() -> AnyView {
         failed.set(None);
         let request = DeployRequest {
             target_environment: environment.get_untracked().as_str().to_owned(),
-            deployment_config: DeploymentConfig {
-                docker_build: false,
-                run_tests: tests.get_untracked(),
-                auto_rollback: rollback.get_untracked(),
-            },
+            deployment_config: DeploymentConfig { docker_build: false, run_tests: tests.get_untracked(), auto_rollback: rollback.get_untracked() },
         };
         leptos::task::spawn_local(async move {
             match deploy_build(intent, request).await {

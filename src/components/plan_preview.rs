@@ -7,7 +7,7 @@ use grace_domain::{
 };
 use leptos::prelude::*;
 
-use super::icon::{icon, small_icon};
+use super::icon::{chevron, icon, small_icon};
 
 /// The figures in a row.
 pub fn plan_figures(plan: &Plan) -> AnyView {
@@ -57,8 +57,7 @@ pub fn plan_phases(plan: &Plan) -> AnyView {
 }
 
 fn ticks(lines: Vec<(&'static str, &'static str, String)>) -> AnyView {
-    let lines: Vec<_> =
-        lines.into_iter().map(|(class, shape, text)| view! { <li class=class>{icon(shape)}<span>{text}</span></li> }).collect();
+    let lines: Vec<_> = lines.into_iter().map(|(class, shape, text)| view! { <li class=class>{icon(shape)}<span>{text}</span></li> }).collect();
     view! { <ul class="ticks">{lines}</ul> }.into_any()
 }
 
@@ -66,7 +65,7 @@ fn ticks(lines: Vec<(&'static str, &'static str, String)>) -> AnyView {
 fn fold(title: &'static str, hint: String, open: bool, body: AnyView) -> AnyView {
     view! {
         <details class="fold" open=open>
-            <summary><svg class="i i-s chev" aria-hidden="true" inner_html="<use href=\"/icons.svg#right\"/>"></svg><span class="t">{title}</span><span class="hint clip">{hint}</span></summary>
+            <summary>{chevron()}<span class="t">{title}</span><span class="hint clip">{hint}</span></summary>
             <div class="in">{body}</div>
         </details>
     }

@@ -11,7 +11,7 @@ use super::{
     actions::{ActButton, Deed},
     completed::reuse_deed,
     desk::{Desk, desk},
-    icon::icon,
+    icon::{chevron, icon},
     states::{empty, loaded},
     time::moment,
 };
@@ -31,7 +31,7 @@ pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> AnyView {
     };
     view! {
         <section aria-labelledby="retrospectives">
-            <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| page.total)}</span></div>
+            <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| Some(page.total))}</span></div>
             {loaded(feed, move || view! { <div class="panel list">{list}</div> }.into_any())}
         </section>
     }
@@ -51,7 +51,7 @@ fn folded(desk: Desk, retrospective: Retrospective, open: bool) -> AnyView {
     view! {
         <details class="retro" open=open>
             <summary>
-                <svg class="i i-s chev" aria-hidden="true" inner_html="<use href=\"/icons.svg#right\"/>"></svg>
+                {chevron()}
                 <span class="strong clip">{name}</span>
                 <span class="soft nowrap">{took}{gain}</span>
                 <span class="muted nowrap">{moment(at)}</span>
@@ -66,17 +66,32 @@ fn folded(desk: Desk, retrospective: Retrospective, open: bool) -> AnyView {
 pub fn retrospective_body(desk: Desk, retrospective: Retrospective) -> AnyView {
     let column = |title: &'static str, shape: &'static str, lines: &[String], none: &'static str| {
         let lines: Vec<_> = lines.iter().map(|line| view! { <li>{icon(shape)}<span>{line.clone()}</span></li> }).collect();
-        let body = if lines.is_empty() { view! { <p class="muted">{none}</p> }.into_any() } else { view! { <ul class="ticks">{lines}</ul> }.into_any() };
+        let body =
+            if lines.is_empty() { view! { <p class="muted">{none}</p> }.into_any() } else { view! { <ul class="ticks">{lines}</ul> }.into_any() };
         view! { <div><h3>{title}</h3>{body}</div> }
     };
     let metrics = &retrospective.metrics;
     let mut facts: Vec<(&'static str, String, Option<&'static str>)> = Vec::new();
     let mut fact = |name, value: Option<String>, hint| facts.extend(value.map(|value| (name, value, hint)));
     fact("Coverage", metrics.test_coverage.map(|share| percent(share * 100.0)), None);
-    fact("Tests", metrics.tests_passed.map(|passed| match metrics.tests_failed { Some(failed) if failed > 0 => format!("{passed} passed, {failed} failed"), _ => format!("{passed} passed") }), None);
+    fact(
+        "Tests",
+        metrics.tests_passed.map(|passed| match metrics.tests_failed {
+            Some(failed) if failed > 0 => format!("{passed} passed, {failed} failed"),
+            _ => format!("{passed} passed"),
+        }),
+        None,
+    );
     fact("Quality", metrics.code_quality_score.clone(), Some(GRADE_RULE));
     fact("Lint findings", metrics.lint_findings.map(|count| count.to_string()), None);
-    fact("Files", metrics.files.map(|files| match metrics.lines { Some(lines) => format!("{files}, {lines} lines"), None => files.to_string() }), None);
+    fact(
+        "Files",
+        metrics.files.map(|files| match metrics.lines {
+            Some(lines) => format!("{files}, {lines} lines"),
+            None => files.to_string(),
+        }),
+        None,
+    );
     fact("Retries", metrics.retries.map(|count| count.to_string()), None);
     fact("Questions asked", metrics.questions_asked.map(|count| count.to_string()), None);
     let facts: Vec<_> = facts.into_iter().map(|(name, value, hint)| view! { <div title=hint><dt>{name}</dt><dd>{value}</dd></div> }).collect();

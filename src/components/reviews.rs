@@ -35,7 +35,8 @@ pub fn open_review(review: &Review) -> AnyView {
         .map(|choice| (choice.label.clone(), choice.consequence.clone(), Answer { answer: Some(choice.label.clone()), decide: false }))
         .collect();
     if let Some(default) = &review.default {
-        let why = review.default_reason.clone().map(|reason| format!("Would pick {default}: {reason}")).unwrap_or_else(|| format!("Would pick {default}"));
+        let why =
+            review.default_reason.clone().map(|reason| format!("Would pick {default}: {reason}")).unwrap_or_else(|| format!("Would pick {default}"));
         answers.push(("Let Grace decide".to_owned(), why, Answer { answer: None, decide: true }));
     }
     let buttons: Vec<_> = answers

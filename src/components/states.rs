@@ -24,7 +24,8 @@ pub fn empty(words: impl IntoView + 'static) -> AnyView {
 /// A refusal, with its fields.
 pub fn problem(error: CallError) -> AnyView {
     let fields = (error.0.errors.len() > 1).then(|| {
-        let items: Vec<_> = error.0.errors.iter().map(|field| view! { <li><code>{field.field.clone()}</code>" "{field.message.clone()}</li> }).collect();
+        let items: Vec<_> =
+            error.0.errors.iter().map(|field| view! { <li><code>{field.field.clone()}</code>" "{field.message.clone()}</li> }).collect();
         view! { <ul>{items}</ul> }
     });
     view! {

@@ -78,7 +78,9 @@ fn Build(intent: IntentId) -> AnyView {
 fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let title = part(feed, |build| build.title.clone());
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
-    let progress = Signal::derive(move || feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, Stage::Planning, Status::Queued)));
+    let progress = Signal::derive(move || {
+        feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, Stage::Planning, Status::Queued))
+    });
     let agent = part(feed, |build| build.agent.clone());
     let hash = part(feed, |build| build.plan_hash.clone());
     let review = part(feed, |build| build.approval_needed.clone());
@@ -138,9 +140,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     };
     let left = part(feed, |build| (build.estimated_remaining_minutes, build.plan.estimated_hours(), build.plan.confidence.samples));
     let tests = part(feed, |build| build.tests.clone());
-    let tasks = part(feed, |build| {
-        (build.tasks.iter().filter(|task| task.state == grace_domain::task::TaskState::Done).count(), build.tasks.len())
-    });
+    let tasks = part(feed, |build| (build.tasks.iter().filter(|task| task.state == grace_domain::task::TaskState::Done).count(), build.tasks.len()));
     let cost = part(feed, |build| build.cost.clone());
     let branch = part(feed, |build| build.branch.clone());
     let url = part(feed, |build| {
@@ -157,7 +157,10 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
         }
     };
     let results = move || match tests.get() {
-        Some(tests) if tests.failed > 0 => view! { <span class="t-danger">{format!("{} failed", tests.failed)}</span>" "<small>{format!("{} passed", tests.passed)}</small> }.into_any(),
+        Some(tests) if tests.failed > 0 => {
+            view! { <span class="t-danger">{format!("{} failed", tests.failed)}</span>" "<small>{format!("{} passed", tests.passed)}</small> }
+                .into_any()
+        }
         Some(tests) => view! { <span class="t-success">{format!("{} passed", tests.passed)}</span> }.into_any(),
         None => none("not run yet"),
     };

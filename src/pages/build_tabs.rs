@@ -237,7 +237,8 @@ pub fn ReviewsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         if reviews.is_empty() {
             return view! { <div class="panel">{empty("Nothing was asked. Questions of the agent and gates before a deployment appear here.")}</div> }.into_any();
         }
-        let open: Vec<_> = reviews.iter().filter(|review| review.answer.is_none()).map(|review| view! { <div class="panel">{open_review(review)}</div> }).collect();
+        let open: Vec<_> =
+            reviews.iter().filter(|review| review.answer.is_none()).map(|review| view! { <div class="panel">{open_review(review)}</div> }).collect();
         let answered: Vec<_> = reviews
             .iter()
             .filter(|review| review.answer.is_some())
@@ -303,7 +304,11 @@ pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let body = move || {
         let own: Vec<_> = all.map(|page| page.items.iter().filter(|item| item.intent_id == Some(intent)).cloned().collect());
         if own.is_empty() {
-            let words = if over.get() { "Its retrospective is being written." } else { "A build leaves a retrospective when it ends, made of measured facts." };
+            let words = if over.get() {
+                "Its retrospective is being written."
+            } else {
+                "A build leaves a retrospective when it ends, made of measured facts."
+            };
             return view! { <div class="panel">{empty(words)}</div> }.into_any();
         }
         own.into_iter()

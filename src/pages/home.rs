@@ -38,7 +38,12 @@ pub fn HomePage() -> AnyView {
         if any(|kind| matches!(kind, EventKind::Retrospective { .. })) {
             retrospectives.refresh();
         }
-        if any(|kind| matches!(kind, EventKind::StatusChanged { .. } | EventKind::Retrospective { .. } | EventKind::ReviewOpened { .. } | EventKind::ReviewAnswered { .. })) {
+        if any(|kind| {
+            matches!(
+                kind,
+                EventKind::StatusChanged { .. } | EventKind::Retrospective { .. } | EventKind::ReviewOpened { .. } | EventKind::ReviewAnswered { .. }
+            )
+        }) {
             kernels.refresh();
         }
     });
@@ -69,7 +74,11 @@ fn Builder() -> AnyView {
     let desk = desk();
     let catalog = Feed::new(|| Box::pin(read_catalog()));
     let posted = Resource::new(|| (), |()| answer_posted_form());
-    let agent = move || catalog.map(|catalog| Some(catalog.agent.clone()));
+    let agent = move || {
+        catalog.map(|catalog| Some(catalog.agent.clone())).map(|agent| {
+            view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{agent}</span> }
+        })
+    };
     view! {
         <section aria-labelledby="h-builder">
             <div class="head">
@@ -77,7 +86,7 @@ fn Builder() -> AnyView {
                 <span class="count small-hide">"Autonomous code generation"</span>
                 <div class="tools">
                     <Templates/>
-                    <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic and needs no model and no network.">{icon("shield")}{agent}</span>
+                    {agent}
                 </div>
             </div>
             <Suspense fallback=skeleton>
@@ -108,7 +117,8 @@ fn Templates() -> AnyView {
     let feed = Feed::new(|| Box::pin(list_templates()));
     let choose = move |event| {
         let name = event_target_value(&event);
-        let request = feed.map_untracked(|templates| templates.iter().find(|template| template.name == name).map(|template| template.request.clone()));
+        let request =
+            feed.map_untracked(|templates| templates.iter().find(|template| template.name == name).map(|template| template.request.clone()));
         if let Some(request) = request {
             desk.draft.set(request);
             desk.preview.set(None);

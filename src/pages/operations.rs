@@ -45,7 +45,14 @@ pub fn OperationsPage() -> AnyView {
         if items.is_empty() {
             return view! { <div class="panel">{empty("Nothing was deployed yet. A completed build has a Deploy button.")}</div> }.into_any();
         }
-        items.into_iter().map(|deployment| { let title = title_of(&deployment); deployment_panel(deployment, Some(title)) }).collect::<Vec<_>>().into_any()
+        items
+            .into_iter()
+            .map(|deployment| {
+                let title = title_of(&deployment);
+                deployment_panel(deployment, Some(title))
+            })
+            .collect::<Vec<_>>()
+            .into_any()
     };
     view! {
         <Top title="Operations"><span class="muted small-hide">"Layer 4"</span><span class="sep small-hide">"/"</span><h1>"Operations"</h1></Top>
@@ -53,7 +60,7 @@ pub fn OperationsPage() -> AnyView {
             {loaded(deployments, move || view! { <Environments deployments/> }.into_any())}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
-                <div class="head"><h2 id="h-deployments">"Deployments"</h2><span class="count">{move || deployments.map(|page| page.total)}</span></div>
+                <div class="head"><h2 id="h-deployments">"Deployments"</h2><span class="count">{move || deployments.map(|page| Some(page.total))}</span></div>
                 {loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())}
             </section>
             <section aria-labelledby="h-not-here">
@@ -92,13 +99,27 @@ fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
             .flat_map(|environment| {
                 let environment = *environment;
                 let mut live: Vec<Deployment> = deployments.map(|page| {
-                    page.items.iter().filter(|deployment| deployment.environment == environment && deployment.status == DeploymentStatus::Live).cloned().collect()
+                    page.items
+                        .iter()
+                        .filter(|deployment| deployment.environment == environment && deployment.status == DeploymentStatus::Live)
+                        .cloned()
+                        .collect()
                 });
                 // Newest first: what an intent put live before is replaced.
                 let mut seen = Vec::new();
-                live.retain(|deployment| !seen.contains(&deployment.intent_id) && { seen.push(deployment.intent_id); true });
-                let busy = deployments.map(|page| page.items.iter().any(|deployment| deployment.environment == environment && !deployment.status.is_final()));
-                if live.is_empty() { vec![nothing_live(environment, busy)] } else { live.into_iter().map(|deployment| live_row(deployment, busy)).collect() }
+                live.retain(|deployment| {
+                    !seen.contains(&deployment.intent_id) && {
+                        seen.push(deployment.intent_id);
+                        true
+                    }
+                });
+                let busy = deployments
+                    .map(|page| page.items.iter().any(|deployment| deployment.environment == environment && !deployment.status.is_final()));
+                if live.is_empty() {
+                    vec![nothing_live(environment, busy)]
+                } else {
+                    live.into_iter().map(|deployment| live_row(deployment, busy)).collect()
+                }
             })
             .collect::<Vec<_>>()
     };

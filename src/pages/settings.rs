@@ -44,19 +44,22 @@ fn System(system: Feed<SystemView>) -> AnyView {
         "reduced" => badge(Tone::Warning, "warn", "Reduced isolation"),
         _ => badge(Tone::Danger, "fail", "No isolation"),
     };
-    let enforced = move || system.map(|system| format!("{} of {} limits enforced", system.probes.iter().filter(|probe| probe.enforced).count(), system.probes.len()));
+    let enforced = move || {
+        system.map(|system| format!("{} of {} limits enforced", system.probes.iter().filter(|probe| probe.enforced).count(), system.probes.len()))
+    };
     let facts = move || {
-        system.map(|system| {
-            vec![
-                ("Version", system.version.clone()),
-                ("Data folder", system.data_dir.clone()),
-                ("Workers", format!("{} of {} busy", system.workers_busy, system.workers)),
-                ("Package registries", if system.registries.is_empty() { "none configured".to_owned() } else { system.registries.join(", ") }),
-            ]
-        })
-        .into_iter()
-        .map(|(name, value)| view! { <div><dt>{name}</dt><dd class="mono">{value}</dd></div> })
-        .collect::<Vec<_>>()
+        system
+            .map(|system| {
+                vec![
+                    ("Version", system.version.clone()),
+                    ("Data folder", system.data_dir.clone()),
+                    ("Workers", format!("{} of {} busy", system.workers_busy, system.workers)),
+                    ("Package registries", if system.registries.is_empty() { "none configured".to_owned() } else { system.registries.join(", ") }),
+                ]
+            })
+            .into_iter()
+            .map(|(name, value)| view! { <div><dt>{name}</dt><dd class="mono">{value}</dd></div> })
+            .collect::<Vec<_>>()
     };
     view! {
         <section aria-labelledby="h-installation">

@@ -4,7 +4,10 @@ use grace_domain::{
     event::EventKind,
     id::IntentId,
     intent::Priority,
-    present::{bytes, build::{task_label, task_tone}, counted, time},
+    present::{
+        build::{task_label, task_tone},
+        bytes, counted, time,
+    },
     system::QueueView,
     task::{Task, TaskState},
 };
@@ -37,7 +40,10 @@ pub fn TasksPage() -> AnyView {
         tasks.refresh();
     };
     desk.live.listen(move |events| {
-        if events.iter().any(|event| matches!(event.kind, EventKind::TaskChanged { .. } | EventKind::StatusChanged { .. } | EventKind::ReviewOpened { .. })) {
+        if events
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::TaskChanged { .. } | EventKind::StatusChanged { .. } | EventKind::ReviewOpened { .. }))
+        {
             refresh();
         }
     });
