@@ -153,11 +153,14 @@ fn line(key: &str, event: &Event) -> Option<(Level, String)> {
     }
 }
 
+/// A line of a console: whose, which event, when, how serious, what.
+type Entry = (IntentId, i64, grace_domain::Timestamp, Level, String);
+
 /// What a kernel has done since the page was opened.
 #[component]
 fn KernelConsole(key: String, name: String) -> AnyView {
     let clock = clock();
-    let lines: RwSignal<Vec<(IntentId, i64, grace_domain::Timestamp, Level, String)>> = RwSignal::new(Vec::new());
+    let lines: RwSignal<Vec<Entry>> = RwSignal::new(Vec::new());
     desk().live.listen(move |events| {
         let new: Vec<_> =
             events.iter().filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words))).collect();

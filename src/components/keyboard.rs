@@ -122,7 +122,7 @@ pub fn Shortcuts() -> AnyView {
 #[derive(Clone)]
 enum Entry {
     Go(&'static str, &'static str, String),
-    Build(BuildSummary),
+    Build(Box<BuildSummary>),
     Do(&'static str, String, Deed),
 }
 
@@ -266,7 +266,7 @@ fn entries(desk: Desk, finished: RwSignal<Option<BuildList>>, text: &str) -> Vec
                 all.push(Entry::Do(icon, format!("{verb} {title}"), control_deed(id, control)));
             }
         }
-        all.push(Entry::Build(build));
+        all.push(Entry::Build(Box::new(build)));
     }
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     all.retain(|entry| {

@@ -333,18 +333,15 @@ async fn copy_lines(console: Console) -> Result<usize, crate::calls::CallError> 
 
 /// Reads what is missing of the log and hands it to the browser as a file.
 fn export_deed(console: Console) -> Deed {
-    Deed::new(move || {
-        let exporting = async move {
-            while console.older.get_untracked() && console.lines.with_untracked(Vec::len) < MAX_LINES {
-                if console.read_older().await == 0 {
-                    break;
-                }
+    Deed::new(move || async move {
+        while console.older.get_untracked() && console.lines.with_untracked(Vec::len) < MAX_LINES {
+            if console.read_older().await == 0 {
+                break;
             }
-            let (text, count) = as_text(console);
-            super::clipboard::save(&format!("{}.log", console.intent), text)?;
-            Ok(format!("Exported {}.", counted(count as u64, "line", "lines")))
-        };
-        exporting
+        }
+        let (text, count) = as_text(console);
+        super::clipboard::save(&format!("{}.log", console.intent), text)?;
+        Ok(format!("Exported {}.", counted(count as u64, "line", "lines")))
     })
 }
 
