@@ -118,13 +118,13 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
     let plan = BlueprintAgent.plan(&request, &PlanInputs { modifications: vec![], estimates: Estimates::default(), today }).unwrap();
     assert_eq!(plan.not_covered, Vec::<String>::new());
     assert_eq!(plan.questions.len(), 1);
-    let answers = BTreeMap::from([("authentication".to_owned(), "JWT".to_owned())]);
+    let answers = BTreeMap::from([("authentication".to_owned(), "Sessions".to_owned())]);
     let bench = Arc::new(Bench { plan, answers, workspace: workspace.clone(), sandbox, said: Mutex::default() });
 
     let started = Instant::now();
     let outcome = build(&bench).await;
     let seconds = started.elapsed().as_secs_f64();
-    let said = bench.said.lock().unwrap();
+    let said = std::mem::take(&mut *bench.said.lock().unwrap());
     let finished = match outcome {
         Ok(finished) => finished,
         Err((task, failure)) => panic!("{} failed: {failure:?}\n{}", task.key, said.log.join("\n")),
@@ -133,6 +133,9 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
         println!("{seconds:6.2} s  {:28} {}", task.key, output.summary);
     }
     println!("{seconds:6.2} s  in all");
+    for line in said.log.iter().filter(|line| line.contains(" pip: ") || line.contains(" npm: ") || line.contains("are installed")) {
+        println!("{line}");
+    }
 
     let suite = |name: &str| said.tests.iter().find(|report| report.suite == name).unwrap_or_else(|| panic!("no report of {name}"));
     for (name, least) in [("pytest", 20), ("vitest", 20), ("smoke", 6)] {
@@ -153,7 +156,6 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
         }
     }
     assert!(claimed.contains("backend/openapi.json") && claimed.contains("frontend/src/main.tsx"));
-    drop(said);
 
     // A test that is broken on purpose is seen, named and fails its task for good.
     let broken = "def test_that_is_broken():\n    assert 1 + 1 == 3\n";

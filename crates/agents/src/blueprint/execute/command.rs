@@ -22,6 +22,8 @@ pub struct Invocation {
     pub command: Command,
     /// Standard output is data: kept, not logged.
     pub data: bool,
+    /// Nothing is logged: it is an attempt that may fail.
+    pub silent: bool,
 }
 
 /// How it ended.
@@ -39,8 +41,8 @@ impl Invocation {
         let mut command = Command::new(program, context.workspace());
         command.working_dir = working_dir.into();
         // Colour codes would only be stripped again by whoever parses; tools write plain text.
-        command = command.env("NO_COLOR", "1").env("CI", "1").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
-        Self { source, command, data: false }
+        command = command.env("NO_COLOR", "1").env("CI", "1").env("PYTHONUNBUFFERED", "1");
+        Self { source, command, data: false, silent: false }
     }
 
     #[must_use]
@@ -74,6 +76,12 @@ impl Invocation {
     }
 
     #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    #[must_use]
     pub fn data(mut self) -> Self {
         self.data = true;
         self
@@ -90,7 +98,7 @@ impl Invocation {
         let mut finished = Finished { exit: Exit::Cancelled, wall: Duration::ZERO, data: String::new(), tail: Vec::new() };
         let listening = async {
             while let Some(output) = receiver.recv().await {
-                take(output, self.source, self.data, context, &mut finished).await;
+                take(output, self.source, (self.data, self.silent), context, &mut finished).await;
             }
         };
         let (outcome, ()) = tokio::join!(running, listening);
@@ -120,7 +128,7 @@ impl Invocation {
     }
 }
 
-async fn take(output: Output, source: &str, data: bool, context: &dyn TaskContext, finished: &mut Finished) {
+async fn take(output: Output, source: &str, (data, silent): (bool, bool), context: &dyn TaskContext, finished: &mut Finished) {
     match output {
         Output::Line { stream: Stream::Stdout, text } if data => {
             if finished.data.len() + text.len() < KEPT_BYTES {
@@ -130,7 +138,9 @@ async fn take(output: Output, source: &str, data: bool, context: &dyn TaskContex
         }
         Output::Line { text, .. } => {
             if !text.trim().is_empty() {
-                context.log(Level::Info, source, &text).await;
+                if !silent {
+                    context.log(Level::Info, source, &text).await;
+                }
                 if finished.tail.len() == TAIL {
                     finished.tail.remove(0);
                 }

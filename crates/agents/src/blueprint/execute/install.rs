@@ -20,7 +20,7 @@ const MARKER_BYTES: u64 = 200;
 /// Longest time for one installation.
 const WALL: Duration = Duration::from_secs(420);
 
-/// Workspaces in which something is being installed: two tasks of a build must not do so at once.
+/// Folders into which something is being installed: two tasks of a build must not do the same at once.
 static INSTALLING: LazyLock<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>> = LazyLock::new(Mutex::default);
 
 /// Makes sure that `backend/.venv` holds what the lock says; says whether anything had to be done.
@@ -46,15 +46,19 @@ pub async fn backend(project: &Project<'_>) -> Result<bool, TaskFailure> {
         let (program, lead): (&str, &[&str]) =
             if fast { ("python3", &["-m", "pip", "--python", ".venv/bin/python"]) } else { (".venv/bin/python", &["-m", "pip"]) };
         let lock = lock.rsplit('/').next().unwrap_or_default().to_owned();
-        let rest =
-            ["install", "--require-hashes", "--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar=off", "--quiet", "-r"];
-        Invocation::new(project.context, "pip", program, &folder)
-            .args(lead.iter().chain(&rest).copied())
-            .args([lock])
-            .network()
-            .within(WALL)
-            .succeed(project.context)
-            .await?;
+        let pip = |arguments: &[&str]| {
+            let common = ["--require-hashes", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "--quiet", "-r"];
+            let invocation = Invocation::new(project.context, "pip", program, &folder).args(lead.iter().chain(arguments).chain(&common).copied());
+            invocation.args([lock.clone()]).network().within(WALL)
+        };
+        // From the shared wheels alone, which takes no connection; what is missing there is fetched first.
+        let from_wheels = ["install", "--no-index", "--no-compile"];
+        if pip(&from_wheels).silent().run(project.context).await?.exit.is_success() {
+            return Ok(());
+        }
+        project.context.log(Level::Info, "pip", "Fetching packages that no build has needed here before.").await;
+        pip(&["download", "--dest", grace_sandbox::WHEELS]).succeed(project.context).await?;
+        pip(&from_wheels).succeed(project.context).await?;
         Ok(())
     })
     .await
@@ -89,7 +93,7 @@ async fn with_marker(
     pins: &[GeneratedFile],
     install: impl Future<Output = Result<(), TaskFailure>>,
 ) -> Result<bool, TaskFailure> {
-    let lock = lock(project.context.workspace());
+    let lock = lock(&project.context.workspace().join(project.path(name)));
     let _installing = lock.lock().await;
     let mut digest = Sha256::new();
     for pin in pins {
@@ -112,9 +116,9 @@ fn read(workspace: &Path, marker: &str) -> Option<Vec<u8>> {
     Root::open(workspace).ok()?.read(marker, MARKER_BYTES).ok()
 }
 
-fn lock(workspace: &Path) -> Arc<tokio::sync::Mutex<()>> {
+fn lock(folder: &Path) -> Arc<tokio::sync::Mutex<()>> {
     let mut all = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     // Nobody holds what only the map refers to.
     all.retain(|_, lock| Arc::strong_count(lock) > 1);
-    all.entry(workspace.to_owned()).or_default().clone()
+    all.entry(folder.to_owned()).or_default().clone()
 }

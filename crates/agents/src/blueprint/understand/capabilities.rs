@@ -422,7 +422,7 @@ pub fn roles(text: &str, words: &[Word]) -> Vec<(String, (usize, usize))> {
         for word in words[at.saturating_sub(7)..at].iter().rev() {
             match word.lower.as_str() {
                 "and" | "or" | "two" | "three" | "user" | "the" => {}
-                name if !super::vocabulary::FILLER.contains(&name) => match role_name(name) {
+                name if !super::vocabulary::FILLER.contains(name) => match role_name(name) {
                     Some(role) if is_usual_role(&role) => found.push((role, (word.start, word.end))),
                     _ => break,
                 },

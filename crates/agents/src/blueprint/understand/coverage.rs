@@ -26,7 +26,7 @@ pub fn gap(line: &Line, draft: &Draft) -> Option<Gap> {
         let nothing_known = built == 0
             && line.shape != Shape::Heading
             && !line.words.is_empty()
-            && !line.words.iter().all(|word| line.is_idle(word) || line.is_explained(word) || FILLER.contains(&word.lower.as_str()));
+            && !line.words.iter().all(|word| line.is_idle(word) || line.is_explained(word) || FILLER.contains(word.lower.as_str()));
         return nothing_known.then_some(Gap::Whole);
     }
     if built == 0 {
@@ -76,7 +76,7 @@ fn verdict(line: &Line, from: usize, to: usize, draft: &Draft) -> Verdict {
             continue;
         }
         let lower = word.lower.as_str();
-        if is_negation_word(lower) || FILLER.contains(&lower) || lower.chars().all(|letter| letter.is_ascii_digit()) {
+        if is_negation_word(lower) || FILLER.contains(lower) || lower.chars().all(|letter| letter.is_ascii_digit()) {
             continue;
         }
         if is_field(lower, draft) {
@@ -96,9 +96,9 @@ fn verdict(line: &Line, from: usize, to: usize, draft: &Draft) -> Verdict {
 }
 
 fn is_not_built(word: &str) -> bool {
-    NOT_BUILT.contains(&word)
-        || NOT_BUILT.contains(&names::singular(word).as_str())
-        || word.split('-').any(|part| part.len() > 2 && NOT_BUILT.contains(&part))
+    NOT_BUILT.contains(word)
+        || NOT_BUILT.contains(names::singular(word).as_str())
+        || word.split('-').any(|part| part.len() > 2 && NOT_BUILT.contains(part))
 }
 
 fn is_negation_word(word: &str) -> bool {

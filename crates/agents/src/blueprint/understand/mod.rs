@@ -211,7 +211,7 @@ fn asks_for_software(lines: &[Line], draft: &Draft) -> bool {
         || draft.sign_in.is_some_and(|(wanted, _)| wanted)
         || lines.iter().any(|line| {
             let injected = line.words.iter().any(|word| matches!(word.lower.as_str(), "passwd" | "script" | "drop"));
-            !injected && line.words.iter().any(|word| vocabulary::INTENT.contains(&word.lower.as_str()))
+            !injected && line.words.iter().any(|word| vocabulary::INTENT.contains(word.lower.as_str()))
         })
 }
 

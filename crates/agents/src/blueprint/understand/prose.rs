@@ -52,16 +52,16 @@ pub fn mentions(line: &mut Line, described: bool, draft: &mut Draft) {
         if KEEPERS.contains(&word) && line.lower(at + 1) == "for" && matches!(line.lower(at + 2), "a" | "an" | "my" | "our" | "the" | "small") {
             line.idle_words(at + 1, line.words.len() - 1);
         }
-        if (SOFTWARE.contains(&word.as_str()) || KEEPERS.contains(&word.as_str()))
+        if (SOFTWARE.contains(word.as_str()) || KEEPERS.contains(word.as_str()))
             && matches!(line.lower(at + 1), "with" | "has" | "contains" | "includes" | "for")
         {
             listed(line, at + 2, described, draft);
         }
-        if KEEPERS.contains(&word.as_str()) || (SOFTWARE.contains(&word.as_str()) && before != "rest") {
-            before_noun(line, at, KEEPERS.contains(&word.as_str()), described, draft);
+        if KEEPERS.contains(word.as_str()) || (SOFTWARE.contains(word.as_str()) && before != "rest") {
+            before_noun(line, at, KEEPERS.contains(word.as_str()), described, draft);
         }
         if !described && let Some((_, kept)) = IMPLIED.iter().find(|(kind, _)| *kind == word || *kind == names::singular(&word)) {
-            if !(matches!(word.as_str(), "store" | "booking" | "library") && !is_software_noun(line, at)) {
+            if !matches!(word.as_str(), "store" | "booking" | "library") || is_software_noun(line, at) {
                 for kept in *kept {
                     draft.entity(kept, Mark::Inferred);
                 }
@@ -77,7 +77,7 @@ pub fn mentions(line: &mut Line, described: bool, draft: &mut Draft) {
 /// Whether the word is used as a verb whose object is kept; `books`, `posts` and `logs` can be either.
 fn is_verb(line: &Line, at: usize) -> bool {
     let word = line.lower(at);
-    if !KEEPING.contains(&word) {
+    if !KEEPING.contains(word) {
         return false;
     }
     let before = at.checked_sub(1).map_or("", |before| line.lower(before));
@@ -85,14 +85,14 @@ fn is_verb(line: &Line, at: usize) -> bool {
         return false;
     }
     let noun = names::is_plural(word) && common_fields(&names::singular(word)).is_some();
-    !(noun && (KEEPING.contains(&before) || matches!(before, "and" | "," | "with" | "or")))
+    !(noun && (KEEPING.contains(before) || matches!(before, "and" | "," | "with" | "or")))
 }
 
 /// `store` and `booking` are verbs as often as not: a noun has an article before it or software after it.
 fn is_software_noun(line: &Line, at: usize) -> bool {
     let before = at.checked_sub(1).map_or("", |before| line.lower(before));
-    SOFTWARE.contains(&line.lower(at + 1))
-        || KEEPERS.contains(&line.lower(at + 1))
+    SOFTWARE.contains(line.lower(at + 1))
+        || KEEPERS.contains(line.lower(at + 1))
         || matches!(before, "a" | "an" | "online" | "web" | "book" | "the" | "simple" | "public" | "my" | "our")
 }
 
@@ -105,12 +105,12 @@ fn objects(line: &mut Line, mut at: usize, described: bool, draft: &mut Draft) -
     }
     for _ in 0..12 {
         let mut determined = false;
-        while at < line.words.len() && (BEFORE_NOUNS.contains(&line.lower(at)) || (at > start && line.lower(at) == "their")) {
+        while at < line.words.len() && (BEFORE_NOUNS.contains(line.lower(at)) || (at > start && line.lower(at) == "their")) {
             determined |= matches!(line.lower(at), "a" | "an" | "new" | "each" | "every" | "any" | "my" | "our" | "their" | "your" | "own");
             at += 1;
         }
         let first = at;
-        while at < line.words.len() && at - first < 4 && !AFTER_NOUNS.contains(&line.lower(at)) && (at == first || line.adjacent(at - 1)) {
+        while at < line.words.len() && at - first < 4 && !AFTER_NOUNS.contains(line.lower(at)) && (at == first || line.adjacent(at - 1)) {
             at += 1;
         }
         // `create a school management system` speaks of software; what stands before it is read with that word.
@@ -146,10 +146,10 @@ fn listed(line: &mut Line, at: usize, described: bool, draft: &mut Draft) {
         let inside = line.words.iter().filter(|word| word.start >= head && word.end <= tail).count();
         let Some(mut first) = first.filter(|_| inside > 0) else { continue };
         let end = first + inside;
-        while first < end && BEFORE_NOUNS.contains(&line.lower(first)) {
+        while first < end && BEFORE_NOUNS.contains(line.lower(first)) {
             first += 1;
         }
-        let stop = (first..end).find(|word| AFTER_NOUNS.contains(&line.lower(*word))).unwrap_or(end);
+        let stop = (first..end).find(|word| AFTER_NOUNS.contains(line.lower(*word))).unwrap_or(end);
         if (first..stop).any(|word| is_verb(line, word) || matches!(line.lower(word), "set" | "assign" | "let" | "show" | "get" | "use" | "allow")) {
             return;
         }
@@ -167,9 +167,9 @@ fn before_noun(line: &mut Line, at: usize, any: bool, described: bool, draft: &m
     if common_fields(&one).is_some() {
         thing(line, noun, noun + 1, true, described, draft);
     } else if any
-        && !FILLER.contains(&word.as_str())
-        && !BEFORE_NOUNS.contains(&word.as_str())
-        && !AFTER_NOUNS.contains(&word.as_str())
+        && !FILLER.contains(word.as_str())
+        && !BEFORE_NOUNS.contains(word.as_str())
+        && !AFTER_NOUNS.contains(word.as_str())
         && !is_adjective(&word)
         && !is_unusable(&one)
         && draft.fallback.is_none()
@@ -213,20 +213,20 @@ fn is_unusable(one: &str) -> bool {
 fn thing(line: &mut Line, mut first: usize, mut end: usize, determined: bool, described: bool, draft: &mut Draft) -> bool {
     // `a collection of`, `a book collection`: what is kept stands before the keeper.
     while end - first > 1
-        && (KEEPERS.contains(&line.lower(end - 1))
-            || SOFTWARE.contains(&line.lower(end - 1))
+        && (KEEPERS.contains(line.lower(end - 1))
+            || SOFTWARE.contains(line.lower(end - 1))
             || matches!(line.lower(end - 1), "persistence" | "records" | "entries" | "data" | "information" | "details" | "list" | "lists"))
     {
         end -= 1;
     }
     while end > first
-        && (FILLER.contains(&line.lower(end - 1)) && common_fields(&names::singular(line.lower(end - 1))).is_none()
+        && (FILLER.contains(line.lower(end - 1)) && common_fields(&names::singular(line.lower(end - 1))).is_none()
             || line.lower(end - 1).ends_with("ly"))
     {
         end -= 1;
     }
     while first < end
-        && (is_adjective(line.lower(first)) || BEFORE_NOUNS.contains(&line.lower(first)) || FILLER.contains(&line.lower(first)) && end - first > 1)
+        && (is_adjective(line.lower(first)) || BEFORE_NOUNS.contains(line.lower(first)) || FILLER.contains(line.lower(first)) && end - first > 1)
     {
         first += 1;
     }
@@ -235,7 +235,7 @@ fn thing(line: &mut Line, mut first: usize, mut end: usize, determined: bool, de
     }
     let last = line.lower(end - 1).to_owned();
     let one = names::singular(&last);
-    let blocked = (first..end).any(|word| NOT_BUILT.contains(&line.lower(word)) || KEEPING.contains(&line.lower(word)) && end - first > 1)
+    let blocked = (first..end).any(|word| NOT_BUILT.contains(line.lower(word)) || KEEPING.contains(line.lower(word)) && end - first > 1)
         || is_unusable(&one)
         || capabilities::find(&line.words[first..end]).iter().any(|_| common_fields(&one).is_none());
     if blocked {
@@ -309,12 +309,12 @@ pub fn links(line: &mut Line, subject: Option<&str>, draft: &mut Draft) {
             at = end + 1;
             continue;
         }
-        if let Some(from) = nearest.clone() {
-            if let Some(end) = belongs(line, &from, at, draft) {
-                line.explain_words(at, end);
-                at = end + 1;
-                continue;
-            }
+        if let Some(from) = nearest.clone()
+            && let Some(end) = belongs(line, &from, at, draft)
+        {
+            line.explain_words(at, end);
+            at = end + 1;
+            continue;
         }
         if let Some(end) = take_part(line, at, nearest.as_deref(), draft) {
             line.explain_words(at, end);
@@ -379,7 +379,7 @@ fn belongs(line: &Line, from: &str, at: usize, draft: &mut Draft) -> Option<usiz
         Some(found) => found,
         None => {
             let one = names::singular(noun);
-            if common_fields(&one).is_none() && (NOT_AN_ENTITY.contains(&one.as_str()) || NOT_BUILT.contains(&noun) || noun.len() < 3) {
+            if common_fields(&one).is_none() && (NOT_AN_ENTITY.contains(one.as_str()) || NOT_BUILT.contains(noun) || noun.len() < 3) {
                 return None;
             }
             (draft.entity(&one, Mark::Inferred)?.name.clone(), 1)
@@ -425,7 +425,7 @@ fn take_part(line: &Line, at: usize, nearest: Option<&str>, draft: &mut Draft) -
 /// `assign deals to users`; the last word of it.
 fn assign(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
     let mut word = at + 1;
-    while BEFORE_NOUNS.contains(&line.lower(word)) {
+    while BEFORE_NOUNS.contains(line.lower(word)) {
         word += 1;
     }
     let (from, length) = entity_at(line, word, draft)?;
@@ -434,7 +434,7 @@ fn assign(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
         return None;
     }
     word += 1;
-    while BEFORE_NOUNS.contains(&line.lower(word)) {
+    while BEFORE_NOUNS.contains(line.lower(word)) {
         word += 1;
     }
     if let Some((target, length)) = entity_at(line, word, draft).filter(|(target, _)| *target != from) {
@@ -455,7 +455,7 @@ fn assign(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
 /// `comment on tasks`; the last word of it.
 fn comment_on(line: &Line, at: usize, draft: &mut Draft) -> Option<usize> {
     let mut word = at + 2;
-    while BEFORE_NOUNS.contains(&line.lower(word)) {
+    while BEFORE_NOUNS.contains(line.lower(word)) {
         word += 1;
     }
     let (parent, length) = entity_at(line, word, draft)?;

@@ -95,7 +95,7 @@ pub fn take(owner: &str, item: &Item, draft: &mut Draft) -> bool {
             (None, None) => {}
         }
     }
-    if !typed && names::is_plural(last) && !TEXT_LISTS.contains(&last) && words.len() == 1 {
+    if !typed && names::is_plural(last) && !TEXT_LISTS.contains(last) && words.len() == 1 {
         let one = names::singular(last);
         if matches!(one.as_str(), "tag" | "label" | "category") {
             let made = draft.entity(&one, Mark::Inferred).map(|entity| entity.name.clone());
@@ -112,7 +112,7 @@ pub fn take(owner: &str, item: &Item, draft: &mut Draft) -> bool {
 
 fn field(item: &Item, snake: &str, last: &str) -> Field {
     let mut inferred = fields::infer(snake);
-    if TEXT_LISTS.contains(&last) {
+    if TEXT_LISTS.contains(last) {
         inferred.kind = FieldKind::Text;
         inferred.known = true;
     }

@@ -182,7 +182,7 @@ fn subject_of_label(label: &str) -> Option<String> {
         .map(str::to_owned)
         .collect();
     let last = words.last()?.to_lowercase();
-    let usable = words.len() <= 3 && !NOT_AN_ENTITY.contains(&names::singular(&last).as_str()) && names::entity(&words.join(" ")).is_some();
+    let usable = words.len() <= 3 && !NOT_AN_ENTITY.contains(names::singular(&last).as_str()) && names::entity(&words.join(" ")).is_some();
     (usable || matches!(last.as_str(), "user" | "users")).then(|| words.join(" "))
 }
 
@@ -334,7 +334,7 @@ fn has_lines(line: &mut Line, index: usize, found: &mut Vec<Declaration>) -> boo
 
 fn is_software_talk(phrase: &str) -> bool {
     let last = phrase.split_whitespace().last().unwrap_or_default().to_lowercase();
-    NOT_AN_ENTITY.contains(&names::singular(&last).as_str())
+    NOT_AN_ENTITY.contains(names::singular(&last).as_str())
         && !matches!(
             last.as_str(),
             "name"
@@ -389,7 +389,7 @@ fn verb(line: &Line, at: usize) -> Option<usize> {
 fn subject(line: &Line, at: usize) -> Option<usize> {
     let mut last = at.checked_sub(1)?;
     while is_modal(line.lower(last))
-        || matches!(line.lower(last), "entity" | "model" | "table" | "record") && last > 0 && !BEFORE_NOUNS.contains(&line.lower(last - 1))
+        || matches!(line.lower(last), "entity" | "model" | "table" | "record") && last > 0 && !BEFORE_NOUNS.contains(line.lower(last - 1))
     {
         last = last.checked_sub(1)?;
     }
@@ -399,9 +399,9 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
     let noun = line.lower(last);
     let one = names::singular(noun);
     let is_user = one == "user";
-    if !is_user && (NOT_AN_ENTITY.contains(&one.as_str()) || SOFTWARE.contains(&one.as_str()) && common_fields(&one).is_none())
-        || AFTER_NOUNS.contains(&noun)
-        || BEFORE_NOUNS.contains(&noun)
+    if !is_user && (NOT_AN_ENTITY.contains(one.as_str()) || SOFTWARE.contains(one.as_str()) && common_fields(&one).is_none())
+        || AFTER_NOUNS.contains(noun)
+        || BEFORE_NOUNS.contains(noun)
         || noun.chars().all(|letter| letter.is_ascii_digit())
     {
         return None;
@@ -409,12 +409,12 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
     let mut first = last;
     while first > 0 && last - first < 2 && line.adjacent(first - 1) {
         let before = line.lower(first - 1);
-        if BEFORE_NOUNS.contains(&before)
-            || AFTER_NOUNS.contains(&before)
-            || KEEPING.contains(&before)
+        if BEFORE_NOUNS.contains(before)
+            || AFTER_NOUNS.contains(before)
+            || KEEPING.contains(before)
             || is_modal(before)
             || matches!(before, "entity" | "entities" | "model" | "resource" | "table")
-            || super::vocabulary::INTENT.contains(&before)
+            || super::vocabulary::INTENT.contains(before)
             || before.chars().all(|letter| letter.is_ascii_digit())
         {
             break;
@@ -431,7 +431,7 @@ fn subject(line: &Line, at: usize) -> Option<usize> {
     if with && super::vocabulary::NOT_BUILT.contains(&one) {
         return None;
     }
-    let verb_like = KEEPING.contains(&one.as_str()) && common_fields(&one).is_none()
+    let verb_like = KEEPING.contains(one.as_str()) && common_fields(&one).is_none()
         || matches!(
             one.as_str(),
             "register"
@@ -477,10 +477,10 @@ fn table(lines: &mut [Line], start: usize, end: usize, current: Option<usize>, f
     }
     lines[start].explain_all();
     let mut subject: Option<String> = None;
-    for index in start + 1..end {
-        let row = cells(&lines[index].text.clone());
+    for (index, line) in lines.iter_mut().enumerate().take(end).skip(start + 1) {
+        let row = cells(&line.text);
         if row.iter().all(|cell| cell.chars().all(|letter| matches!(letter, '-' | ':' | ' '))) {
-            lines[index].explain_all();
+            line.explain_all();
             continue;
         }
         let cell = |at: Option<usize>| at.and_then(|at| row.get(at)).map_or("", String::as_str);
@@ -521,7 +521,7 @@ fn table(lines: &mut [Line], start: usize, end: usize, current: Option<usize>, f
             }
         };
         if !read.is_empty() {
-            lines[index].explain_all();
+            line.explain_all();
         }
         found[target].items.extend(read.into_iter().map(|item| (index, item)));
     }

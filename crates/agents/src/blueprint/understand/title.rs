@@ -51,16 +51,16 @@ fn called(line: &mut Line) -> Option<(String, String)> {
 
 /// `a real-time chat feature` → `Chat`, `Chat feature`
 fn before_software(line: &mut Line) -> Option<(String, String)> {
-    let at = line.words.iter().position(|word| SOFTWARE.contains(&word.lower.as_str()) || KEEPERS.contains(&word.lower.as_str()))?;
+    let at = line.words.iter().position(|word| SOFTWARE.contains(word.lower.as_str()) || KEEPERS.contains(word.lower.as_str()))?;
     let mut end = at;
-    while end + 1 < line.words.len() && line.adjacent(end) && (SOFTWARE.contains(&line.lower(end + 1)) || KEEPERS.contains(&line.lower(end + 1))) {
+    while end + 1 < line.words.len() && line.adjacent(end) && (SOFTWARE.contains(line.lower(end + 1)) || KEEPERS.contains(line.lower(end + 1))) {
         end += 1;
     }
     let mut first = at;
     while first > 0 && at - first < 3 && line.adjacent(first - 1) {
         let word = line.lower(first - 1);
-        if FILLER.contains(&word) && !matches!(word, "project" | "team" | "order" | "product" | "client" | "user")
-            || BEFORE_NOUNS.contains(&word)
+        if FILLER.contains(word) && !matches!(word, "project" | "team" | "order" | "product" | "client" | "user")
+            || BEFORE_NOUNS.contains(word)
             || matches!(word, "real-time" | "realtime")
         {
             break;
@@ -69,7 +69,7 @@ fn before_software(line: &mut Line) -> Option<(String, String)> {
     }
     // `inventory management`: what is kept may itself be such a word.
     let at = if first == at && end > at { at + 1 } else { at };
-    let keeper = KEEPERS.contains(&line.lower(at));
+    let keeper = KEEPERS.contains(line.lower(at));
     if first == at {
         return None;
     }
