@@ -137,7 +137,7 @@ fn reply(text: String, sources: Vec<Source>, intent_id: Option<IntentId>) -> Cha
 }
 
 fn source(label: &str, id: IntentId, tab: &str) -> Source {
-    Source { label: label.to_owned(), href: format!("/builds/{id}#{tab}") }
+    Source { label: label.to_owned(), href: format!("/builds/{id}?tab={tab}") }
 }
 
 /// What the chat can do, for whoever asks, and for whoever asked something else.
@@ -198,7 +198,7 @@ pub fn about(build: &StatusView, topic: Topic, log: &[LogView]) -> ChatReply {
             action: "approve".to_owned(),
             label: "Open the plan".to_owned(),
             style: ActionStyle::Normal,
-            href: Some(format!("/builds/{id}#plan")),
+            href: Some(format!("/builds/{id}?tab=plan")),
         });
     }
     answer

@@ -76,7 +76,7 @@ pub fn plan_ready(id: IntentId, plan: &Plan) -> Message {
         lines: plan.deliverables.iter().take(6).cloned().collect(),
         actions: vec![
             button("approve", "Approve & start", ActionStyle::Primary),
-            link("Modify plan", ActionStyle::Normal, format!("/builds/{id}?modify=1#plan")),
+            Action { action: "modify".to_owned(), ..link("Modify plan", ActionStyle::Normal, format!("/builds/{id}?tab=plan")) },
             button("cancel", "Cancel", ActionStyle::Danger),
         ],
         waiting: true,
@@ -95,7 +95,7 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         actions.push(button(DECIDE, "Let Grace decide", ActionStyle::Ghost));
     }
     if review.review_type != ReviewType::DeploymentGate {
-        actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}#reviews", review.intent_id)));
+        actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}?tab=reviews", review.intent_id)));
     }
     let heading = match review.review_type {
         ReviewType::DeploymentGate => format!("{title}: approve the deployment"),
@@ -142,7 +142,7 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         })
         .into_iter()
         .collect();
-    actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}#artifacts")));
+    actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}?tab=artifacts")));
     actions.push(link("View report", ActionStyle::Ghost, format!("/api/coding_agent/{id}/report")));
     Message { facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), "Ready to deploy?".to_owned()) }
 }
@@ -150,7 +150,7 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
 /// Not one of the five, but nobody would want to miss it.
 pub fn build_failed(id: IntentId, title: &str, reason: &str) -> Message {
     Message {
-        actions: vec![button("retry", "Retry", ActionStyle::Normal), link("Open log", ActionStyle::Ghost, format!("/builds/{id}#log"))],
+        actions: vec![button("retry", "Retry", ActionStyle::Normal), link("Open log", ActionStyle::Ghost, format!("/builds/{id}?tab=log"))],
         waiting: true,
         ..message(NotificationKind::BuildFailed, id, format!("{title} build failed"), reason.to_owned())
     }
@@ -171,7 +171,7 @@ pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
         actions.push(link("Open the app", ActionStyle::Primary, url.clone()));
     }
     actions.push(link("Go to Layer 4", ActionStyle::Normal, format!("/operations#{}", deployment.deployment_id)));
-    actions.push(link("Monitor here", ActionStyle::Ghost, format!("/builds/{}#deployments", deployment.intent_id)));
+    actions.push(link("Monitor here", ActionStyle::Ghost, format!("/builds/{}?tab=deployments", deployment.intent_id)));
     if !deployment.status.is_final() {
         actions.push(button("cancel_deploy", "Cancel deploy", ActionStyle::Danger));
     }
@@ -207,7 +207,7 @@ pub fn learning_feedback(id: IntentId, title: &str, retrospective: &Retrospectiv
         facts,
         lines: retrospective.insights.iter().take(3).cloned().collect(),
         actions: vec![
-            link("View full retro", ActionStyle::Normal, format!("/builds/{id}#retrospective")),
+            link("View full retro", ActionStyle::Normal, format!("/builds/{id}?tab=retrospective")),
             button("apply_learnings", "Apply learnings", ActionStyle::Normal),
             link("Start new build", ActionStyle::Ghost, "/#new".to_owned()),
         ],
