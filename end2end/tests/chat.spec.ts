@@ -14,15 +14,15 @@ test("from the chat's description to two windows that talk to each other", async
   // Starting what was previewed and not changed approves it.
   await page.getByRole("button", { name: "Start build" }).click();
   const copilot = page.getByRole("complementary", { name: "Co-pilot" });
-  const question = copilot.getByRole("listitem").filter({ has: page.getByRole("button", { name: /JWT/ }) });
+  const question = copilot.getByRole("listitem").filter({ has: page.getByRole("button", { name: /^1\s*JWT/ }) });
   await expect(question).toBeVisible({ timeout: 60_000 });
   const active = (await (await request.get("/api/coding_agent/active?limit=1&q=real-time%20chat")).json()) as { builds: { intent_id: string }[] };
   const intent = active.builds[0]?.intent_id ?? "";
 
   await page.goto(`/builds/${intent}?tab=log`);
   await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
-  await copilot.getByRole("button", { name: /JWT/ }).click();
-  await expect(copilot.getByRole("button", { name: /JWT/ })).toHaveCount(0);
+  await copilot.getByRole("button", { name: /^1\s*JWT/ }).click();
+  await expect(copilot.getByRole("button", { name: /^1\s*JWT/ })).toHaveCount(0);
 
   // The log grows while it is looked at.
   const log = page.locator(".logpane");

@@ -40,7 +40,23 @@ impl CallError {
 
 impl From<Problem> for CallError {
     fn from(problem: Problem) -> Self {
+        #[cfg(feature = "ssr")]
+        tell_status(&problem);
         Self(problem)
+    }
+}
+
+/// Gives the HTTP answer the status of the problem: that of a call always, that of a page when the one thing that it shows does not exist.
+#[cfg(feature = "ssr")]
+fn tell_status(problem: &Problem) {
+    use leptos::prelude::use_context;
+    let (Some(response), Some(request)) = (use_context::<leptos_axum::ResponseOptions>(), use_context::<axum::http::request::Parts>()) else { return };
+    let of_a_call = request.uri.path().starts_with("/api/_calls/");
+    let of_a_page = problem.kind == ProblemKind::NotFound && request.uri.path().starts_with("/builds/");
+    if let Ok(status) = axum::http::StatusCode::from_u16(problem.kind.http_status())
+        && (of_a_call || of_a_page)
+    {
+        response.set_status(status);
     }
 }
 

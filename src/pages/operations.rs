@@ -60,7 +60,7 @@ pub fn OperationsPage() -> AnyView {
             {loaded(deployments, move || view! { <Environments deployments/> }.into_any())}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
-                <div class="head"><h2 id="h-deployments">"Deployments"</h2><span class="count">{move || deployments.map(|page| Some(page.total))}</span></div>
+                <div class="head"><h2 id="h-deployments">"Deployments"</h2></div>
                 {loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())}
             </section>
             <section aria-labelledby="h-not-here">
