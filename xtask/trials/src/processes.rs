@@ -44,6 +44,12 @@ pub fn descendants(root: i32) -> Vec<Process> {
     }
 }
 
+/// Whether the server keeps it ready for a later command: it waits, and no command of any build is in it.
+pub fn is_parked(process: &Process) -> bool {
+    let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+    line.split(|byte| *byte == 0).nth(1) == Some(b"park".as_slice())
+}
+
 /// Those of `processes` that still run.
 pub fn alive(processes: &[Process]) -> Vec<Process> {
     processes.iter().filter(|process| read(process.pid).is_some_and(|(now, _)| now.started == process.started)).cloned().collect()

@@ -153,8 +153,9 @@ async fn check_control(server: &Server) -> Outcome {
     // A stopped build's commands end with it; what Postgres keeps for connections may change by itself.
     let began = Instant::now();
     let left = || -> Outcome<Vec<Process>> {
-        let commands =
-            processes::descendants(server.pid()?).into_iter().filter(|process| !before.contains(process) && !process.name.starts_with("postgres"));
+        let commands = processes::descendants(server.pid()?)
+            .into_iter()
+            .filter(|process| !before.contains(process) && !process.name.starts_with("postgres") && !processes::is_parked(process));
         Ok(commands.collect())
     };
     while !left()?.is_empty() {
