@@ -50,7 +50,9 @@ impl From<Problem> for CallError {
 #[cfg(feature = "ssr")]
 fn tell_status(problem: &Problem) {
     use leptos::prelude::use_context;
-    let (Some(response), Some(request)) = (use_context::<leptos_axum::ResponseOptions>(), use_context::<axum::http::request::Parts>()) else { return };
+    let (Some(response), Some(request)) = (use_context::<leptos_axum::ResponseOptions>(), use_context::<axum::http::request::Parts>()) else {
+        return;
+    };
     let of_a_call = request.uri.path().starts_with("/api/_calls/");
     let of_a_page = problem.kind == ProblemKind::NotFound && request.uri.path().starts_with("/builds/");
     if let Ok(status) = axum::http::StatusCode::from_u16(problem.kind.http_status())
