@@ -40,10 +40,13 @@ pub fn lint(only: &[String]) -> Outcome {
     if failed.is_empty() { Ok(()) } else { Err(format!("lint: {} of {} checks failed: {}.", failed.len(), checks.len(), failed.join(", "))) }
 }
 
+/// A check by its name.
+type Check = (&'static str, fn() -> Outcome);
+
 /// Runs every check whose name holds `only`, whatever the others say, and returns their outcomes by name.
 pub fn checks(only: &str) -> Outcome<Vec<(&'static str, Outcome)>> {
     prerequisites::wasm_target()?;
-    let all: [(&'static str, fn() -> Outcome); 7] = [
+    let all: [Check; 7] = [
         ("formatting", formatting),
         ("clippy", clippy),
         ("clippy of the browser half", clippy_of_the_browser_half),
