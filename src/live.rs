@@ -190,8 +190,14 @@ where
     }
 
     /// A part of the data, or the part's default before there is any. Tracks.
+    ///
+    /// What is rendered reads a feed only inside `loaded` of that feed. Elsewhere the server would render either the default or the data,
+    /// whichever the moment brings, and the browser could take over a page other than the one that it computes.
     pub fn map<R: Default>(self, part: impl FnOnce(&T) -> R) -> R {
-        self.data.with(|data| data.as_ref().map(part).unwrap_or_default())
+        self.data.with(|data| {
+            debug_assert!(cfg!(not(feature = "ssr")) || data.is_some(), "{} is read outside of its `loaded`", std::any::type_name::<T>());
+            data.as_ref().map(part).unwrap_or_default()
+        })
     }
 
     /// Tracks nothing.

@@ -179,7 +179,6 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         database_url: std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()),
         workers: options.workers.unwrap_or(cores).clamp(1, 64),
         allow_unsandboxed: options.allow_unsandboxed,
-        init: std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?,
         public_port: port,
     })
 }

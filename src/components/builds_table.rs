@@ -57,14 +57,17 @@ pub fn ActiveIntents() -> AnyView {
         }
         .into_any()
     };
-    let some = Memo::new(move |_| feed.map(|list| !list.builds.is_empty()));
-    view! {
-        <section aria-labelledby="h-intents">
-            <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| Some(list.total))}</span></div>
-            {loaded(feed, move || view! { <div class="panel">{move || { some.track(); untrack(table) }}</div> }.into_any())}
-        </section>
-    }
-    .into_any()
+    let section = move || {
+        let some = Memo::new(move |_| feed.map(|list| !list.builds.is_empty()));
+        view! {
+            <section aria-labelledby="h-intents">
+                <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| list.total)}</span></div>
+                <div class="panel">{move || { some.track(); untrack(table) }}</div>
+            </section>
+        }
+        .into_any()
+    };
+    loaded(feed, section)
 }
 
 #[component]
@@ -102,8 +105,7 @@ pub fn ActiveBuilds() -> AnyView {
     let desk = desk();
     let feed = desk.active;
     let only_waiting = RwSignal::new(false);
-    let waiting =
-        Memo::new(move |_| feed.map(|list| list.builds.iter().filter(|build| build.status.needs_person() || build.open_review.is_some()).count()));
+    let waiting = move || feed.map(|list| list.builds.iter().filter(|build| build.status.needs_person() || build.open_review.is_some()).count());
     let shown = move || {
         let only = only_waiting.get();
         ids(move |build| !only || build.status.needs_person() || build.open_review.is_some())
@@ -129,24 +131,27 @@ pub fn ActiveBuilds() -> AnyView {
         }
         .into_any()
     };
-    view! {
+    let section = move || {
+        view! {
         <section aria-labelledby="active-builds">
             <div class="head">
                 <h2 id="active-builds">"Active builds"</h2>
-                <span class="count">{move || feed.map(|list| Some(list.total))}</span>
+                <span class="count">{move || feed.map(|list| list.total)}</span>
                 <div class="tools">
                     <span class="seg" role="group" aria-label="Show">
                         <button type="button" aria-pressed=move || (!only_waiting.get()).to_string() on:click=move |_| only_waiting.set(false)>"All"</button>
                         <button type="button" aria-pressed=move || only_waiting.get().to_string() on:click=move |_| only_waiting.set(true)>
-                            {move || format!("Need you, {}", waiting.get())}
+                            {move || format!("Need you, {}", waiting())}
                         </button>
                     </span>
                 </div>
             </div>
-            {loaded(feed, move || view! { {table} }.into_any())}
+            {table}
         </section>
     }
     .into_any()
+    };
+    loaded(feed, section)
 }
 
 /// A build's rows: itself, its latest log line, its console when open.

@@ -40,7 +40,8 @@ pub fn Changes(intent: IntentId) -> AnyView {
         }
         files.into_iter().enumerate().map(|(index, file)| folded(file, index < OPEN_AT_FIRST, split)).collect::<Vec<_>>().into_any()
     };
-    view! {
+    let section = move || {
+        view! {
         <section aria-labelledby="h-changes">
             <div class="head">
                 <h2 id="h-changes">"Changes"</h2>
@@ -53,10 +54,12 @@ pub fn Changes(intent: IntentId) -> AnyView {
                     </span>
                 </div>
             </div>
-            {loaded(feed, move || view! { <div class="diffs">{list}</div> }.into_any())}
+            <div class="diffs">{list}</div>
         </section>
     }
     .into_any()
+    };
+    loaded(feed, section)
 }
 
 fn folded(file: FileDiff, open: bool, split: RwSignal<bool>) -> AnyView {

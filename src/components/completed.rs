@@ -64,19 +64,22 @@ pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
         }
         .into_any()
     };
-    view! {
-        <section aria-labelledby="h-completed">
-            <details open class="done">
-                <summary class="head">
-                    {chevron()}
-                    <h2 id="h-completed">"Completed projects"</h2>
-                    <span class="count">{move || feed.map(|list| Some(list.total))}</span>
-                </summary>
-                {loaded(feed, table)}
-            </details>
-        </section>
-    }
-    .into_any()
+    let section = move || {
+        view! {
+            <section aria-labelledby="h-completed">
+                <details open class="done">
+                    <summary class="head">
+                        {chevron()}
+                        <h2 id="h-completed">"Completed projects"</h2>
+                        <span class="count">{move || feed.map(|list| list.total)}</span>
+                    </summary>
+                    {table()}
+                </details>
+            </section>
+        }
+        .into_any()
+    };
+    loaded(feed, section)
 }
 
 fn row(desk: Desk, build: BuildSummary) -> AnyView {

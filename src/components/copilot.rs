@@ -12,7 +12,7 @@ use super::{
     actions::{ActButton, Deed},
     desk::desk,
     icon::{icon, small_icon},
-    states::{loaded, skeleton},
+    states::{loaded, once_loaded, skeleton},
     time::{age, clock_time},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub fn Copilot() -> AnyView {
                     </button>
                 </div>
                 <div class="railbadge" aria-hidden="true">
-                    {move || (desk.waiting() > 0).then(|| view! { <span class="badge">{desk.waiting()}</span> })}
+                    {super::frame::waiting_badge(desk)}
                     <span>"Co-pilot"</span>
                 </div>
             </header>
@@ -102,7 +102,7 @@ fn Notifications() -> AnyView {
         <div class="notes" tabindex="0" role="region" aria-label="Notifications">
             <h3>
                 <span>"Notifications"</span>
-                <span aria-live="polite">{move || match desk.waiting() { 0 => String::new(), 1 => "1 needs you".to_owned(), many => format!("{many} need you") }}</span>
+                <span aria-live="polite">{once_loaded(feed, move || (move || match desk.waiting() { 0 => None, 1 => Some("1 needs you".to_owned()), many => Some(format!("{many} need you")) }).into_any())}</span>
             </h3>
             {loaded(feed, list)}
         </div>
@@ -235,7 +235,7 @@ fn Chat() -> AnyView {
     let pane = NodeRef::<html::Div>::new();
     Effect::new(move |_| {
         said.track();
-        history.map(Vec::len);
+        history.resource.track();
         if let Some(pane) = pane.get() {
             pane.set_scroll_top(pane.scroll_height());
         }

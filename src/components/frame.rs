@@ -7,6 +7,7 @@ use leptos_router::{components::A, hooks::use_location};
 use super::{
     desk::{Desk, desk},
     icon::{icon, small_icon},
+    states::once_loaded,
     time::clock,
 };
 use crate::live::Connection;
@@ -40,7 +41,7 @@ pub fn Rail() -> AnyView {
                 <button type="button" class="place small-only" on:click=move |_| desk.copilot_open.update(|open| *open = !*open)>
                     {icon("chat")}
                     <span>"Co-pilot"</span>
-                    {move || (desk.waiting() > 0).then(|| view! { <span class="badge">{desk.waiting()}</span> })}
+                    {waiting_badge(desk)}
                 </button>
                 <a href="/settings" class="end" title="Settings" aria-current=move || here("/settings")>{icon("settings")}<span>"Settings"</span></a>
             </div>
@@ -71,11 +72,12 @@ pub fn Top(
                 <button
                     type="button"
                     class="btn btn-icon btn-ghost cp-open"
-                    aria-label=move || format!("Open co-pilot, {} waiting", desk.waiting())
+                    title="Open co-pilot"
                     on:click=move |_| desk.copilot_open.set(true)
                 >
                     {icon("chat")}
-                    {move || (desk.waiting() > 0).then(|| view! { <span class="badge">{desk.waiting()}</span> })}
+                    <span class="vh">"Open co-pilot"</span>
+                    {waiting_badge(desk)}
                 </button>
                 <button type="button" class="btn btn-icon btn-ghost" aria-label="Switch theme" title="Switch theme" on:click=|_| switch_theme()>
                     {icon("theme")}
@@ -85,6 +87,14 @@ pub fn Top(
         <Offline desk/>
     }
     .into_any()
+}
+
+/// How many notifications wait for a person, when some do.
+pub fn waiting_badge(desk: Desk) -> AnyView {
+    once_loaded(desk.notifications, move || {
+        (move || (desk.waiting() > 0).then(|| view! { <span class="badge">{move || desk.waiting()}<span class="vh">" waiting"</span></span> }))
+            .into_any()
+    })
 }
 
 /// Whether what is on the screen is current.

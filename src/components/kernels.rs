@@ -34,13 +34,16 @@ pub fn Kernels(feed: Feed<Vec<KernelView>>) -> AnyView {
         }
         .into_any()
     };
-    view! {
-        <section aria-labelledby="h-kernels">
-            <div class="head"><h2 id="h-kernels">"Agentic brain kernels"</h2><span class="count">{move || feed.map(|kernels| Some(kernels.len()))}</span></div>
-            {loaded(feed, list)}
-        </section>
-    }
-    .into_any()
+    let section = move || {
+        view! {
+            <section aria-labelledby="h-kernels">
+                <div class="head"><h2 id="h-kernels">"Agentic brain kernels"</h2><span class="count">{move || feed.map(Vec::len)}</span></div>
+                {list()}
+            </section>
+        }
+        .into_any()
+    };
+    loaded(feed, section)
 }
 
 #[component]

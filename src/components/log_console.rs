@@ -156,24 +156,21 @@ pub fn LogConsole(
                 console.lines.set(page.items.clone());
             }
         });
-        view! { <Rows console height title=title.clone()/> }.into_any()
-    };
-    let stop_title = StoredValue::new(desk.active.map_untracked(|list| {
-        list.builds.iter().find(|build| build.intent_id == intent).map(|build| build.title.clone()).unwrap_or_else(|| intent.to_string())
-    }));
-    view! {
-        <div class="console">
-            <Filters console/>
-            {super::states::loaded(first, body)}
-            <div class="foot row">
-                <ActButton label="Export" icon="download" deed=export_deed(console)/>
-                {move || stop_title.with_value(|title| stop_button(intent, title, status.get(), false, "Stop build"))}
-                <RequestHelp intent/>
-                <a class="link hint end" href=format!("/builds/{intent}?tab=log")>"Open full log"</a>
+        view! {
+            <div class="console">
+                <Filters console/>
+                <Rows console height title=title.clone()/>
+                <div class="foot row">
+                    <ActButton label="Export" icon="download" deed=export_deed(console)/>
+                    {move || stop_button(intent, &intent.to_string(), status.get(), false, "Stop build")}
+                    <RequestHelp intent/>
+                    <a class="link hint end" href=format!("/builds/{intent}?tab=log")>"Open full log"</a>
+                </div>
             </div>
-        </div>
-    }
-    .into_any()
+        }
+        .into_any()
+    };
+    super::states::loaded(first, body)
 }
 
 #[component]

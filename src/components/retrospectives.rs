@@ -29,13 +29,16 @@ pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> AnyView {
         let items: Vec<_> = items.into_iter().enumerate().map(|(index, item)| folded(desk, item, index == 0)).collect();
         items.into_any()
     };
-    view! {
-        <section aria-labelledby="retrospectives">
-            <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| Some(page.total))}</span></div>
-            {loaded(feed, move || view! { <div class="panel list">{list}</div> }.into_any())}
-        </section>
-    }
-    .into_any()
+    let section = move || {
+        view! {
+            <section aria-labelledby="retrospectives">
+                <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| page.total)}</span></div>
+                <div class="panel list">{list}</div>
+            </section>
+        }
+        .into_any()
+    };
+    loaded(feed, section)
 }
 
 fn folded(desk: Desk, retrospective: Retrospective, open: bool) -> AnyView {

@@ -37,7 +37,7 @@ pub fn problem(error: CallError) -> AnyView {
     .into_any()
 }
 
-/// Shows a feed: a skeleton, then `content`, or why it could not be read.
+/// Shows a feed: a skeleton, then `content`, or why it could not be read. Whatever reads the feed belongs into `content`.
 pub fn loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Clone + Send + Sync + 'static) -> AnyView
 where
     T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
@@ -61,4 +61,21 @@ where
         })
     };
     view! { <Suspense fallback=skeleton>{body}</Suspense> }.into_any()
+}
+
+/// A small part of a page that a feed fills: nothing before it is read, and nothing if it cannot be.
+pub fn once_loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+{
+    let body = move || {
+        let content = content.clone();
+        Suspend::new(async move {
+            feed.resource.await.ok().map(|first| {
+                feed.fill(first);
+                content()
+            })
+        })
+    };
+    view! { <Suspense fallback=|| ()>{body}</Suspense> }.into_any()
 }

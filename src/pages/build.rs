@@ -7,6 +7,7 @@ use grace_domain::{
     view::StatusView,
 };
 use leptos::prelude::*;
+use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::build_tabs::{DeploymentsTab, LogTab, Overview, PlanTab, RetrospectiveTab, ReviewsTab, TestsTab};
@@ -59,12 +60,8 @@ pub fn BuildPage() -> AnyView {
 #[component]
 fn Build(intent: IntentId) -> AnyView {
     let feed = build_feed(intent);
-    let title = Signal::derive(move || match feed.map(|build| build.title.clone()) {
-        title if title.is_empty() => intent.to_string(),
-        title => title,
-    });
     view! {
-        <Top title>
+        <Top title=intent.to_string()>
             <a class="muted small-hide" href="/">"Layer 3"</a><span class="sep small-hide">"/"</span>
             <a class="muted" href="/#active-builds">"Builds"</a><span class="sep">"/"</span>
             <span class="mono">{intent.to_string()}</span>
@@ -106,6 +103,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         }
     };
     view! {
+        <Title text=move || format!("{}, {intent}", title.get())/>
         <section class="hero" aria-label="Build">
             <div class="line">
                 <h1>{move || title.get()}</h1>

@@ -300,7 +300,7 @@ pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             all.refresh();
         }
     });
-    let over = Memo::new(move |_| feed.map(|build| build.finished_at.is_some()));
+    let over = part(feed, |build| build.finished_at.is_some());
     let body = move || {
         let own: Vec<_> = all.map(|page| page.items.iter().filter(|item| item.intent_id == Some(intent)).cloned().collect());
         if own.is_empty() {

@@ -19,7 +19,7 @@ use crate::{
         icon::{icon, small_icon},
         kernels::Kernels,
         retrospectives::Retrospectives,
-        states::skeleton,
+        states::{once_loaded, skeleton},
     },
     live::Feed,
 };
@@ -75,9 +75,7 @@ fn Builder() -> AnyView {
     let catalog = Feed::new(|| Box::pin(read_catalog()));
     let posted = Resource::new(|| (), |()| answer_posted_form());
     let agent = move || {
-        catalog.map(|catalog| Some(catalog.agent.clone())).map(|agent| {
-            view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{agent}</span> }
-        })
+        view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{move || catalog.map(|catalog| catalog.agent.clone())}</span> }.into_any()
     };
     view! {
         <section aria-labelledby="h-builder">
@@ -86,7 +84,7 @@ fn Builder() -> AnyView {
                 <span class="count small-hide">"Autonomous code generation"</span>
                 <div class="tools">
                     <Templates/>
-                    {agent}
+                    {once_loaded(catalog, agent)}
                 </div>
             </div>
             <Suspense fallback=skeleton>
@@ -127,25 +125,19 @@ fn Templates() -> AnyView {
     };
     // A template may have been saved since.
     let look = move |_| feed.refresh();
-    view! {
-        <Suspense fallback=|| ()>
-            {move || Suspend::new(async move {
-                if let Ok(first) = feed.resource.await {
-                    feed.fill(first);
-                }
-                view! {
-                    <span class="select select-s needs-script">
-                        <select class="input" aria-label="Load a template" on:focus=look on:change=choose prop:value="">
-                            <option value="">{move || match feed.map(Vec::len) { 0 => "No templates yet".to_owned(), count => format!("Templates, {count}") }}</option>
-                            <For each=move || feed.map(Clone::clone) key=|template| template.name.clone() let:template>
-                                <option value=template.name.clone()>{template.name.clone()}</option>
-                            </For>
-                        </select>
-                        {small_icon("down")}
-                    </span>
-                }
-            })}
-        </Suspense>
-    }
-    .into_any()
+    let list = move || {
+        view! {
+            <span class="select select-s needs-script">
+                <select class="input" aria-label="Load a template" on:focus=look on:change=choose prop:value="">
+                    <option value="">{move || match feed.map(Vec::len) { 0 => "No templates yet".to_owned(), count => format!("Templates, {count}") }}</option>
+                    <For each=move || feed.map(Clone::clone) key=|template| template.name.clone() let:template>
+                        <option value=template.name.clone()>{template.name.clone()}</option>
+                    </For>
+                </select>
+                {small_icon("down")}
+            </span>
+        }
+        .into_any()
+    };
+    once_loaded(feed, list)
 }

@@ -57,11 +57,11 @@ pub fn OperationsPage() -> AnyView {
     view! {
         <Top title="Operations"><span class="muted small-hide">"Layer 4"</span><span class="sep small-hide">"/"</span><h1>"Operations"</h1></Top>
         <div class="page">
-            {loaded(deployments, move || view! { <Environments deployments/> }.into_any())}
+            {loaded(desk.active, move || loaded(deployments, move || view! { <Environments deployments/> }.into_any()))}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
                 <div class="head"><h2 id="h-deployments">"Deployments"</h2></div>
-                {loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())}
+                {loaded(desk.active, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any()))}
             </section>
             <section aria-labelledby="h-not-here">
                 <div class="head"><h2 id="h-not-here">"Secrets, provisioning, documents"</h2></div>

@@ -56,7 +56,7 @@ pub fn TasksPage() -> AnyView {
         <Top title="Tasks"><span class="muted small-hide">"Layer 2"</span><span class="sep small-hide">"/"</span><h1>"Hierarchical task manager"</h1></Top>
         <div class="page">
             {loaded(queue, move || view! { <Queue queue/> }.into_any())}
-            <Priorities/>
+            {loaded(desk.active, || view! { <Priorities/> }.into_any())}
             {loaded(tasks, move || view! { <Tasks tasks/> }.into_any())}
         </div>
     }
