@@ -34,7 +34,6 @@ async fn start() -> Arc<Server> {
         database_url: Some(grace_store::testing::empty_database().await),
         workers: 1,
         allow_unsandboxed: true,
-        init: env!("CARGO_BIN_EXE_grace").into(),
         public_port: 3000,
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");

@@ -35,8 +35,6 @@ pub struct EngineConfig {
     pub workers: usize,
     /// Run commands even where nothing can be enforced. Never a default.
     pub allow_unsandboxed: bool,
-    /// The program itself, for helpers that it starts as processes of their own.
-    pub init: PathBuf,
     /// The port that people reach this server on; deployed services get URLs with it.
     pub public_port: u16,
 }

@@ -15,7 +15,7 @@ use grace_domain::{
     status::{Stage, Status},
     task::TaskState,
 };
-use grace_engine::{Cursor, Engine, EngineConfig};
+use grace_engine::{Cursor, Engine};
 use support::{Act, Place, Scripted, start_build, step, until_within};
 
 const DATA: &str = "GRACE_TEST_CRASH_DATA";
@@ -38,14 +38,7 @@ fn server_to_be_killed() {
     let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let config = EngineConfig {
-            data_dir: data_dir.into(),
-            database_url: Some(database_url),
-            workers: 2,
-            allow_unsandboxed: false,
-            init: std::env::current_exe().unwrap(),
-            public_port: 3000,
-        };
+        let config = support::config(data_dir.into(), database_url);
         let engine = Engine::start_with(config, vec![script()]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         println!("event started");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod shop;
+
 use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt,
@@ -21,6 +23,7 @@ use grace_domain::{
     intent::{IntentRequest, ProjectType, RequestDraft, Stack, TargetDomain},
     plan::{Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
     problem::Problem,
+    spec::Spec,
     status::{Stage, Status},
     view::StatusView,
 };
@@ -32,6 +35,8 @@ use grace_sandbox::{Command, Exit, Output};
 pub enum Act {
     /// Writes this file.
     Write(&'static str, &'static str),
+    /// Writes these files; a `.sh` can be run.
+    WriteAll(Vec<(&'static str, String)>),
     /// Runs a shell command in the sandbox; its output is the log.
     Shell(&'static str),
     /// The surroundings fail this many times, then it works.
@@ -67,13 +72,21 @@ pub struct Scripted {
     pub runs: Mutex<BTreeMap<String, u32>>,
     pub gate: tokio::sync::Semaphore,
     pub answers_seen: Mutex<BTreeMap<String, String>>,
+    /// What the plan says that it builds; deployments need it.
+    spec: Option<Spec>,
     failures: AtomicU32,
 }
 
 impl Scripted {
     pub fn new(steps: Vec<Step>) -> Arc<Self> {
+        Self::building(steps, None)
+    }
+
+    /// A script whose plan has a spec.
+    pub fn building(steps: Vec<Step>, spec: Option<Spec>) -> Arc<Self> {
         Arc::new(Self {
             steps,
+            spec,
             runs: Mutex::default(),
             gate: tokio::sync::Semaphore::new(0),
             answers_seen: Mutex::default(),
@@ -132,7 +145,7 @@ impl Agent for Scripted {
                 .iter()
                 .map(|text| Modification { text: text.clone(), applied: true, outcome: "Done as asked.".into() })
                 .collect(),
-            spec: None,
+            spec: self.spec.clone(),
         };
         plan.sum_estimates();
         Ok(plan)
@@ -154,6 +167,16 @@ impl Agent for Scripted {
                 context.artifact_in_progress(path, ArtifactKind::Code).await;
                 std::fs::write(file, text).unwrap();
                 done("Wrote a file.", vec![WrittenFile { path: (*path).into(), kind: ArtifactKind::Code }])
+            }
+            Act::WriteAll(files) => {
+                for (path, text) in files {
+                    let file = context.workspace().join(path);
+                    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                    std::fs::write(&file, text).unwrap();
+                    let mode = if path.ends_with(".sh") { 0o755 } else { 0o644 };
+                    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+                }
+                done("Wrote files.", files.iter().map(|(path, _)| WrittenFile { path: (*path).into(), kind: ArtifactKind::Code }).collect())
             }
             Act::Shell(script) => shell(context, script).await,
             Act::FailFirst(times) => {
@@ -241,14 +264,7 @@ impl Place {
     }
 
     pub fn config(&self) -> EngineConfig {
-        EngineConfig {
-            data_dir: self.data_dir.clone(),
-            database_url: Some(self.database_url.clone()),
-            workers: 2,
-            allow_unsandboxed: false,
-            init: std::env::current_exe().unwrap(),
-            public_port: 3000,
-        }
+        config(self.data_dir.clone(), self.database_url.clone())
     }
 
     pub async fn start(&self, agent: &Arc<Scripted>) -> Engine {
@@ -256,6 +272,10 @@ impl Place {
             .await
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
     }
+}
+
+pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
+    EngineConfig { data_dir, database_url: Some(database_url), workers: 2, allow_unsandboxed: false, public_port: 3000 }
 }
 
 pub fn draft(description: &str) -> RequestDraft {
