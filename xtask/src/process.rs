@@ -5,6 +5,8 @@ use std::{
     io::{BufRead, BufReader, IsTerminal},
     path::PathBuf,
     process::{Command, Stdio},
+    sync::OnceLock,
+    time::Instant,
 };
 
 /// What every command of xtask ends with: nothing, or what to tell the person.
@@ -39,12 +41,15 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Announces a step.
+/// Announces a step, with the time since the first one: what takes long is seen while it does.
 pub fn heading(text: &str) {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGAN.get_or_init(Instant::now).elapsed().as_secs();
+    let at = format!("{}:{:02}", seconds / 60, seconds % 60);
     if std::io::stdout().is_terminal() {
-        println!("\n\u{1b}[1m{text}\u{1b}[0m");
+        println!("\n\u{1b}[1m{text}\u{1b}[0m  {at}");
     } else {
-        println!("\n== {text}");
+        println!("\n== {text}  {at}");
     }
 }
 

@@ -57,7 +57,7 @@ pub fn test(arguments: &[String]) -> Outcome {
         heading("A short soak: the server is killed while it builds");
         total.count(&measure::soak(&["--short".to_owned()]));
     }
-    println!("\n{} passed, {} failed", total.passed, total.failed);
+    heading(&format!("{} passed, {} failed", total.passed, total.failed));
     if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
 }
 

@@ -48,6 +48,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (bare, confined) = (median(&mut bare), median(&mut confined));
     println!("bare      median {:?}, p95 {:?}", bare.0, bare.1);
     println!("confined  median {:?}, p95 {:?}", confined.0, confined.1);
-    println!("overhead  median {:?}", confined.0.saturating_sub(bare.0));
+    println!("overhead  median {:.2} ms", confined.0.saturating_sub(bare.0).as_secs_f64() * 1e3);
     Ok(())
 }

@@ -46,6 +46,7 @@ pub async fn bench(options: &Options) -> Outcome {
     events(&server, &mut rows).await?;
     server.end().await?;
     sizes(options, &mut rows)?;
+    sandbox_start(options, &mut rows).await?;
     drop(data);
     // On all cores, as a user runs it.
     let data = DataFolder::new("bench-build")?;
@@ -230,6 +231,21 @@ fn sizes(options: &Options, rows: &mut Vec<Row>) -> Outcome {
     };
     let kilobytes = (size("grace.wasm.br")? + size("grace.js.br")?) as f64 / 1000.0;
     rows.push(row("first load: wasm + js, brotli", format!("{kilobytes:.0} KB"), "≤ 350 KB", kilobytes <= 350.0));
+    Ok(())
+}
+
+/// What the sandbox's own measurement says: it stands beside a bare start of the same program there.
+async fn sandbox_start(options: &Options, rows: &mut Vec<Row>) -> Outcome {
+    let output = tokio::process::Command::new(&options.sandbox_start)
+        .output()
+        .await
+        .map_err(|error| format!("cannot start {}: {error}", options.sandbox_start.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let overhead: f64 = said
+        .lines()
+        .find_map(|line| line.strip_prefix("overhead  median ")?.strip_suffix(" ms")?.parse().ok())
+        .ok_or_else(|| format!("the sandbox's measurement gave no figure: {said}{}", String::from_utf8_lossy(&output.stderr)))?;
+    rows.push(row("sandbox start over a bare one, median", format!("{overhead:.1} ms"), "≤ 15 ms", overhead <= 15.0));
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub struct Options {
     pub server: PathBuf,
     /// The folder of the browser half.
     pub site: PathBuf,
+    /// The program that measures the sandbox alone; `bench` needs it.
+    pub sandbox_start: PathBuf,
     pub kills: u32,
     pub seed: u64,
     pub short: bool,
@@ -47,12 +49,21 @@ fn main() -> ExitCode {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
-    let mut options = Options { server: PathBuf::new(), site: PathBuf::new(), kills: 20, seed: seed_of_this_moment(), short: false, quick: false };
+    let mut options = Options {
+        server: PathBuf::new(),
+        site: PathBuf::new(),
+        sandbox_start: PathBuf::new(),
+        kills: 20,
+        seed: seed_of_this_moment(),
+        short: false,
+        quick: false,
+    };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value."));
         match argument.as_str() {
             "--server" => options.server = value()?.into(),
             "--site" => options.site = value()?.into(),
+            "--sandbox-start" => options.sandbox_start = value()?.into(),
             "--kills" => options.kills = value()?.parse().map_err(|_| "--kills takes a number.".to_owned())?,
             "--seed" => options.seed = value()?.parse().map_err(|_| "--seed takes a number.".to_owned())?,
             "--short" => options.short = true,
