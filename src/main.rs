@@ -24,6 +24,8 @@ grace <command>
 Environment: DATABASE_URL names a Postgres to use instead of the embedded one; RUST_LOG sets what is logged.
 ";
 
+/// How long a new release is watched before its predecessor is let go.
+const WATCH: Duration = Duration::from_secs(10);
 /// How long open requests may take to end after Ctrl-C.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -180,6 +182,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         workers: options.workers.unwrap_or(cores).clamp(1, 64),
         allow_unsandboxed: options.allow_unsandboxed,
         public_port: port,
+        watch: WATCH,
     })
 }
 

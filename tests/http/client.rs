@@ -35,6 +35,7 @@ async fn start() -> Arc<Server> {
         workers: 1,
         allow_unsandboxed: true,
         public_port: 3000,
+        watch: std::time::Duration::from_secs(1),
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");
     engine.queue_pause().await.unwrap();

@@ -156,6 +156,7 @@ pub(crate) fn follow_events(inner: &Arc<Inner>) -> impl Future<Output = ()> + Se
 
 /// Starts the live releases of an earlier run again, so that their addresses answer.
 pub(crate) async fn restore_releases(inner: Arc<Inner>) {
+    let _restored = inner.restored.clone().drop_guard();
     if let Err(error) = deployments::restore_all(&inner).await {
         tracing::error!(error = %error.chain(), "the live releases could not be started again");
     }

@@ -37,6 +37,8 @@ pub struct EngineConfig {
     pub allow_unsandboxed: bool,
     /// The port that people reach this server on; deployed services get URLs with it.
     pub public_port: u16,
+    /// How long a new release is watched after the switch before its predecessor is let go.
+    pub watch: Duration,
 }
 
 /// Why the engine could not start; the text says what would help.
@@ -82,6 +84,8 @@ pub(crate) struct Inner {
     /// Tasks that run here now.
     pub busy: AtomicU32,
     pub shutdown: CancellationToken,
+    /// Cancelled once the releases that an earlier run left live were started again, or could not be.
+    pub restored: CancellationToken,
     git_locks: Mutex<HashMap<IntentId, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
@@ -151,7 +155,7 @@ impl Engine {
         let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(12).min(40);
         let store = Store::connect(&url, connections).await.map_err(StartError::Database)?;
         let proxy = Proxy::new();
-        let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port);
+        let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port, config.watch);
         let inner = Arc::new(Inner {
             agents,
             target,
@@ -165,6 +169,7 @@ impl Engine {
             worker,
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),
+            restored: CancellationToken::new(),
             git_locks: Mutex::default(),
             tasks: Mutex::default(),
             database: tokio::sync::Mutex::new(database),

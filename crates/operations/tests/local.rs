@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -21,6 +22,9 @@ use grace_domain::{
 use grace_operations::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
+
+/// Long enough for a release that dies after its third answer.
+const WATCH: Duration = Duration::from_secs(3);
 
 /// Answers `/api/health` as `HEALTH` says and everything else with `VERSION`; dies when `DIE_AFTER` requests were answered.
 const SERVER: &str = r#"
@@ -124,6 +128,9 @@ impl DeployObserver for Told {
         self.switched.lock().expect("no panic").push(release.name.clone());
         Ok(())
     }
+    async fn taken_back(&self, to: Option<&Release>, _: &str) {
+        self.switched.lock().expect("no panic").push(to.map_or_else(|| "nothing".to_owned(), |to| to.name.clone()));
+    }
 }
 
 struct Ground {
@@ -146,7 +153,7 @@ impl Ground {
         };
         let sandbox = Sandbox::open(config).await.expect("this machine can confine");
         let proxy = Proxy::new();
-        let target = LocalTarget::new(sandbox, data.path(), proxy.clone(), 3000);
+        let target = LocalTarget::new(sandbox, data.path(), proxy.clone(), 3000, WATCH);
         Self { target, proxy, project: Project::new(), place: Place { slug: "chat".into(), environment: Environment::Staging }, _data: data }
     }
 

@@ -92,6 +92,19 @@ pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -
     Ok(())
 }
 
+/// Makes a deployment that has ended begin anew, as for its rollback: without steps, reason, end and a wish to cancel it.
+pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Deployment> {
+    sqlx::query(
+        "UPDATE deployments SET status = $2, steps = '[]', reason = NULL, finished_at = NULL, cancel_requested = false WHERE id = $1 RETURNING *",
+    )
+    .bind(id.0)
+    .bind(word(&DeploymentStatus::Initiated))
+    .try_map(deployment)
+    .fetch_one(conn)
+    .await
+    .during("deployment_reopen")
+}
+
 pub async fn deployment_fetch(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Deployment>> {
     sqlx::query("SELECT * FROM deployments WHERE id = $1").bind(id.0).try_map(deployment).fetch_optional(conn).await.during("deployment_fetch")
 }

@@ -32,9 +32,9 @@ pub use copilot::{
     notifications_close_all, notifications_open, notifications_read_all,
 };
 pub use deployments::{
-    LiveRelease, NewDeployment, NewRelease, Release, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel,
-    deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch, live_release_set,
-    live_releases, release_fetch, release_save, releases_of,
+    LiveRelease, NewDeployment, NewRelease, Release, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen,
+    deployment_request_cancel, deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch,
+    live_release_set, live_releases, release_fetch, release_save, releases_of,
 };
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
@@ -57,8 +57,8 @@ pub use store::{Store, Transaction};
 pub use stream::{Cursor, StoredEvent};
 pub use tasks::{
     Attempt, Claim, Lease, NewTask, TaskResult, attempts_of, queue_fetch, task_ask, task_cancelled, task_claim, task_fail, task_fetch, task_finish,
-    task_heartbeat, task_release, task_retry, tasks_cancel, tasks_insert, tasks_list, tasks_of, tasks_ready, tasks_recover, tasks_reopen,
-    tasks_running_on,
+    task_heartbeat, task_of_deployment, task_release, task_retry, tasks_cancel, tasks_insert, tasks_list, tasks_of, tasks_ready, tasks_recover,
+    tasks_reopen, tasks_running_on,
 };
 
 pub use sqlx::PgConnection;

@@ -126,6 +126,20 @@ pub async fn tasks_of(conn: &mut PgConnection, intent: IntentId) -> StoreResult<
         .during("tasks_of")
 }
 
+/// The unfinished task of Layer 4 that stands for a deployment or for its rollback: there is one at a time.
+pub async fn task_of_deployment(conn: &mut PgConnection, intent: IntentId, deployment: DeploymentId) -> StoreResult<Option<Task>> {
+    sqlx::query(
+        "SELECT * FROM tasks
+          WHERE intent_id = $1 AND deployment_id = $2 AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY id DESC LIMIT 1",
+    )
+    .bind(intent.0)
+    .bind(deployment.0)
+    .try_map(|row| task(&row))
+    .fetch_optional(conn)
+    .await
+    .during("task_of_deployment")
+}
+
 /// Layer 2's list: all tasks, newest first. `status` filters by the build's status, `q` by title, key and phase.
 pub async fn tasks_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResult<Page<Task>> {
     let limit = query.bounded_limit();

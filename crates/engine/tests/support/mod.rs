@@ -275,7 +275,14 @@ impl Place {
 }
 
 pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
-    EngineConfig { data_dir, database_url: Some(database_url), workers: 2, allow_unsandboxed: false, public_port: 3000 }
+    EngineConfig {
+        data_dir,
+        database_url: Some(database_url),
+        workers: 2,
+        allow_unsandboxed: false,
+        public_port: 3000,
+        watch: Duration::from_secs(3),
+    }
 }
 
 pub fn draft(description: &str) -> RequestDraft {

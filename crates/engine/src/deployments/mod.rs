@@ -1,0 +1,265 @@
+//! Layer 4 from the engine's side: handing a finished build over, following it, taking it back. How a release is made is the operations
+//! crate's; here are the decisions, the records and the gate.
+
+mod carry_out;
+mod gate;
+mod observer;
+mod resume;
+
+use grace_domain::{
+    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStatus},
+    event::{EventKind, Level},
+    id::{DeploymentId, IntentId, TaskId},
+    intent::Environment,
+    list::{ListQuery, Page},
+    messages,
+    problem::Problem,
+    spec::Spec,
+    status::{Stage, Trigger, apply},
+};
+use grace_operations::Release;
+use grace_store::{
+    LiveRelease, NewDeployment, NewJob, NewTask, PgConnection, TaskResult, deployment_create, deployment_fetch, deployment_reopen,
+    deployment_request_cancel, deployments_list, deployments_of, job_enqueue, live_release_fetch, plan_fetch, releases_of, setting_fetch,
+    setting_save, task_claim, task_fail, task_finish, task_of_deployment, tasks_insert, tasks_ready,
+};
+
+pub(crate) use carry_out::carry_out;
+pub(crate) use gate::gate_answered;
+pub(crate) use resume::{restore_all, resume_all};
+
+use crate::{
+    Engine,
+    decide::Decision,
+    error::{Error, Result},
+    jobs::{DEPLOY, DeployPayload},
+    start::Inner,
+};
+use gate::{end_unbegun, open_gate, open_gate_of};
+
+/// How the key of a task of Layer 4 begins; the deployment's number follows.
+const DEPLOY_KEY: &str = "deploy.";
+const ROLLBACK_KEY: &str = "rollback.";
+
+impl Engine {
+    /// Begins a deployment, or opens its gate when a person must approve it first.
+    pub async fn deploy(&self, intent: IntentId, request: DeployRequest) -> Result<DeployResponse, Problem> {
+        Ok(self.inner.deploy(intent, &request).await?)
+    }
+
+    /// One deployment with its steps.
+    pub async fn deployment(&self, deployment: DeploymentId) -> Result<Deployment, Problem> {
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        deployment_fetch(&mut conn, deployment).await.map_err(Error::from)?.ok_or_else(|| Problem::not_found(format!("deployment {deployment}")))
+    }
+
+    /// All deployments, newest first.
+    pub async fn deployments(&self, query: ListQuery) -> Result<Page<Deployment>, Problem> {
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(deployments_list(&mut conn, &query).await.map_err(Error::from)?)
+    }
+
+    /// Ends a deployment that is not live yet.
+    pub async fn cancel_deployment(&self, deployment: DeploymentId) -> Result<Deployment, Problem> {
+        self.inner.cancel_deployment(deployment).await?;
+        self.deployment(deployment).await
+    }
+
+    /// Takes a live release back to the one before it.
+    pub async fn rollback(&self, deployment: DeploymentId) -> Result<Deployment, Problem> {
+        self.inner.rollback(deployment).await?;
+        self.deployment(deployment).await
+    }
+}
+
+fn parse(environment: &str) -> Result<Environment, Problem> {
+    Environment::parse(environment).ok_or_else(|| {
+        let shown: String = environment.chars().filter(|c| !c.is_control()).take(80).collect();
+        Problem::invalid_field("target_environment", format!("`{shown}` is not one of: {}.", Environment::allowed()))
+    })
+}
+
+impl Inner {
+    async fn deploy(&self, intent: IntentId, request: &DeployRequest) -> Result<DeployResponse> {
+        let environment = parse(&request.target_environment)?;
+        let mut decision = Decision::begin(self, intent).await?;
+        // Refused here, before anything is made, when the build is not finished or another deployment of it runs.
+        apply(decision.row.state, Trigger::DeployRequested)?;
+        let earlier = deployments_of(&mut decision.tx, intent).await?;
+        if let Some(other) = earlier.iter().find(|other| other.environment == environment && other.finished_at.is_none()) {
+            let text = format!("{} to {} has not ended yet. Wait for it, answer its gate or cancel it.", other.deployment_id, environment.as_str());
+            return Err(Problem::conflict("deployment_running", text).with_status(decision.status()).into());
+        }
+        let now = decision.now;
+        let new = NewDeployment { intent, target: "local".into(), environment, config: request.deployment_config };
+        let deployment = deployment_create(&mut decision.tx, &new, now).await?;
+        let id = deployment.deployment_id;
+        let task = layer4_task(&mut decision, id, &format!("{DEPLOY_KEY}{}", id.0), &format!("Deploy to {}", environment.as_str())).await?;
+        let production = environment == Environment::Production;
+        let message = if production || decision.row.intent.request.options.require_review {
+            let why = if production { "Production deployments always ask a person." } else { "This build was to be reviewed before deployment." };
+            open_gate(&mut decision, &deployment, task, why).await?;
+            decision.event(deployment_event(&deployment));
+            "A person must approve this deployment first; the review is open."
+        } else {
+            begin(&mut decision, &deployment, task).await?;
+            "Deployment handed off to Layer 4 Deployment Service"
+        };
+        decision.finish().await?;
+        Ok(DeployResponse { deployment_id: id, status: deployment.status, layer4_task_id: task, message: message.into() })
+    }
+
+    async fn cancel_deployment(&self, id: DeploymentId) -> Result<()> {
+        let deployment = self.known(id).await?;
+        let mut decision = Decision::begin(self, deployment.intent_id).await?;
+        if !deployment_request_cancel(&mut decision.tx, id).await? {
+            let text = format!("{id} has ended already: {}.", deployment.status.label().to_lowercase());
+            return Err(Problem::conflict("deployment_ended", text).with_status(decision.status()).into());
+        }
+        let gate = open_gate_of(&mut decision, id).await?;
+        if let Some(review) = gate {
+            // It never began: it ends here. The gate needs no answer any more.
+            gate::close(&mut decision, &review).await?;
+            end_unbegun(&mut decision, id, "Cancelled before it was approved.").await?;
+        } else {
+            decision.log(Level::Warn, format!("Cancelling {id} …"), None);
+        }
+        decision.finish().await?;
+        self.running.cancel_deployment(id);
+        Ok(())
+    }
+
+    async fn rollback(&self, id: DeploymentId) -> Result<()> {
+        let deployment = self.known(id).await?;
+        let mut decision = Decision::begin(self, deployment.intent_id).await?;
+        let (intent, environment) = (deployment.intent_id, deployment.environment);
+        let live = live_release_fetch(&mut decision.tx, intent, environment).await?.filter(|live| live.release.deployment == id);
+        let Some(live) = live else {
+            let text = format!("{id} is not what answers in {} now; only a live deployment can be rolled back.", environment.as_str());
+            return Err(Problem::conflict("not_live", text).with_status(decision.status()).into());
+        };
+        if earlier_release(self, &mut decision.tx, &live).await?.is_none() {
+            let text = format!("No earlier release is kept in {} to go back to.", environment.as_str());
+            return Err(Problem::conflict("no_earlier_release", text).with_status(decision.status()).into());
+        }
+        decision.apply(Trigger::DeployRequested, Some("Rolling back."))?;
+        let now = decision.now;
+        let key = format!("{ROLLBACK_KEY}{}.{}", id.0, now.timestamp_micros());
+        let task = layer4_task(&mut decision, id, &key, &format!("Roll back {}", environment.as_str())).await?;
+        tasks_ready(&mut decision.tx, &[task], now).await?;
+        let again = deployment_reopen(&mut decision.tx, id).await?;
+        decision.event(deployment_event(&again));
+        let payload = DeployPayload { deployment: id.0, back: true };
+        job_enqueue(&mut decision.tx, &NewJob::now(DEPLOY, &payload)).await?;
+        decision.log(Level::Info, format!("Rolling {} back.", environment.as_str()), None);
+        decision.finish().await?;
+        Ok(())
+    }
+
+    async fn known(&self, id: DeploymentId) -> Result<Deployment> {
+        let mut conn = self.store.connection().await?;
+        Ok(deployment_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("deployment {id}")))?)
+    }
+}
+
+fn deployment_event(deployment: &Deployment) -> EventKind {
+    EventKind::Deployment {
+        deployment_id: deployment.deployment_id,
+        environment: deployment.environment.as_str().into(),
+        status: deployment.status,
+        step: deployment.steps.iter().rev().find(|step| step.started_at.is_some()).cloned(),
+        url: deployment.url.clone(),
+        reason: deployment.reason.clone(),
+    }
+}
+
+/// Makes the task that stands for the deployment in Layer 2.
+async fn layer4_task(decision: &mut Decision<'_>, id: DeploymentId, key: &str, title: &str) -> Result<TaskId> {
+    let intent = decision.intent();
+    let new = NewTask {
+        position: 0,
+        phase: "Layer 4".into(),
+        key: key.into(),
+        title: title.into(),
+        stage: Stage::Deploying,
+        priority: decision.row.priority,
+        depends_on: Vec::new(),
+        asks: None,
+        max_attempts: 1,
+        estimated_seconds: 30,
+        sla_deadline: None,
+        deployment: Some(id),
+    };
+    tasks_insert(&mut decision.tx, intent, std::slice::from_ref(&new)).await?;
+    let made = task_of_deployment(&mut decision.tx, intent, id).await?;
+    Ok(made.ok_or_else(|| Problem::internal("layer 4 task"))?.id)
+}
+
+async fn begin(decision: &mut Decision<'_>, deployment: &Deployment, task: TaskId) -> Result<()> {
+    decision.apply(Trigger::DeployRequested, None)?;
+    let now = decision.now;
+    own_slug(decision).await?;
+    tasks_ready(&mut decision.tx, &[task], now).await?;
+    let payload = DeployPayload { deployment: deployment.deployment_id.0, back: false };
+    job_enqueue(&mut decision.tx, &NewJob::now(DEPLOY, &payload)).await?;
+    decision.event(deployment_event(deployment));
+    decision.log(Level::Info, format!("Handed {} to Layer 4: {}.", deployment.deployment_id, deployment.environment.as_str()), None);
+    let message = messages::deployment_handoff(&decision.row.intent.title, deployment);
+    decision.notify(message).await
+}
+
+/// The name under which a build answers belongs to the first build that deployed under it; later ones of the same name get their number behind it.
+async fn own_slug(decision: &mut Decision<'_>) -> Result<String> {
+    let intent = decision.intent();
+    let now = decision.now;
+    let spec = plan_fetch(&mut decision.tx, intent).await?.and_then(|row| row.plan.spec);
+    let slug = spec.map_or_else(|| "app".to_owned(), |spec| spec.slug);
+    let key = format!("slug:{slug}");
+    let owner: Option<i64> = setting_fetch(&mut decision.tx, &key).await?;
+    match owner {
+        None => {
+            setting_save(&mut decision.tx, &key, &intent.0, now).await?;
+            Ok(slug)
+        }
+        Some(owner) if owner == intent.0 => Ok(slug),
+        Some(_) => Ok(format!("{slug}-{}", intent.0)),
+    }
+}
+
+/// The newest release before the live one that once was live itself and whose files are still there.
+async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Option<grace_store::Release>> {
+    for release in releases_of(conn, live.intent, live.environment).await? {
+        if release.id < live.release.id
+            && deployment_fetch(conn, release.deployment).await?.is_some_and(|deployment| deployment.status == DeploymentStatus::Live)
+            && tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)?
+        {
+            return Ok(Some(release));
+        }
+    }
+    Ok(None)
+}
+
+/// A release as the target knows it.
+fn release_of(inner: &Inner, row: &grace_store::Release, spec: &Spec) -> Release {
+    Release {
+        name: row.name.clone(),
+        commit: row.commit.clone(),
+        path: inner.config.data_dir.join(&row.path),
+        folder: spec.folder.clone(),
+        has_frontend: spec.stack.has_frontend(),
+    }
+}
+
+/// Closes the Layer 4 task of a deployment or rollback whose outcome is known: done, or failed with the reason.
+async fn end_task(inner: &Inner, decision: &mut Decision<'_>, id: DeploymentId, failed: Option<&str>) -> Result<()> {
+    let (intent, now) = (decision.intent(), decision.now);
+    let Some(task) = task_of_deployment(&mut decision.tx, intent, id).await? else { return Ok(()) };
+    if let Some(claim) = task_claim(&mut decision.tx, task.id, &inner.worker, now).await? {
+        let task = match failed {
+            Some(why) => task_fail(&mut decision.tx, claim.lease, why, now).await?,
+            None => task_finish(&mut decision.tx, claim.lease, &TaskResult::default(), now).await?,
+        };
+        decision.task_changed(&task, failed.map(str::to_owned));
+    }
+    Ok(())
+}

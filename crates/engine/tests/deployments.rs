@@ -1,0 +1,267 @@
+//! Deployments through the engine: rollback, cancelling, releases that do not hold, and servers that end in the middle.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use grace_domain::{
+    deployment::{Deployment, DeploymentStatus, StepState},
+    event::EventKind,
+    id::IntentId,
+    list::ListQuery,
+    status::Status,
+    task::TaskState,
+};
+use grace_engine::Engine;
+use support::{
+    Place,
+    shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
+    until, until_status,
+};
+
+fn step(deployment: &Deployment, name: &str) -> StepState {
+    deployment.steps.iter().find(|step| step.name == name).unwrap().state
+}
+
+/// State of the newest task of Layer 4.
+async fn layer4(engine: &Engine) -> TaskState {
+    let tasks = engine.tasks(ListQuery { q: Some("Layer 4".into()), ..ListQuery::default() }).await.unwrap();
+    tasks.items[0].state
+}
+
+async fn said(engine: &Engine, intent: IntentId, text: &str) {
+    until(engine, intent, text, |status| status.logs.iter().any(|line| line.contains(text))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_the_history() {
+    let place = Place::new().await;
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let intent = built(&engine).await;
+    let first = deployed(&engine, intent, true).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+    assert_eq!(step(&first, "test"), StepState::Done);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
+    assert_eq!(served(&engine).await, answer_of(&place, &second));
+
+    assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "not_live");
+    let (kept, away) = (folder(&place, &first), place.data_dir.join("away"));
+    std::fs::rename(&kept, &away).unwrap();
+    assert_eq!(engine.rollback(second.deployment_id).await.unwrap_err().code, "no_earlier_release", "its folder is gone");
+    std::fs::rename(&away, &kept).unwrap();
+
+    engine.rollback(second.deployment_id).await.unwrap();
+    let back = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
+    assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    let status = until_status(&engine, intent, Status::Deployed).await;
+    assert_eq!(status.deployments.iter().map(|one| one.status).collect::<Vec<_>>(), [DeploymentStatus::RolledBack, DeploymentStatus::Live]);
+    assert_eq!(layer4(&engine).await, TaskState::Done);
+    assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "no_earlier_release");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_cancelled_while_it_is_packaged_ends_within_two_seconds_and_leaves_nothing() {
+    let place = Place::new().await;
+    let long = format!("{}", 100_000_000 + u64::from(std::process::id()));
+    // Found before the one of Python's own, because the package step runs in the project's root.
+    let venv = format!("import subprocess\nprint('holding', flush=True)\nsubprocess.run(['sleep', '{long}'])\n");
+    let engine = place.start(&agent("exit 0", vec![("venv.py", venv)])).await;
+    let intent = built(&engine).await;
+    let id = deploy(&engine, intent, true).await;
+    said(&engine, intent, "holding").await;
+    let status = until(&engine, intent, "it is packaged", |status| status.deployments[0].status == DeploymentStatus::Packaging).await;
+    assert_eq!(status.status, Status::Deploying);
+    until_process(&long).await;
+    let asked = Instant::now();
+    engine.cancel_deployment(id).await.unwrap();
+    let cancelled = ended(&engine, intent, id).await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!((cancelled.status, cancelled.reason.as_deref()), (DeploymentStatus::Cancelled, Some("Cancelled by a person.")));
+    assert_eq!((step(&cancelled, "package"), step(&cancelled, "switch")), (StepState::Failed, StepState::Pending));
+    assert_eq!((cancelled.url, cancelled.release), (None, None));
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Completed);
+    assert_eq!(layer4(&engine).await, TaskState::Cancelled);
+    assert_eq!(processes(&["sleep", &long]), 0, "its command was killed");
+    assert_eq!(served(&engine).await.0, 404);
+    let left: Vec<_> = std::fs::read_dir(place.data_dir.join("releases/shop-staging")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new());
+    assert_eq!(engine.cancel_deployment(id).await.unwrap_err().code, "deployment_ended");
+    engine.shutdown().await;
+}
+
+/// The line that a command says before it holds may be read before it holds.
+async fn until_process(seconds: &str) {
+    let begun = async {
+        while processes(&["sleep", seconds]) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), begun).await.expect("the command begins");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_cancelled_while_it_is_tested_or_watched_leaves_the_earlier_release_where_it_is() {
+    let place = Place::new().await;
+    let long = format!("{}", 200_000_000 + u64::from(std::process::id()));
+    let engine = place.start(&agent(&format!("sleep {long}"), vec![])).await;
+    let intent = built(&engine).await;
+    let first = deployed(&engine, intent, false).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+
+    let id = deploy(&engine, intent, true).await;
+    until(&engine, intent, "it is tested", |status| status.deployments[0].status == DeploymentStatus::Testing).await;
+    until_process(&long).await;
+    let asked = Instant::now();
+    engine.cancel_deployment(id).await.unwrap();
+    let cancelled = ended(&engine, intent, id).await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!((cancelled.status, step(&cancelled, "test")), (DeploymentStatus::Cancelled, StepState::Failed));
+    assert_eq!(processes(&["sleep", &long]), 0, "its command was killed");
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+
+    let id = deploy(&engine, intent, false).await;
+    until(&engine, intent, "it is watched", |status| status.deployments[0].steps.last().is_some_and(|step| step.state == StepState::Running)).await;
+    assert_ne!(served(&engine).await, answer_of(&place, &first));
+    let asked = Instant::now();
+    engine.cancel_deployment(id).await.unwrap();
+    let cancelled = ended(&engine, intent, id).await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "it does not wait for the end of the watch: {:?}", asked.elapsed());
+    assert_eq!(cancelled.status, DeploymentStatus::Cancelled, "{cancelled:#?}");
+    assert!(cancelled.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", cancelled.reason);
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    engine.shutdown().await;
+
+    // The records agree with the traffic: the next start serves the same release.
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    said(&engine, intent, "was started again with the server").await;
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_after_the_switch_is_taken_back() {
+    let place = Place::new().await;
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let intent = built(&engine).await;
+    let first = deployed(&engine, intent, false).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+
+    behave(&place, "sick");
+    let sick = deployed(&engine, intent, false).await;
+    assert_eq!((sick.status, sick.url.as_deref()), (DeploymentStatus::Failed, None));
+    assert!(sick.reason.as_ref().unwrap().contains("before it was healthy"), "{:?}", sick.reason);
+    assert_eq!((step(&sick, "health_check"), step(&sick, "switch")), (StepState::Failed, StepState::Pending));
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+
+    behave(&place, "mortal");
+    let mortal = deployed(&engine, intent, false).await;
+    assert_eq!((mortal.status, mortal.url.as_deref()), (DeploymentStatus::RolledBack, None));
+    assert!(mortal.reason.as_ref().unwrap().contains("after the switch"), "{:?}", mortal.reason);
+    assert_eq!((step(&mortal, "switch"), step(&mortal, "watch")), (StepState::Done, StepState::Failed));
+    assert_eq!(layer4(&engine).await, TaskState::Failed);
+    let status = engine.status(intent).await.unwrap();
+    assert_eq!(status.status, Status::Deployed);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    assert_eq!(engine.rollback(mortal.deployment_id).await.unwrap_err().code, "not_live");
+    engine.shutdown().await;
+}
+
+const DATA: &str = "GRACE_TEST_DEPLOY_DATA";
+const DATABASE: &str = "GRACE_TEST_DEPLOY_DATABASE";
+
+/// Not a test of its own: the server that the test below kills. It prints where the newest deployment is.
+#[test]
+fn server_to_be_killed() {
+    let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = support::config(data_dir.into(), database_url);
+        let engine = Engine::start_with(config, vec![agent("exit 0", vec![])]).await.unwrap();
+        let mut events = engine.subscribe().await.unwrap();
+        loop {
+            let newest = engine.deployments(ListQuery::default()).await.unwrap().items.remove(0);
+            let step = newest.steps.iter().find(|step| step.state == StepState::Running).map_or("none", |step| step.name.as_str());
+            println!("\nat {step} {}", if newest.finished_at.is_some() { "ended" } else { "" });
+            while !matches!(events.next().await.unwrap().event.kind, EventKind::Deployment { .. }) {}
+        }
+    });
+}
+
+/// Starts a server as a process of its own and kills it when the newest deployment is at this step.
+fn run_and_kill(place: &Place, step: &str) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["server_to_be_killed", "--exact", "--nocapture"])
+        .env(DATA, &place.data_dir)
+        .env(DATABASE, &place.database_url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let wanted = format!("at {step} ");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let reached = lines.any(|line| line.contains(&wanted));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(reached, "the server ended before its deployment was at {step}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_live_is_served_again() {
+    let place = Place::new().await;
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let intent = built(&engine).await;
+    let id = deploy(&engine, intent, true).await;
+    until(&engine, intent, "it is packaged", |status| status.deployments[0].status == DeploymentStatus::Packaging).await;
+    engine.shutdown().await;
+    for step in ["package", "start", "watch"] {
+        run_and_kill(&place, step);
+    }
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let first = ended(&engine, intent, id).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+    assert!(first.reason.as_ref().unwrap().contains("The server ended while it was being watched"), "{:?}", first.reason);
+    assert!(first.steps.iter().all(|step| step.state != StepState::Running), "nothing runs any more: {:#?}", first.steps);
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+    assert_eq!(layer4(&engine).await, TaskState::Done);
+    said(&engine, intent, "was started again with the server").await;
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
+    engine.rollback(second.deployment_id).await.unwrap();
+    engine.shutdown().await;
+    // It had not switched yet: it begins again. Then it had.
+    run_and_kill(&place, "start");
+    run_and_kill(&place, "watch");
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let back = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
+    assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+    assert_eq!(layer4(&engine).await, TaskState::Done);
+    until_served(&engine, &answer_of(&place, &first)).await;
+    engine.shutdown().await;
+}
+
+async fn until_served(engine: &Engine, wanted: &(u16, String)) {
+    let come = async {
+        while served(engine).await != *wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), come).await.expect("the release is served again");
+}

@@ -1,0 +1,95 @@
+//! What is asked of the local target, and what it says while it does it.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use grace_domain::{
+    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep},
+    event::Level,
+    id::DeploymentId,
+    intent::Environment,
+};
+
+/// Where a release goes: one host name, one database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Lower-case ASCII, unique per intent.
+    pub slug: String,
+    pub environment: Environment,
+}
+
+impl Place {
+    /// `chat-staging`
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.slug, self.environment.as_str())
+    }
+    /// `chat-staging.localhost`
+    pub fn host(&self) -> String {
+        format!("{}.localhost", self.name())
+    }
+}
+
+/// One deployment to do.
+#[derive(Debug, Clone)]
+pub struct DeployJob {
+    pub deployment_id: DeploymentId,
+    pub place: Place,
+    /// The build's repository.
+    pub git_dir: PathBuf,
+    /// Full hash.
+    pub commit: String,
+    /// Folder of the project in the repository; `None`: its root.
+    pub folder: Option<String>,
+    pub config: DeploymentConfig,
+    pub has_frontend: bool,
+    /// The project has a `test.sh`.
+    pub has_tests: bool,
+}
+
+/// A commit made ready to run, in a folder of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// `r7-3f9c2ab`: number of the deployment and short commit.
+    pub name: String,
+    pub commit: String,
+    pub path: PathBuf,
+    pub folder: Option<String>,
+    pub has_frontend: bool,
+}
+
+/// Is told of everything before anybody else; stores it, then publishes it.
+#[async_trait]
+pub trait DeployObserver: Send + Sync {
+    async fn status(&self, status: DeploymentStatus, steps: &[DeploymentStep]);
+    async fn log(&self, level: Level, source: &str, message: &str);
+    async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64);
+    /// In the moment of the switch: records `release` as the live one of its place. An error keeps traffic where it is.
+    async fn switched(&self, release: &Release, url: &str) -> Result<(), String>;
+    /// Traffic was led back: records that `to` is live again, or that nothing is.
+    async fn taken_back(&self, to: Option<&Release>, url: &str);
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeployOutcome {
+    Live {
+        release: Release,
+        url: String,
+        warning: Option<String>,
+    },
+    /// It was switched to and then did not hold; `to` is live again, or nothing is.
+    RolledBack {
+        to: Option<Release>,
+        reason: String,
+    },
+    /// It was never switched to.
+    Failed {
+        reason: String,
+    },
+    /// Cancelled before it was switched to.
+    Cancelled,
+    /// Cancelled while it was watched; `to` is live again, or nothing is.
+    TakenBack {
+        to: Option<Release>,
+    },
+}

@@ -1,0 +1,261 @@
+//! The `local` target: a release folder from the build's commit, its process in the sandbox on a unix socket, a health check, an atomic
+//! switch of the proxy, a time of watching with the old release still at hand, and a drained end of the old one.
+
+mod health;
+mod job;
+mod package;
+mod process;
+mod steps;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use grace_domain::{deployment::DeploymentStatus, event::Level, system::Facility};
+use grace_sandbox::Sandbox;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+pub use job::{DeployJob, DeployObserver, DeployOutcome, Place, Release};
+
+use crate::{proxy::Proxy, supervise::Running};
+use health::{healthy, watch};
+use process::traced;
+use steps::Steps;
+
+/// How long requests on the old release may go on.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Releases on this machine. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalTarget(Arc<Inner>);
+
+struct Inner {
+    sandbox: Sandbox,
+    releases_dir: PathBuf,
+    proxy: Proxy,
+    public_port: u16,
+    watch: Duration,
+    live: Mutex<BTreeMap<String, (Release, Running)>>,
+}
+
+/// What stops a deployment on its way.
+enum Halt {
+    Failed(String),
+    Cancelled,
+}
+
+impl From<String> for Halt {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+impl LocalTarget {
+    /// `public_port` is the one in the URLs of releases; `watch` is how long a release is watched after the switch before its predecessor is
+    /// let go.
+    pub fn new(sandbox: Sandbox, data_dir: &Path, proxy: Proxy, public_port: u16, watch: Duration) -> Self {
+        Self(Arc::new(Inner { sandbox, releases_dir: data_dir.join("releases"), proxy, public_port, watch, live: Mutex::default() }))
+    }
+
+    pub fn facility(&self) -> Facility {
+        let detail = format!("Own process in the sandbox, unix socket, reverse proxy under *.localhost:{}", self.0.public_port);
+        Facility { name: "local".to_owned(), available: true, detail }
+    }
+
+    /// Address of a place.
+    pub fn url(&self, place: &Place) -> String {
+        format!("http://{}:{}", place.host(), self.0.public_port)
+    }
+
+    /// All steps, from package to the end of the watch time. The caller sees to it that a place has one deployment at a time.
+    pub async fn deploy(&self, job: DeployJob, observer: &dyn DeployObserver, cancel: CancellationToken) -> DeployOutcome {
+        let mut steps = Steps::new(observer);
+        let release = self.release_of(&job);
+        let started = async {
+            self.package(&job, &release, &mut steps, &cancel).await?;
+            self.test(&job, &mut steps, &cancel).await?;
+            self.start(&job.place, &release, &mut steps, &cancel).await
+        };
+        let running = match started.await {
+            Ok(running) => running,
+            Err(halt) => {
+                self.discard(&release).await;
+                return steps.halted(halt).await;
+            }
+        };
+        let outcome = self.switch(&job.place, &release, running, job.config.auto_rollback, &mut steps, &cancel).await;
+        if !matches!(outcome, DeployOutcome::Live { .. }) {
+            self.discard(&release).await;
+        }
+        outcome
+    }
+
+    /// Starts an earlier release of a place again and switches to it, with the same care as a new one.
+    pub async fn rollback(&self, place: &Place, to: &Release, observer: &dyn DeployObserver, cancel: CancellationToken) -> DeployOutcome {
+        let mut steps = Steps::new(observer);
+        steps.skip("package", "kept from its own deployment").await;
+        steps.skip("test", "ran when it was deployed first").await;
+        match self.start(place, to, &mut steps, &cancel).await {
+            Ok(running) => self.switch(place, to, running, true, &mut steps, &cancel).await,
+            Err(halt) => steps.halted(halt).await,
+        }
+    }
+
+    /// After a start of the server: the live release of a place died with it; starts it again and points the proxy at it.
+    pub async fn restore(&self, place: &Place, release: &Release) -> Result<String, String> {
+        let lines = traced(place);
+        let running = self.run_release(place, release, &lines).await?;
+        if let Err(reason) = healthy(&running, &place.host()).await {
+            running.stop().await;
+            return Err(reason);
+        }
+        running.keep_alive();
+        self.0.proxy.switch(&place.host(), running.upstream.clone());
+        self.0.live.lock().await.insert(place.host(), (release.clone(), running));
+        Ok(self.url(place))
+    }
+
+    /// Ends every release; called when the server ends.
+    pub async fn shutdown(&self) {
+        let live = std::mem::take(&mut *self.0.live.lock().await);
+        futures::future::join_all(live.into_values().map(|(_, running)| running.stop())).await;
+    }
+
+    fn release_of(&self, job: &DeployJob) -> Release {
+        let short: String = job.commit.chars().filter(char::is_ascii_hexdigit).take(7).collect();
+        let name = format!("r{}-{short}", job.deployment_id.0);
+        Release {
+            path: self.place_dir(&job.place).join(&name),
+            name,
+            commit: job.commit.clone(),
+            folder: job.folder.clone(),
+            has_frontend: job.has_frontend,
+        }
+    }
+
+    fn place_dir(&self, place: &Place) -> PathBuf {
+        self.0.releases_dir.join(place.name())
+    }
+
+    /// The switch and what follows. Until the watch time is over the predecessor runs on, so that going back is one store again.
+    async fn switch(
+        &self,
+        place: &Place,
+        release: &Release,
+        running: Running,
+        auto_rollback: bool,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> DeployOutcome {
+        let (host, url) = (place.host(), self.url(place));
+        if cancel.is_cancelled() {
+            running.stop().await;
+            return steps.halted(Halt::Cancelled).await;
+        }
+        steps.begin("switch", DeploymentStatus::Switching).await;
+        if let Err(reason) = steps.observer.switched(release, &url).await {
+            running.stop().await;
+            return steps.halted(Halt::Failed(reason)).await;
+        }
+        self.0.proxy.switch(&host, running.upstream.clone());
+        steps.done(&format!("{host} now leads to {}", release.name)).await;
+        steps.begin("watch", DeploymentStatus::Switching).await;
+        let held = tokio::select! {
+            held = watch(&running, &host, self.0.watch) => held.map_err(Halt::Failed),
+            () = cancel.cancelled() => Err(Halt::Cancelled),
+        };
+        let warning = match held {
+            Ok(()) => {
+                steps.done(&format!("healthy for {} s", self.0.watch.as_secs())).await;
+                None
+            }
+            Err(Halt::Failed(reason)) if !auto_rollback => {
+                steps.fail(&format!("{reason}; auto_rollback is off, so it stays")).await;
+                Some(reason)
+            }
+            Err(halt) => {
+                let to = self.take_back(&host, running, &url, steps.observer).await;
+                return match halt {
+                    Halt::Failed(reason) => {
+                        steps.fail(&reason).await;
+                        DeployOutcome::RolledBack { to, reason }
+                    }
+                    Halt::Cancelled => {
+                        steps.fail("cancelled").await;
+                        DeployOutcome::TakenBack { to }
+                    }
+                };
+            }
+        };
+        running.keep_alive();
+        let previous = self.0.live.lock().await.insert(host, (release.clone(), running));
+        if let Some((earlier, old)) = previous {
+            let drained = old.upstream.drained(DRAIN).await;
+            let how = if drained { "was drained and stopped" } else { "was stopped; connections were still open" };
+            steps.observer.log(Level::Info, "deploy", &format!("{} {how}", earlier.name)).await;
+            old.stop().await;
+            self.keep_only(place, &[release, &earlier]).await;
+        }
+        DeployOutcome::Live { release: release.clone(), url, warning }
+    }
+
+    /// Leads traffic back to the release that had it before, if there is one, and ends the new one.
+    async fn take_back(&self, host: &str, running: Running, url: &str, observer: &dyn DeployObserver) -> Option<Release> {
+        let earlier = self.0.live.lock().await.get(host).map(|(earlier, still_running)| (earlier.clone(), still_running.upstream.clone()));
+        let to = match earlier {
+            Some((earlier, upstream)) => {
+                self.0.proxy.switch(host, upstream);
+                Some(earlier)
+            }
+            None => {
+                self.0.proxy.remove(host, &running.upstream);
+                None
+            }
+        };
+        // Before its files go: records that still named it would be served again from nothing.
+        observer.taken_back(to.as_ref(), url).await;
+        running.stop().await;
+        to
+    }
+
+    async fn discard(&self, release: &Release) {
+        let _ = tokio::fs::remove_dir_all(&release.path).await;
+        let _ = tokio::fs::remove_dir_all(release.path.with_extension("run")).await;
+    }
+
+    /// Removes the folders of releases before the previous one.
+    async fn keep_only(&self, place: &Place, kept: &[&Release]) {
+        let Ok(mut entries) = tokio::fs::read_dir(self.place_dir(place)).await else { return };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_a_kept_one = kept.iter().any(|release| name == release.name || name == format!("{}.run", release.name));
+            if name.starts_with('r') && !of_a_kept_one {
+                let _ = tokio::fs::remove_dir_all(entry.path()).await;
+            }
+        }
+    }
+}
+
+/// Relative path of `below` in the project.
+fn inside(folder: Option<&str>, below: &str) -> String {
+    match (folder, below) {
+        (None, below) => below.to_owned(),
+        (Some(folder), "") => folder.to_owned(),
+        (Some(folder), below) => format!("{folder}/{below}"),
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}

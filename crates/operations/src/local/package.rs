@@ -1,0 +1,111 @@
+//! Makes a release out of a commit, and tests it: every command in the sandbox, in a checkout that nothing else uses.
+
+use std::path::{Path, PathBuf};
+
+use grace_domain::{deployment::DeploymentStatus, event::Level};
+use grace_sandbox::{Command, Network, Output};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{DeployJob, DeployObserver, Halt, LocalTarget, Release, chain, inside, steps::Steps};
+use crate::checkout::checkout;
+
+impl LocalTarget {
+    pub(super) async fn package(&self, job: &DeployJob, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
+        steps.begin("package", DeploymentStatus::Packaging).await;
+        if job.config.docker_build {
+            steps
+                .observer
+                .log(
+                    Level::Warn,
+                    "deploy",
+                    "docker_build was asked for; the local target runs the release folder itself and builds no container image",
+                )
+                .await;
+        }
+        self.check_out(job, &release.path).await?;
+        let root = inside(release.folder.as_deref(), "");
+        // Wheels that a build has fetched before are taken from the shared cache, whatever the registry says about caching.
+        let install = "python3 -m venv backend/.venv; if [ -s backend/requirements.lock ]; then \
+                       backend/.venv/bin/python -m pip download --quiet --require-hashes --only-binary :all: --dest \"$WHEELS\" -r backend/requirements.lock; \
+                       backend/.venv/bin/python -m pip install --quiet --no-index --require-hashes -r backend/requirements.lock; fi";
+        self.sh(release, &root, install, Network::Registries, "pip", steps.observer, cancel).await?;
+        if release.has_frontend {
+            let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
+            self.sh(release, &root, build, Network::Registries, "npm", steps.observer, cancel).await?;
+            // Only the built pages are served; the release stays small.
+            let modules = release.path.join(&root).join("frontend/node_modules");
+            let _ = tokio::fs::remove_dir_all(modules).await;
+        }
+        steps.done(&format!("release {}", release.name)).await;
+        Ok(())
+    }
+
+    pub(super) async fn test(&self, job: &DeployJob, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
+        if !job.config.run_tests {
+            steps.skip("test", "switched off for this deployment").await;
+            return Ok(());
+        }
+        if !job.has_tests {
+            steps.skip("test", "the project was built without tests").await;
+            return Ok(());
+        }
+        steps.begin("test", DeploymentStatus::Testing).await;
+        // In a checkout of its own: what tests leave behind must not be part of the release.
+        let mut scratch = self.release_of(job);
+        scratch.path = self.place_dir(&job.place).join(format!("{}-test", scratch.name));
+        self.check_out(job, &scratch.path).await?;
+        let root = inside(job.folder.as_deref(), "");
+        let result = self.sh(&scratch, &root, "./test.sh", Network::Registries, "test", steps.observer, cancel).await;
+        let _ = tokio::fs::remove_dir_all(&scratch.path).await;
+        result?;
+        steps.done("./test.sh passed").await;
+        Ok(())
+    }
+
+    async fn check_out(&self, job: &DeployJob, folder: &Path) -> Result<(), String> {
+        checkout(&job.git_dir, &job.commit, folder).await.map_err(|error| chain(&error))?;
+        let (sandbox, folder) = (self.0.sandbox.clone(), folder.to_owned());
+        tokio::task::spawn_blocking(move || sandbox.adopt(&folder).map_err(|error| chain(&error))).await.map_err(|error| error.to_string())?.map(drop)
+    }
+
+    /// A command of the package or test step, through a shell, in the sandbox.
+    #[expect(clippy::too_many_arguments, reason = "one private call with the parts of a command; a struct for it would be used once")]
+    async fn sh(
+        &self,
+        release: &Release,
+        root: &str,
+        script: &str,
+        network: Network,
+        source: &str,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let mut command = Command::new("sh", &release.path).args(["-euc", script]).env("CI", "true").env("WHEELS", grace_sandbox::WHEELS);
+        command.working_dir = PathBuf::from(root);
+        command.network = network;
+        self.run(command, source, observer, cancel).await
+    }
+
+    pub(super) async fn run(&self, command: Command, source: &str, observer: &dyn DeployObserver, cancel: &CancellationToken) -> Result<(), Halt> {
+        let (output, mut received) = mpsc::channel(256);
+        let forward = async {
+            while let Some(output) = received.recv().await {
+                match output {
+                    Output::Line { text, .. } => observer.log(Level::Info, source, &text).await,
+                    Output::Truncated { dropped_bytes } => {
+                        observer.log(Level::Warn, source, &format!("{dropped_bytes} bytes of output were left out")).await
+                    }
+                    Output::Egress { host, port, allowed, bytes_up, bytes_down } => observer.egress(&host, port, allowed, bytes_up, bytes_down).await,
+                }
+            }
+        };
+        let (outcome, ()) = tokio::join!(self.0.sandbox.run(command, output, cancel.clone()), forward);
+        let outcome = outcome.map_err(|error| Halt::Failed(chain(&error)))?;
+        match outcome.exit {
+            exit if exit.is_success() => Ok(()),
+            grace_sandbox::Exit::Cancelled => Err(Halt::Cancelled),
+            exit => Err(Halt::Failed(format!("{source} failed ({exit:?}); the log has its output"))),
+        }
+    }
+}
