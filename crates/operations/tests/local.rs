@@ -28,7 +28,8 @@ const WATCH: Duration = Duration::from_secs(3);
 
 /// Answers `/api/health` as `HEALTH` says and everything else with `VERSION`; dies when `DIE_AFTER` requests were answered.
 const SERVER: &str = r#"
-import http.server, os, socketserver, sys
+import http.server, os, signal, socketserver, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 from app.main import VERSION, HEALTH, DIE_AFTER
 path = sys.argv[sys.argv.index("--uds") + 1]
 answered = 0

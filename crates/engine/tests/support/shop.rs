@@ -18,7 +18,8 @@ use super::{Act, Place, Scripted, start_build, step, until, until_status};
 /// Answers with the inode of its own file, which tells releases of one commit apart. `sick`: unhealthy, and dead after one answer. `mortal`:
 /// dead after three.
 const SERVER: &str = r#"
-import http.server, os, pathlib, socketserver, sys
+import http.server, os, pathlib, signal, socketserver, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 path = sys.argv[sys.argv.index("--uds") + 1]
 behaviour = pathlib.Path("/data/behaviour")
 behaviour = behaviour.read_text() if behaviour.exists() else ""

@@ -10,6 +10,24 @@ use tokio_util::sync::CancellationToken;
 use super::{DeployJob, DeployObserver, Halt, LocalTarget, Release, chain, inside, steps::Steps};
 use crate::checkout::checkout;
 
+/// The release's own Python with the locked packages. The machine's own pip fills it where there is one, which saves the seconds of putting pip
+/// into it. Wheels that a build has fetched before are taken from the shared cache, whatever the registry says about caching.
+const INSTALL: &str = r#"
+lock=backend/requirements.lock
+python=backend/.venv/bin/python
+if python3 -m pip --version >/dev/null 2>&1; then
+    python3 -m venv --without-pip backend/.venv
+    pip="python3 -m pip --python $python"
+else
+    python3 -m venv backend/.venv
+    pip="$python -m pip"
+fi
+if [ -s $lock ]; then
+    $pip download --quiet --require-hashes --only-binary :all: --dest "$WHEELS" -r $lock
+    $pip install --quiet --no-index --require-hashes -r $lock
+fi
+"#;
+
 impl LocalTarget {
     pub(super) async fn package(&self, job: &DeployJob, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
         steps.begin("package", DeploymentStatus::Packaging).await;
@@ -25,11 +43,7 @@ impl LocalTarget {
         }
         self.check_out(job, &release.path).await?;
         let root = inside(release.folder.as_deref(), "");
-        // Wheels that a build has fetched before are taken from the shared cache, whatever the registry says about caching.
-        let install = "python3 -m venv backend/.venv; if [ -s backend/requirements.lock ]; then \
-                       backend/.venv/bin/python -m pip download --quiet --require-hashes --only-binary :all: --dest \"$WHEELS\" -r backend/requirements.lock; \
-                       backend/.venv/bin/python -m pip install --quiet --no-index --require-hashes -r backend/requirements.lock; fi";
-        self.sh(release, &root, install, Network::Registries, "pip", steps.observer, cancel).await?;
+        self.sh(release, &root, INSTALL, Network::Registries, "pip", steps.observer, cancel).await?;
         if release.has_frontend {
             let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
             self.sh(release, &root, build, Network::Registries, "npm", steps.observer, cancel).await?;
