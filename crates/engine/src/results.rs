@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use grace_domain::{
-    event::Artifact,
+    event::{Artifact, ArtifactStatus},
     id::IntentId,
     list::{ListQuery, LogQuery, Page},
     problem::Problem,
     report,
     view::{FileView, LogView},
 };
-use grace_store::{artifacts_list, logs_fetch, plan_fetch};
+use grace_store::{artifacts_list, artifacts_of, logs_fetch, plan_fetch};
 
 use crate::{
     Engine,
@@ -123,18 +123,24 @@ impl Inner {
         let lock = self.git_lock(intent);
         let _alone = lock.lock().await;
         let half = folder.join(format!("{commit}.part"));
-        // A given repository's own files are not ours to hand out as artifacts: the archive has what the build made.
-        let below = self.folder_of(intent).await?;
-        self.workspace(intent).archive(&commit, below.as_deref(), &half).await?;
+        let made = self.made_in_repository(intent).await?;
+        self.workspace(intent).archive(&commit, &made, &half).await?;
         tokio::fs::rename(&half, &path).await.map_err(Error::File)?;
         remove_old(&folder).await.map_err(Error::File)?;
         Ok(path)
     }
 
-    /// The folder in a given repository that holds everything that was made; `None`: all of it.
-    pub(crate) async fn folder_of(&self, intent: IntentId) -> Result<Option<String>> {
+    /// What the build made in a given repository, whose own files are not ours to hand out: its folder, and the files that must be elsewhere.
+    /// Empty: everything is the build's.
+    async fn made_in_repository(&self, intent: IntentId) -> Result<Vec<String>> {
         let mut conn = self.store.connection().await?;
-        Ok(plan_fetch(&mut conn, intent).await?.and_then(|row| row.plan.spec).and_then(|spec| spec.folder))
+        let Some(folder) = plan_fetch(&mut conn, intent).await?.and_then(|row| row.plan.spec).and_then(|spec| spec.folder) else {
+            return Ok(Vec::new());
+        };
+        let below = format!("{folder}/");
+        let completed = artifacts_of(&mut conn, intent).await?.into_iter().filter(|artifact| artifact.status == ArtifactStatus::Completed);
+        let elsewhere: Vec<String> = completed.map(|artifact| artifact.path).filter(|path| !path.starts_with(&below)).collect();
+        Ok(std::iter::once(folder).chain(elsewhere).collect())
     }
 
     async fn diff(&self, intent: IntentId) -> Result<String> {

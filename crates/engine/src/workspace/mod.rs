@@ -170,6 +170,19 @@ impl Workspace {
         self.head().await
     }
 
+    /// The first of these files that was there before the build.
+    pub async fn first_of_base(&self, paths: &[String]) -> Result<Option<String>, WorkspaceError> {
+        let mut found = None;
+        for path in paths {
+            let object = format!("{BASE}:{path}");
+            if self.git.ask(Call::new("cat-file", &["cat-file", "-e", &object])).await?.is_some() {
+                found = Some(path.clone());
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Brings the files back to the last commit after a crash. What was there is kept first, under the returned name, unless it is the same.
     pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64) -> Result<Option<String>, WorkspaceError> {
         self.remove_stale_locks().await?;
@@ -261,11 +274,11 @@ impl Workspace {
         Ok(text)
     }
 
-    /// Writes the files of a commit (below `folder`, when given) as a zip.
-    pub async fn archive(&self, commit: &str, folder: Option<&str>, to: &Path) -> Result<(), WorkspaceError> {
+    /// Writes the files of a commit as a zip: those at and below `paths`, or all when there are none.
+    pub async fn archive(&self, commit: &str, paths: &[String], to: &Path) -> Result<(), WorkspaceError> {
         let output = format!("--output={}", to.display());
         let mut arguments = vec!["archive", "--format=zip", "-1", &output, commit];
-        arguments.extend(folder);
+        arguments.extend(paths.iter().map(String::as_str));
         self.git.run(Call::new("archive", &arguments)).await?;
         Ok(())
     }

@@ -48,7 +48,7 @@ Server(path, Handler).serve_forever()
 
 const HOST: &str = "shop-staging.localhost";
 
-fn spec() -> Spec {
+pub fn spec() -> Spec {
     Spec {
         name: "Shop".into(),
         slug: "shop".into(),
