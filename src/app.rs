@@ -13,6 +13,7 @@ use leptos_router::{
 use crate::{
     components::{
         copilot::Copilot,
+        deploy_all::DeployAllDialog,
         desk::Desk,
         dialog::{ConfirmDialog, Toasts},
         frame::Rail,
@@ -91,6 +92,7 @@ fn Interrupting() -> impl IntoView {
         <BuildModal/>
         <ModifyDialog/>
         <DeployDialog/>
+        <DeployAllDialog/>
         <CommandPalette/>
         <Shortcuts/>
         <ConfirmDialog/>

@@ -35,10 +35,30 @@ fn ids(filter: impl Fn(&BuildSummary) -> bool) -> Vec<IntentId> {
     desk().active.map(|list| list.builds.iter().filter(|build| filter(build)).map(|build| build.intent_id).collect())
 }
 
+/// Intents that are listed at first, so that the form below is in sight.
+const INTENTS_AT_FIRST: usize = 4;
+
 /// What was asked for and what comes next with it.
 #[component]
 pub fn ActiveIntents() -> AnyView {
     let feed = desk().active;
+    let all = RwSignal::new(false);
+    let listed = move || {
+        let mut ids = ids(|_| true);
+        if !all.get() {
+            ids.truncate(INTENTS_AT_FIRST);
+        }
+        ids
+    };
+    let more = move || {
+        (feed.map(|list| list.builds.len()) > INTENTS_AT_FIRST).then(|| {
+            view! {
+                <button type="button" class="btn btn-ghost needs-script" aria-expanded=move || all.get().to_string() on:click=move |_| all.update(|all| *all = !*all)>
+                    {move || if all.get() { format!("Show {INTENTS_AT_FIRST}") } else { format!("Show all {}", feed.map(|list| list.builds.len())) }}
+                </button>
+            }
+        })
+    };
     let table = move || {
         if feed.map(|list| list.builds.is_empty()) {
             return empty("No intent is open. Describe what you want below; its plan appears here.");
@@ -52,7 +72,7 @@ pub fn ActiveIntents() -> AnyView {
                     <th scope="col" class="w-next">"Next"</th>
                     <th scope="col" class="w-due">"Deadline"</th>
                 </tr></thead>
-                <tbody><For each=|| ids(|_| true) key=|id| *id let:id><IntentRow id/></For></tbody>
+                <tbody><For each=listed key=|id| *id let:id><IntentRow id/></For></tbody>
             </table>
         }
         .into_any()
@@ -61,7 +81,7 @@ pub fn ActiveIntents() -> AnyView {
         let some = Memo::new(move |_| feed.map(|list| !list.builds.is_empty()));
         view! {
             <section aria-labelledby="h-intents">
-                <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| list.total)}</span></div>
+                <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| list.total)}</span><div class="tools">{more}</div></div>
                 <div class="panel">{move || { some.track(); untrack(table) }}</div>
             </section>
         }
@@ -175,6 +195,7 @@ fn BuildRows(id: IntentId) -> AnyView {
             })
         })
     };
+    let started = move || row.with(|row| row.as_ref().is_some_and(|build| build.started_at.is_some()));
     let left = move || {
         row.with(|row| row.as_ref().and_then(|build| build.started_at.map(|_| format!("of {} planned", time::planned(build.estimated_hours)))))
     };
@@ -209,6 +230,7 @@ fn BuildRows(id: IntentId) -> AnyView {
             }
         })
     };
+    let quiet = move || row.with(|row| row.as_ref().is_none_or(|build| build.latest_log.is_none()));
     let actions = move || {
         let (status, title) = (status.get(), title.get());
         let main = match status {
@@ -237,7 +259,7 @@ fn BuildRows(id: IntentId) -> AnyView {
             <th scope="row">
                 <div class="two">
                     <a class="strong clip" href=format!("/builds/{id}")>{move || title.get()}</a>
-                    <small class="clip"><code>{id.to_string()}</code><span class="narrow">" \u{b7} "{time}</span></small>
+                    <small class="clip"><code>{id.to_string()}</code>{move || started().then(|| view! { <span class="narrow">" \u{b7} "{time}</span> })}</small>
                 </div>
             </th>
             <td class="c-st">
@@ -250,7 +272,7 @@ fn BuildRows(id: IntentId) -> AnyView {
             <td class="c-time"><div class="two"><span>{time}</span><small>{left}</small></div></td>
             <td><div class="acts">{actions}</div></td>
         </tr>
-        <tr class=move || if open.get() { "tail has-open" } else { "tail" }><td colspan="5"><div class="tailline">{tail}</div></td></tr>
+        <tr class=move || match (open.get(), quiet()) { (true, _) => "tail has-open", (false, true) => "tail quiet-tail", (false, false) => "tail" }><td colspan="5"><div class="tailline">{tail}</div></td></tr>
         {move || open.get().then(|| view! {
             <tr class="open"><td colspan="5"><LogConsole intent=id title=format!("Log of {}", title.get_untracked()) status/></td></tr>
         })}

@@ -46,15 +46,13 @@ pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
                     empty("No build has ended yet. What is built, failed or stopped is listed here.")
                 } else {
                     view! {
-                        <table class="cards compact">
+                        <table class="cards compact completed">
                             <thead><tr>
                                 <th scope="col">"Project"</th>
-                                <th scope="col">"Status"</th>
-                                <th scope="col">"Finished"</th>
-                                <th scope="col">"Took"</th>
-                                <th scope="col">"Tests"</th>
-                                <th scope="col" class="w-coverage">"Coverage"</th>
-                                <th scope="col"><span class="vh">"Actions"</span></th>
+                                <th scope="col" class="w-done">"Finished"</th>
+                                <th scope="col" class="w-took">"Took"</th>
+                                <th scope="col" class="w-tests">"Tests, coverage"</th>
+                                <th scope="col" class="w-acts"><span class="vh">"Actions"</span></th>
                             </tr></thead>
                             <tbody>{rows}</tbody>
                         </table>
@@ -86,7 +84,7 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
     let id = build.intent_id;
     let took = build.started_at.zip(build.finished_at).map(|(start, end)| time::duration((end - start).num_milliseconds() as f64 / 1_000.0));
     let took = match took {
-        Some(took) => view! { {took}" "<span class="muted">{format!("of {} planned", time::planned(build.estimated_hours))}</span> }.into_any(),
+        Some(took) => view! { <span>{took}</span><small>{format!("of {} planned", time::planned(build.estimated_hours))}</small> }.into_any(),
         None => view! { <span class="muted">"did not start"</span> }.into_any(),
     };
     let tests = match &build.tests {
@@ -98,7 +96,8 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
     };
     let coverage = match build.tests.as_ref().and_then(|tests| tests.coverage_percent) {
         Some(coverage) => coverage_meter(coverage),
-        None => view! { <span class="muted">"not measured"</span> }.into_any(),
+        None if build.tests.is_some() => view! { <small>"coverage not measured"</small> }.into_any(),
+        None => ().into_any(),
     };
     let main = match build.status {
         Status::Failed => view! { <ActButton label="Retry" icon="refresh" deed=control_deed(id, Control::Retry)/> }.into_any(),
@@ -113,11 +112,9 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
                     <small><code>{id.to_string()}</code>{open.map(|open| view! { " \u{b7} "{open} })}</small>
                 </div>
             </th>
-            <td data-l="Status" title=build.failure.clone()>{status_badge(build.status)}</td>
-            <td data-l="Finished" class="soft nowrap">{build.finished_at.map(moment)}</td>
-            <td data-l="Took" class="soft nowrap">{took}</td>
-            <td data-l="Tests" class="nowrap">{tests}</td>
-            <td data-l="Coverage">{coverage}</td>
+            <td data-l="Finished" title=build.failure.clone()><div class="two"><span>{status_badge(build.status)}</span><small>{build.finished_at.map(moment)}</small></div></td>
+            <td data-l="Took" class="soft"><div class="two">{took}</div></td>
+            <td data-l="Tests, coverage"><div class="two">{tests}{coverage}</div></td>
             <td>
                 <div class="acts">
                     <ViewLink id/>

@@ -23,6 +23,9 @@ use crate::{
     live::Feed,
 };
 
+/// Lines of a notification that are shown unfolded.
+const LINES_AT_FIRST: usize = 3;
+
 /// The pane on the right: beside the page, a rail, an overlay or a bottom sheet.
 #[component]
 pub fn Copilot() -> AnyView {
@@ -79,7 +82,13 @@ pub fn Copilot() -> AnyView {
 fn Notifications() -> AnyView {
     let desk = desk();
     let feed = desk.notifications;
-    let ids = move || feed.map(|notes| notes.iter().map(|note| note.notification_id).collect::<Vec<_>>());
+    // What waits for a person comes first; otherwise the newest.
+    let ids = move || {
+        feed.map(|notes| {
+            let (waiting, told): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.waiting);
+            waiting.into_iter().chain(told).map(|note| note.notification_id).collect::<Vec<_>>()
+        })
+    };
     let list = move || {
         view! {
             <ul>
@@ -126,8 +135,14 @@ fn notification(note: Notification) -> AnyView {
         view! { <dl class="facts">{facts}</dl> }
     });
     let lines = (!note.lines.is_empty()).then(|| {
-        let lines: Vec<_> = note.lines.iter().map(|line| view! { <li>{small_icon("right")}<span>{line.clone()}</span></li> }).collect();
-        view! { <ul class="ticks">{lines}</ul> }
+        let list = |lines: &[String]| {
+            let lines: Vec<_> = lines.iter().map(|line| view! { <li>{small_icon("right")}<span>{line.clone()}</span></li> }).collect();
+            view! { <ul class="ticks">{lines}</ul> }
+        };
+        let (first, rest) = note.lines.split_at(if note.lines.len() > LINES_AT_FIRST + 1 { LINES_AT_FIRST } else { note.lines.len() });
+        let rest =
+            (!rest.is_empty()).then(|| view! { <details class="sub-fold"><summary>{format!("{} more", rest.len())}</summary>{list(rest)}</details> });
+        view! { <div>{list(first)}{rest}</div> }
     });
     let decide = note.actions.iter().find(|action| action.action == "decide").cloned();
     let options = (!note.options.is_empty()).then(|| {
@@ -378,7 +393,7 @@ fn QuickActions() -> AnyView {
             <h3>"Quick actions"</h3>
             <button type="button" class="btn btn-ghost" on:click=to("/", true)>{small_icon("plus")}"New build"</button>
             <button type="button" class="btn btn-ghost" on:click=to("/#active-builds", false)>{small_icon("list")}"View plans"</button>
-            <button type="button" class="btn btn-ghost" on:click=to("/operations", false)>{small_icon("rocket")}"Deployments"</button>
+            <button type="button" class="btn btn-ghost" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
             <button type="button" class="btn btn-ghost" on:click=to("/#retrospectives", false)>{small_icon("book")}"Review"</button>
         </div>
     }

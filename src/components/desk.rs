@@ -39,6 +39,8 @@ pub struct Desk {
     pub modified: RwSignal<Option<(IntentId, String)>>,
     /// The build that the deploy dialog is about.
     pub deployed: RwSignal<Option<(IntentId, String)>>,
+    /// The dialog that deploys everything that is ready is open.
+    pub deploying_all: RwSignal<bool>,
     /// What waits for a yes.
     pub asked: RwSignal<Option<(Confirmation, Deed)>>,
     pub toasts: RwSignal<Vec<Toast>>,
@@ -71,6 +73,7 @@ impl Desk {
             viewed: RwSignal::new(None),
             modified: RwSignal::new(None),
             deployed: RwSignal::new(None),
+            deploying_all: RwSignal::new(false),
             asked: RwSignal::new(None),
             toasts: RwSignal::new(Vec::new()),
             palette: RwSignal::new(false),

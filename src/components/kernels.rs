@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use super::{
     actions::{ActButton, Confirmation, Deed},
     desk::desk,
-    icon::icon,
+    icon::{icon, small_icon},
     states::loaded,
     time::clock,
 };
@@ -75,46 +75,55 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
                 KernelState::Unavailable => ("", true),
             };
             let facts: Vec<_> = view.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
-            let reason = |of: KernelState, words: &str| {
-                view.control_unavailable.clone().or_else(|| (view.state == of).then(|| words.to_owned()))
-            };
-            let cannot_start = match view.state {
-                KernelState::Active | KernelState::Idle => view.control_unavailable.clone().or_else(|| Some("It runs already.".to_owned())),
-                KernelState::Stopped | KernelState::Unavailable => view.control_unavailable.clone(),
-            };
-            let cannot_stop = reason(KernelState::Stopped, "It is stopped already.");
             let stop = Confirmation {
                 title: format!("Stop {}?", view.name),
                 consequence: "It takes up nothing new until it is started again. What it is doing now is finished first.".to_owned(),
                 action: "Stop it",
             };
             let name = view.name.clone();
+            // What cannot be controlled has no button but says why, and what is stopped can only be started.
+            let control = match (&view.control_unavailable, view.state) {
+                (Some(_), _) => ().into_any(),
+                (None, KernelState::Stopped | KernelState::Unavailable) => {
+                    view! { <ActButton label="Start" icon="play" deed=command(KernelCommand::Start)/> }.into_any()
+                }
+                (None, KernelState::Active | KernelState::Idle) => {
+                    view! { <ActButton label="Stop" icon="stop" class="btn btn-danger" confirm=Some(stop) deed=command(KernelCommand::Stop)/> }.into_any()
+                }
+            };
+            let unavailable = view.state == KernelState::Unavailable;
+            let why = view.control_unavailable.clone().filter(|_| unavailable);
+            let aside = view.control_unavailable.clone().filter(|_| !unavailable);
             let durations = (view.durations.len() > 1).then(|| sparkline(&view.durations));
             view! {
                 <li class="kernel">
-                    <span class="strong">{view.name.clone()}</span>
-                    <span class=format!("st {tone}") title=view.control_unavailable.clone()>
-                        <span class=if hollow { "dot dot-hollow".to_owned() } else { format!("dot {tone}") }></span>
-                        {state_word(view.state)}
-                    </span>
-                    <dl class="facts what">{facts}</dl>
+                    <div class="two">
+                        <span class="strong">{view.name.clone()}</span>
+                        <span class=format!("st {tone}")>
+                            <span class=if hollow { "dot dot-hollow".to_owned() } else { format!("dot {tone}") }></span>
+                            {state_word(view.state)}
+                        </span>
+                    </div>
+                    <div class="what">
+                        {(!facts.is_empty()).then(|| view! { <dl class="measures">{facts}</dl> })}
+                        {why.map(|why| view! { <p class="soft">{why}</p> })}
+                    </div>
                     <span class="acts">
                         {durations}
-                        <ActButton label=format!("Start {name}") icon="play" class="btn btn-ghost" icon_only=true reason=cannot_start deed=command(KernelCommand::Start)/>
-                        <ActButton label=format!("Stop {name}") icon="stop" class="btn btn-ghost" icon_only=true reason=cannot_stop confirm=Some(stop) deed=command(KernelCommand::Stop)/>
+                        {control}
                         <button
                             type="button"
-                            class="btn btn-icon btn-ghost"
+                            class="btn btn-icon"
                             aria-label=format!("Console of {name}")
                             title=format!("Console of {name}")
                             aria-expanded=move || open.get().to_string()
                             on:click=move |_| open.update(|open| *open = !*open)
                         >
-                            {icon("down")}
+                            {icon("logs")}
                         </button>
                     </span>
                 </li>
-                {move || open.get().then(|| view! { <li class="kernel-open"><KernelConsole key=key.get_value() name=name.clone()/></li> })}
+                {move || open.get().then(|| view! { <li class="kernel-open"><KernelConsole key=key.get_value() name=name.clone() aside=aside.clone()/></li> })}
             }
         })
     })
@@ -161,10 +170,17 @@ type Entry = (IntentId, i64, grace_domain::Timestamp, Level, String);
 
 /// What a kernel has done since the page was opened.
 #[component]
-fn KernelConsole(key: String, name: String) -> AnyView {
+fn KernelConsole(
+    key: String,
+    name: String,
+    /// Why it cannot be started or stopped.
+    aside: Option<String>,
+) -> AnyView {
     let clock = clock();
+    let desk = desk();
+    let builds = key == "coding_agent";
     let lines: RwSignal<Vec<Entry>> = RwSignal::new(Vec::new());
-    desk().live.listen(move |events| {
+    desk.live.listen(move |events| {
         let new: Vec<_> =
             events.iter().filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words))).collect();
         if !new.is_empty() {
@@ -200,6 +216,15 @@ fn KernelConsole(key: String, name: String) -> AnyView {
                 </ol>
                 {move || lines.with(Vec::is_empty).then(|| view! { <p class="quiet">"Nothing since. Its next step appears here."</p> })}
             </div>
+            {aside.map(|why| view! { <p class="foot hint">{why}</p> })}
+            {builds.then(|| view! {
+                <div class="foot row">
+                    <button type="button" class="btn" on:click=|_| super::keyboard::focus_form()>{small_icon("plus")}"New build"</button>
+                    <a class="btn" href="#active-builds" rel="external">{small_icon("list")}"View active"</a>
+                    <button type="button" class="btn" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
+                    <a class="btn" href="#retrospectives" rel="external">{small_icon("book")}"Review"</a>
+                </div>
+            })}
         </div>
     }
     .into_any()

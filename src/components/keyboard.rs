@@ -248,6 +248,14 @@ fn entries(desk: Desk, finished: RwSignal<Option<BuildList>>, text: &str) -> Vec
             }),
         ),
     ];
+    all.push(Entry::Do(
+        "rocket",
+        "Deploy all that is ready".to_owned(),
+        Deed::new(move || {
+            desk.deploying_all.set(true);
+            async { Ok(String::new()) }
+        }),
+    ));
     let builds: Vec<BuildSummary> = desk
         .active
         .map(|list| list.builds.clone())

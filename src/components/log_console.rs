@@ -15,6 +15,7 @@ use grace_domain::{
     view::LogView,
 };
 use leptos::{html, prelude::*};
+use leptos_router::hooks::use_location;
 
 use super::{
     actions::{ActButton, Deed},
@@ -42,9 +43,11 @@ struct Console {
     /// New lines are taken in.
     live: RwSignal<bool>,
     level: RwSignal<Option<Level>>,
-    /// Lower case.
+    /// As typed.
     needle: RwSignal<String>,
     reading: RwSignal<bool>,
+    /// The line that the address names.
+    marked: RwSignal<Option<i64>>,
 }
 
 impl Console {
@@ -106,9 +109,25 @@ impl Console {
         count
     }
 
+    /// Takes the filters off and reads back to line `wanted`. Answers its place, or that of the next line when the log has none of this
+    /// number; nothing while there is no line at all.
+    async fn place_of(self, wanted: i64) -> Option<usize> {
+        self.level.set(None);
+        self.needle.set(String::new());
+        while self.lines.with_untracked(|lines| lines.first().is_some_and(|line| line.seq > wanted)) {
+            if self.read_older().await == 0 {
+                break;
+            }
+        }
+        self.lines.try_with_untracked(|lines| {
+            let place = lines.partition_point(|line| line.seq < wanted);
+            (!lines.is_empty()).then(|| place.min(lines.len() - 1))
+        })?
+    }
+
     /// Places in `lines` of what passes the filters; `None`: everything does.
     fn shown(self) -> Option<Vec<usize>> {
-        let (level, needle) = (self.level.get(), self.needle.get());
+        let (level, needle) = (self.level.get(), self.needle.with(|needle| needle.to_lowercase()));
         self.lines.with(|lines| {
             (level.is_some() || !needle.is_empty()).then(|| (0..lines.len()).filter(|index| passes(&lines[*index], level, &needle)).collect())
         })
@@ -136,7 +155,10 @@ pub fn LogConsole(
         level: RwSignal::new(None),
         needle: RwSignal::new(String::new()),
         reading: RwSignal::new(false),
+        marked: RwSignal::new(None),
     };
+    // Only the whole log answers to the address.
+    let whole = height == "full";
     let newest = LogQuery { before: Some(i64::MAX), limit: Some(MAX_LIMIT), ..LogQuery::default() };
     let first = Feed::new(move || Box::pin(read_log(intent, newest.clone())));
     desk.live.listen(move |events| {
@@ -159,12 +181,12 @@ pub fn LogConsole(
         view! {
             <div class="console">
                 <Filters console/>
-                <Rows console height title=title.clone()/>
+                <Rows console height whole title=title.clone()/>
                 <div class="foot row">
                     <ActButton label="Export" icon="download" deed=export_deed(console)/>
                     {move || stop_button(intent, &intent.to_string(), status.get(), false, "Stop build")}
                     <RequestHelp intent/>
-                    <a class="link hint end" href=format!("/builds/{intent}?tab=log")>"Open full log"</a>
+                    {(!whole).then(|| view! { <a class="link hint end" href=format!("/builds/{intent}?tab=log")>"Open full log"</a> })}
                 </div>
             </div>
         }
@@ -193,7 +215,7 @@ fn Filters(console: Console) -> AnyView {
                 "Live"
             </label>
             <span class="select select-s">
-                <select class="input" aria-label="Level" on:change=move |event| console.level.set(match event_target_value(&event).as_str() {
+                <select class="input" aria-label="Level" prop:value=move || console.level.get().map_or("", |level| match level { Level::Info => "info", Level::Warn => "warn", Level::Error => "error", Level::Debug => "" }) on:change=move |event| console.level.set(match event_target_value(&event).as_str() {
                     "info" => Some(Level::Info),
                     "warn" => Some(Level::Warn),
                     "error" => Some(Level::Error),
@@ -208,7 +230,7 @@ fn Filters(console: Console) -> AnyView {
             </span>
             <label class="filter">
                 {small_icon("search")}
-                <input aria-label="Filter log" placeholder="Filter text" on:input=move |event| console.needle.set(event_target_value(&event).to_lowercase())/>
+                <input aria-label="Filter log" placeholder="Filter text" prop:value=move || console.needle.get() on:input=move |event| console.needle.set(event_target_value(&event))/>
             </label>
             <div class="tools">
                 <span class="hint small-hide">{counts}</span>
@@ -220,8 +242,9 @@ fn Filters(console: Console) -> AnyView {
 }
 
 #[component]
-fn Rows(console: Console, height: &'static str, title: String) -> AnyView {
+fn Rows(console: Console, height: &'static str, whole: bool, title: String) -> AnyView {
     let clock = clock();
+    let intent = console.intent;
     let pane = NodeRef::<html::Div>::new();
     let scroll = RwSignal::new((0.0, 400.0));
     // Before the browser has measured, everything read so far is drawn: that is also what a reader without JavaScript sees.
@@ -270,6 +293,25 @@ fn Rows(console: Console, height: &'static str, title: String) -> AnyView {
             measure();
         }
     });
+    let hash = use_location().hash;
+    Effect::new(move |_| {
+        let named = hash.with(|hash| hash.trim_start_matches('#').strip_prefix('L').and_then(|number| number.parse::<i64>().ok()));
+        let (Some(wanted), true) = (named, whole) else { return };
+        leptos::task::spawn_local(async move {
+            let Some(place) = console.place_of(wanted).await else { return };
+            console.marked.set(Some(wanted));
+            following.set(false);
+            // After the rows that were read for it are in the page.
+            request_animation_frame(move || {
+                if let Some(pane) = pane.try_get_untracked().flatten() {
+                    let middle = f64::from(pane.client_height()) / 2.0;
+                    pane.set_scroll_top((place as f64 * ROW - middle + ROW).max(0.0) as i32);
+                    measure();
+                    following.set(false);
+                }
+            });
+        });
+    });
     let rows = move || {
         let (from, to) = range.get();
         console.lines.with(|lines| {
@@ -289,10 +331,10 @@ fn Rows(console: Console, height: &'static str, title: String) -> AnyView {
                                 .into_iter()
                                 .map(|span| if span.class.is_empty() { span.text.into_any() } else { view! { <span class=span.class>{span.text}</span> }.into_any() })
                                 .collect();
-                            let at = line.at;
+                            let (at, seq) = (line.at, line.seq);
                             view! {
-                                <li class=class title=line.source>
-                                    <span class="n">{line.seq}</span>
+                                <li class=class id=whole.then(|| format!("L{seq}")) class:marked=move || console.marked.get() == Some(seq) title=line.source>
+                                    <a class="n" href=format!("/builds/{intent}?tab=log#L{seq}") data-noscroll tabindex="-1" aria-label=format!("Line {seq}")>{seq}</a>
                                     <time>{move || time::clock(at, clock.offset.get())}</time>
                                     <span class="lv">{line.level.as_str()}</span>
                                     <span class="msg">{spans}</span>

@@ -161,9 +161,15 @@ pub fn plan_body(plan: &Plan) -> AnyView {
 /// Nothing has been previewed yet.
 pub fn no_plan() -> AnyView {
     view! {
-        <div class="empty">
-            {small_icon("eye")}
-            <p>"Preview the plan to see its phases, what it assumes and what it leaves out. Nothing is created by a preview."</p>
+        <div class="no-plan">
+            <p>"Nothing is created by a preview. It shows"</p>
+            <ul class="ticks">
+                <li>{small_icon("list")}<span>"the phases and how long each should take"</span></li>
+                <li>{small_icon("package")}<span>"what will come out"</span></li>
+                <li>{small_icon("question")}<span>"what is assumed, and what you will be asked"</span></li>
+                <li>{small_icon("minus")}<span>"each sentence that would not be built"</span></li>
+            </ul>
+            <p>"Starting with a plan on the screen approves exactly that plan."</p>
         </div>
     }
     .into_any()

@@ -140,9 +140,9 @@ pub fn retrospective_body(desk: Desk, retrospective: Retrospective) -> AnyView {
             {column("Improvements", "check", &retrospective.improvements, "None")}
             {column("Reusable artifacts", "check", &retrospective.reusable_artifacts, "None")}
         </div>
+        <dl class="measures">{facts}</dl>
         {phases}
         <div class="row">
-            <dl class="facts grow">{facts}</dl>
             <ActButton label="Apply learnings" icon="book" reason=retrospective.insights.is_empty().then(|| "It has no insights.".to_owned()) deed=apply/>
             {about}
         </div>

@@ -80,6 +80,9 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     });
     let agent = part(feed, |build| build.agent.clone());
     let hash = part(feed, |build| build.plan_hash.clone());
+    let query = use_query_map();
+    // The reviews' own tab shows the question itself.
+    let elsewhere = Memo::new(move |_| query.with(|query| query.get("tab").is_none_or(|tab| tab != "reviews")));
     let review = part(feed, |build| build.approval_needed.clone());
     let failure = part(feed, |build| build.failure.clone());
     let caption = part(feed, |build| {
@@ -117,7 +120,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             </div>
             <Figures feed/>
             {move || failure.get().map(|reason| view! { <div class="problem danger">{icon("fail")}<p class="grow">{reason}</p></div> })}
-            {move || review.get().as_ref().map(|review| view! { <div class="panel">{open_review(review)}</div> })}
+            {move || review.get().as_ref().filter(|_| elsewhere.get()).map(|review| view! { <div class="panel">{open_review(review)}</div> })}
         </section>
     }
     .into_any()
@@ -132,7 +135,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     let ran = move || {
         let (start, end) = times.get();
         match start {
-            Some(start) => elapsed(start, end).into_any(),
+            Some(start) => view! { <span class="nowrap">{elapsed(start, end)}</span> }.into_any(),
             None => none("not started"),
         }
     };
@@ -178,7 +181,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
             {figure("Tasks", view! { {move || { let (done, all) = tasks.get(); view! { {done}" "<small>{format!("of {all}")}</small> } }} }.into_any())}
             {figure("Tests", view! { {results} }.into_any())}
             {figure("Coverage", view! { {coverage} }.into_any())}
-            {figure("Cost", view! { <small>{move || cost.get()}</small> }.into_any())}
+            {figure("Cost", view! { <small title=move || cost.get()>{move || cost.with(|cost| cost.split(':').next().unwrap_or_default().to_owned())}</small> }.into_any())}
             {figure("Branch", view! { {move || branch.get().map_or_else(|| none("none yet"), |branch| view! { <span class="mono">{branch}</span> }.into_any())} }.into_any())}
             {figure("Deploy", view! { {deployed} }.into_any())}
         </dl>

@@ -6,7 +6,7 @@ use grace_domain::{
     list::ListQuery,
     present::{build::refusal, counted, percent, time},
     status::{Status, Trigger},
-    view::StatusView,
+    view::{StatusView, TestsView},
 };
 use leptos::prelude::*;
 
@@ -77,6 +77,17 @@ pub fn LogTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     .into_any()
 }
 
+/// `1 failed, 39 passed, 98.1 % of lines covered`
+fn results(tests: &TestsView) -> String {
+    let mut words: Vec<String> = [(tests.failed, "failed"), (tests.passed, "passed"), (tests.skipped, "skipped")]
+        .into_iter()
+        .filter(|(count, word)| *count > 0 || *word == "passed")
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    words.extend(tests.coverage_percent.map(|coverage| format!("{} of lines covered", percent(coverage))));
+    words.join(", ")
+}
+
 /// What was really run, and what it said.
 #[component]
 pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
@@ -107,7 +118,9 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
     };
     let body = move || match tests.get() {
         None => view! { <div class="panel">{empty("No test has run yet. Only results of real runs are shown here.")}</div> }.into_any(),
-        Some(tests) => {
+        Some(mut tests) => {
+            // What failed comes first.
+            tests.suites.sort_by_key(|suite| (suite.failed == 0, suite.suite.clone()));
             let command = tests.command.clone();
             let copied = command.clone();
             let copy = Deed::new(move || {
@@ -121,6 +134,7 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
                 .map(|failure| view! { <details class="failure" open><summary>{icon("fail")}<span class="mono">{failure.name}</span></summary><pre>{failure.message}</pre></details> })
                 .collect();
             view! {
+                {(!failures.is_empty()).then(|| view! { <div class="panel failures">{failures}</div> })}
                 <div class="panel">
                     <table class="cards">
                         <thead><tr><th scope="col">"Suite"</th><th scope="col">"Result"</th><th scope="col" class="w-coverage">"Lines covered"</th><th scope="col" class="num">"Time"</th></tr></thead>
@@ -132,7 +146,6 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
                         <div class="tools"><ActButton label="Copy command" icon="copy" class="btn btn-ghost" icon_only=true deed=copy/></div>
                     </div>
                 </div>
-                {(!failures.is_empty()).then(|| view! { <div class="panel failures">{failures}</div> })}
             }
             .into_any()
         }
@@ -141,7 +154,7 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
         <section aria-labelledby="h-tests">
             <div class="head">
                 <h2 id="h-tests">"Tests"</h2>
-                <span class="count">{move || tests.with(|tests| tests.as_ref().and_then(|tests| tests.coverage_percent).map(|coverage| format!("{} of lines covered", percent(coverage))))}</span>
+                <span class="count">{move || tests.with(|tests| tests.as_ref().map(results))}</span>
             </div>
             <div class="stack">{body}</div>
         </section>

@@ -129,7 +129,7 @@ fn Templates() -> AnyView {
         view! {
             <span class="select select-s needs-script">
                 <select class="input" aria-label="Load a template" on:focus=look on:change=choose prop:value="">
-                    <option value="">{move || match feed.map(Vec::len) { 0 => "No templates yet".to_owned(), count => format!("Templates, {count}") }}</option>
+                    <option value="">{move || match feed.map(Vec::len) { 0 => "No template yet".to_owned(), count => format!("Templates, {count}") }}</option>
                     <For each=move || feed.map(Clone::clone) key=|template| template.name.clone() let:template>
                         <option value=template.name.clone()>{template.name.clone()}</option>
                     </For>

@@ -60,7 +60,12 @@ pub fn OperationsPage() -> AnyView {
             {loaded(desk.active, move || loaded(deployments, move || view! { <Environments deployments/> }.into_any()))}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
-                <div class="head"><h2 id="h-deployments">"Deployments"</h2></div>
+                <div class="head">
+                    <h2 id="h-deployments">"Deployments"</h2>
+                    <div class="tools">
+                        <button type="button" class="btn needs-script" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
+                    </div>
+                </div>
                 {loaded(desk.active, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any()))}
             </section>
             <section aria-labelledby="h-not-here">
@@ -127,9 +132,9 @@ fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
         <section aria-labelledby="h-environments">
             <div class="head"><h2 id="h-environments">"Environments"</h2><span class="count">"3"</span></div>
             <div class="panel">
-                <table class="cards">
+                <table class="cards environments">
                     <thead><tr>
-                        <th scope="col">"Environment"</th><th scope="col">"Live release"</th><th scope="col">"State"</th><th scope="col">"Address"</th><th scope="col">"Since"</th><th scope="col"><span class="vh">"Actions"</span></th>
+                        <th scope="col">"Environment"</th><th scope="col">"Live release"</th><th scope="col">"State"</th><th scope="col">"Address"</th><th scope="col"><span class="vh">"Actions"</span></th>
                     </tr></thead>
                     <tbody>{rows}</tbody>
                 </table>
@@ -140,7 +145,7 @@ fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
 }
 
 fn name_cell(environment: Environment) -> AnyView {
-    let hint = if environment == Environment::Production { "always asks a person" } else { "local" };
+    let hint = if environment == Environment::Production { "asks a person" } else { "local" };
     view! { <th scope="row"><div class="two"><span class="strong">{environment.label()}</span><small>{hint}</small></div></th> }.into_any()
 }
 
@@ -152,7 +157,6 @@ fn nothing_live(environment: Environment, busy: bool) -> AnyView {
             <td data-l="Live release" class="muted">"Nothing live"</td>
             <td data-l="State">{state}</td>
             <td data-l="Address" class="muted">"none"</td>
-            <td></td>
             <td></td>
         </tr>
     }
@@ -174,8 +178,10 @@ fn live_row(deployment: Deployment, busy: bool) -> AnyView {
             {name_cell(deployment.environment)}
             <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
             <td data-l="State">{if busy { badge(Tone::Running, "run", "Live, deploying anew") } else { badge(Tone::Success, "ok", "Live") }}</td>
-            <td data-l="Address">{deployment.url.clone().map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}</td>
-            <td data-l="Since" class="soft nowrap">{deployment.finished_at.map(moment)}</td>
+            <td data-l="Address"><div class="two">
+                {deployment.url.clone().map(|url| view! { <a class="link clip" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
+                <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
+            </div></td>
             <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A deployment is running.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
         </tr>
     }

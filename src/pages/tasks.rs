@@ -1,21 +1,24 @@
 //! Layer 2: the task queue over all builds.
 
+use std::collections::HashMap;
+
 use grace_domain::{
     event::EventKind,
     id::IntentId,
     intent::Priority,
-    present::{
-        build::{task_label, task_tone},
-        bytes, counted, time,
-    },
+    list::{ListQuery, MAX_LIMIT, Page},
+    present::thousands,
+    status::Status,
     system::QueueView,
     task::{Task, TaskState},
+    view::BuildList,
 };
 use leptos::prelude::*;
 
 use crate::{
     calls::{
-        builds::set_priority,
+        CallError,
+        builds::{build_status, list_active, list_completed, set_priority},
         system::{control_queue, list_tasks, read_queue},
     },
     components::{
@@ -23,21 +26,70 @@ use crate::{
         desk::desk,
         frame::Top,
         icon::small_icon,
-        states::{empty, loaded},
-        status::{badge, task_icon},
-        time::{ago, clock, elapsed, moment},
+        states::loaded,
+        status::badge,
+        task_groups::TaskGroups,
     },
     live::Feed,
 };
+
+/// Milliseconds for which changes are gathered before the tasks are read again.
+#[cfg(feature = "hydrate")]
+const GATHER: u32 = 400;
+
+/// The newest tasks, in whole builds: what the last page holds of a build that goes on after it is left for the next one.
+async fn read_tasks(pages: u32) -> Result<Page<Task>, CallError> {
+    let mut all: Page<Task> = Page::empty();
+    for _ in 0..pages {
+        let page = list_tasks(ListQuery { limit: Some(MAX_LIMIT), after: all.next.take(), ..ListQuery::default() }).await?;
+        all.items.extend(page.items);
+        (all.total, all.next) = (page.total, page.next);
+        if all.next.is_none() {
+            return Ok(all);
+        }
+    }
+    let (first, last) = (all.items.first().map(|task| task.intent_id), all.items.last().map(|task| task.intent_id));
+    if first != last {
+        all.items.retain(|task| Some(task.intent_id) != last);
+    }
+    Ok(all)
+}
+
+/// A build's priority is its tasks'; a plan that waits for approval has none yet, and its build is asked.
+async fn read_priorities_of_plans() -> Result<Vec<(IntentId, Priority)>, CallError> {
+    const MOST: usize = 20;
+    let query = ListQuery { status: Some(Status::AwaitingApproval), ..ListQuery::default() };
+    let mut priorities = Vec::new();
+    for build in list_active(query).await?.builds.into_iter().take(MOST) {
+        priorities.push((build.intent_id, build_status(build.intent_id).await?.priority));
+    }
+    Ok(priorities)
+}
 
 #[component]
 pub fn TasksPage() -> AnyView {
     let desk = desk();
     let queue = Feed::new(|| Box::pin(read_queue()));
-    let tasks = Feed::new(|| Box::pin(list_tasks(Default::default())));
+    let pages = RwSignal::new(1);
+    let tasks = Feed::new(move || Box::pin(read_tasks(pages.get_untracked())));
+    let completed = Feed::new(|| Box::pin(list_completed(ListQuery { limit: Some(MAX_LIMIT), ..ListQuery::default() })));
+    let plans = Feed::new(|| Box::pin(read_priorities_of_plans()));
+    let gathering = StoredValue::new(false);
     let refresh = move || {
-        queue.refresh();
-        tasks.refresh();
+        #[cfg(feature = "hydrate")]
+        if !gathering.get_value() {
+            gathering.set_value(true);
+            gloo_timers::callback::Timeout::new(GATHER, move || {
+                if gathering.try_set_value(false).is_none() {
+                    queue.refresh();
+                    tasks.refresh();
+                    plans.refresh();
+                }
+            })
+            .forget();
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = gathering;
     };
     desk.live.listen(move |events| {
         if events
@@ -56,8 +108,8 @@ pub fn TasksPage() -> AnyView {
         <Top title="Tasks"><span class="muted small-hide">"Layer 2"</span><span class="sep small-hide">"/"</span><h1>"Hierarchical task manager"</h1></Top>
         <div class="page">
             {loaded(queue, move || view! { <Queue queue/> }.into_any())}
-            {loaded(desk.active, || view! { <Priorities/> }.into_any())}
-            {loaded(tasks, move || view! { <Tasks tasks/> }.into_any())}
+            {loaded(desk.active, move || loaded(plans, move || loaded(tasks, move || view! { <Priorities tasks plans/> }.into_any())))}
+            {loaded(desk.active, move || loaded(completed, move || loaded(tasks, move || view! { <Tasks tasks completed pages/> }.into_any())))}
         </div>
     }
     .into_any()
@@ -104,7 +156,7 @@ fn Queue(queue: Feed<QueueView>) -> AnyView {
                     }}
                 </div>
             </div>
-            <dl class="kpis kpis-panel panel">
+            <dl class="panel tiles">
                 {figure("Running", "Tasks at work now", |view| view.running, "t-running")}
                 {figure("Ready", "May begin as soon as a worker is free", |view| view.ready, "")}
                 {figure("Waiting", "For other tasks of their build", |view| view.waiting, "")}
@@ -120,22 +172,39 @@ fn Queue(queue: Feed<QueueView>) -> AnyView {
 
 /// Order in which waiting builds are served.
 #[component]
-fn Priorities() -> AnyView {
+fn Priorities(tasks: Feed<Page<Task>>, plans: Feed<Vec<(IntentId, Priority)>>) -> AnyView {
     let desk = desk();
-    let rows = move || {
-        desk.active
-            .map(|list| list.builds.iter().map(|build| (build.intent_id, build.title.clone())).collect::<Vec<_>>())
-            .into_iter()
-            .map(|(id, title)| view! { <PriorityRow id title/> })
-            .collect::<Vec<_>>()
+    let rows = Memo::new(move |_| {
+        let builds: Vec<(IntentId, String)> =
+            desk.active.map(|list| list.builds.iter().map(|build| (build.intent_id, build.title.clone())).collect());
+        let of_plans = plans.map(Clone::clone);
+        tasks.map(|page| {
+            let known = |id: IntentId| {
+                let of_task = page.items.iter().find(|task| task.intent_id == id).map(|task| task.priority);
+                of_task.or_else(|| of_plans.iter().find(|(plan, _)| *plan == id).map(|(_, priority)| *priority))
+            };
+            builds.into_iter().map(|(id, title)| (id, title, known(id))).collect::<Vec<_>>()
+        })
+    });
+    let changed = move || {
+        tasks.refresh();
+        plans.refresh();
     };
-    let some = Memo::new(move |_| desk.active.map(|list| !list.builds.is_empty()));
     (move || {
-        some.get().then(|| {
+        (!rows.with(Vec::is_empty)).then(|| {
             view! {
                 <section aria-labelledby="h-priorities">
                     <div class="head"><h2 id="h-priorities">"Priorities"</h2><span class="count">"higher first, then older first"</span></div>
-                    <div class="panel"><ul class="evidence">{rows}</ul></div>
+                    <div class="panel">
+                        <ul class="evidence priorities">
+                            <For each=move || rows.get() key=|row| row.clone() let:row>
+                                {
+                                    let (id, title, known) = row;
+                                    view! { <PriorityRow id title known changed/> }
+                                }
+                            </For>
+                        </ul>
+                    </div>
                 </section>
             }
         })
@@ -144,7 +213,19 @@ fn Priorities() -> AnyView {
 }
 
 #[component]
-fn PriorityRow(id: IntentId, title: String) -> AnyView {
+fn PriorityRow(id: IntentId, title: String, known: Option<Priority>, changed: impl Fn() + Copy + Send + Sync + 'static) -> AnyView {
+    let picker = known.map(|priority| priority_picker(id, format!("Priority of {title}"), priority, changed));
+    view! {
+        <li>
+            {small_icon("builder")}
+            <span class="clip"><a class="strong" href=format!("/builds/{id}")>{title}</a>" "<code class="muted">{id.to_string()}</code></span>
+            {picker}
+        </li>
+    }
+    .into_any()
+}
+
+fn priority_picker(id: IntentId, label: String, current: Priority, changed: impl Fn() + Copy + Send + Sync + 'static) -> AnyView {
     let desk = desk();
     let change = move |event| {
         let Some(priority) = Priority::parse(&event_target_value(&event)) else { return };
@@ -153,40 +234,49 @@ fn PriorityRow(id: IntentId, title: String) -> AnyView {
                 Ok(answer) => desk.toast("success", answer.message),
                 Err(error) => desk.toast("danger", error.message()),
             }
+            changed();
         });
     };
-    let options: Vec<_> = Priority::ALL.iter().map(|priority| view! { <option value=priority.as_str()>{priority.label()}</option> }).collect();
+    let options: Vec<_> = Priority::ALL
+        .iter()
+        .map(|priority| view! { <option value=priority.as_str() selected=*priority == current>{priority.label()}</option> })
+        .collect();
     view! {
-        <li>
-            {small_icon("builder")}
-            <span class="clip"><a class="strong" href=format!("/builds/{id}")>{title.clone()}</a>" "<code class="muted">{id.to_string()}</code></span>
-            <span class="select select-s">
-                <select class="input" aria-label=format!("Priority of {title}") on:change=change>
-                    <option value="" selected disabled>"Set priority"</option>
-                    {options}
-                </select>
-                {small_icon("down")}
-            </span>
-        </li>
+        <span class="select select-s">
+            <select class="input" aria-label=label on:change=change>{options}</select>
+            {small_icon("down")}
+        </span>
     }
     .into_any()
 }
 
 #[component]
-fn Tasks(tasks: Feed<grace_domain::list::Page<Task>>) -> AnyView {
+fn Tasks(tasks: Feed<Page<Task>>, completed: Feed<BuildList>, pages: RwSignal<u32>) -> AnyView {
+    let desk = desk();
     let only: RwSignal<Option<TaskState>> = RwSignal::new(None);
     let filter = move |label: &'static str, state: Option<TaskState>| {
         view! { <button type="button" aria-pressed=move || (only.get() == state).to_string() on:click=move |_| only.set(state)>{label}</button> }
     };
-    let rows = move || {
-        let wanted = only.get();
-        tasks.map(|page| page.items.iter().filter(|task| wanted.is_none_or(|state| task.state == state)).cloned().collect::<Vec<_>>())
+    let titles = Memo::new(move |_| {
+        let of = |list: &BuildList| list.builds.iter().map(|build| (build.intent_id, build.title.clone())).collect::<Vec<_>>();
+        desk.active.map(of).into_iter().chain(completed.map(of)).collect::<HashMap<_, _>>()
+    });
+    let count = move || {
+        tasks.map(|page| match page.items.len() as u64 {
+            some if some < page.total => format!("{} of {}, the newest builds", thousands(some), thousands(page.total)),
+            all => thousands(all),
+        })
+    };
+    let more = move || {
+        tasks.map(|page| page.next.is_some()).then(|| {
+            view! { <button type="button" class="btn needs-script" on:click=move |_| { pages.update(|pages| *pages += 1); tasks.refresh(); }>"Show older builds"</button> }
+        })
     };
     view! {
         <section aria-labelledby="h-all-tasks">
             <div class="head">
                 <h2 id="h-all-tasks">"Tasks"</h2>
-                <span class="count">{move || tasks.map(|page| counted(page.total, "task", "tasks"))}</span>
+                <span class="count">{count}</span>
                 <div class="tools">
                     <span class="seg" role="group" aria-label="Show">
                         {filter("All", None)}
@@ -196,58 +286,9 @@ fn Tasks(tasks: Feed<grace_domain::list::Page<Task>>) -> AnyView {
                     </span>
                 </div>
             </div>
-            <div class="panel">
-                {move || if rows().is_empty() {
-                    empty("No task. Approving a plan makes its tasks, and they are queued here.")
-                } else {
-                    view! {
-                        <table class="cards tasks">
-                            <thead><tr>
-                                <th scope="col">"Task"</th>
-                                <th scope="col">"State"</th>
-                                <th scope="col">"Build"</th>
-                                <th scope="col" class="num">"Waited"</th>
-                                <th scope="col" class="num">"Ran"</th>
-                                <th scope="col" class="num">"In, out"</th>
-                                <th scope="col">"Worker"</th>
-                                <th scope="col">"SLA"</th>
-                            </tr></thead>
-                            <tbody><For each=rows key=|task| (task.id, task.state, task.attempt, task.finished_at) let:task>{row(task)}</For></tbody>
-                        </table>
-                    }.into_any()
-                }}
-            </div>
+            <TaskGroups tasks only titles/>
+            {more}
         </section>
-    }
-    .into_any()
-}
-
-fn row(task: Task) -> AnyView {
-    let clock = clock();
-    let (queued, started, finished, state) = (task.queued_at, task.started_at, task.finished_at, task.state);
-    let waited = move || match (queued, started) {
-        (Some(queued), Some(started)) => time::duration((started - queued).num_milliseconds() as f64 / 1_000.0),
-        (Some(queued), None) => time::elapsed(queued, clock.now.get()),
-        _ => "\u{2013}".to_owned(),
-    };
-    let ran = move || match (started, state) {
-        (Some(started), TaskState::Running) => elapsed(started, None),
-        (Some(started), _) => finished.map(|finished| elapsed(started, Some(finished))).unwrap_or_default(),
-        _ => "\u{2013}".to_owned(),
-    };
-    let late = move |sla: grace_domain::Timestamp| !state.is_final() && sla < clock.now.get();
-    let attempts = if task.attempt > 1 { format!(", attempt {} of {}", task.attempt, task.max_attempts) } else { String::new() };
-    view! {
-        <tr class="hover">
-            <th scope="row"><div class="two"><span class="strong clip">{task.title.clone()}</span><small class="clip">{task.phase.clone()}", "<code>{task.key.clone()}</code>{attempts}</small></div></th>
-            <td data-l="State" title=task.error.clone()>{badge(task_tone(state), task_icon(state), task_label(state))}</td>
-            <td data-l="Build"><a class="mono" href=format!("/builds/{}", task.intent_id)>{task.intent_id.to_string()}</a></td>
-            <td data-l="Waited" class="num soft">{waited}</td>
-            <td data-l="Ran" class="num">{ran}</td>
-            <td data-l="In, out" class="num muted">{format!("{}, {}", bytes(task.input_bytes), bytes(task.output_bytes))}</td>
-            <td data-l="Worker" class="soft clip">{task.worker.clone().unwrap_or_else(|| "\u{2013}".to_owned())}</td>
-            <td data-l="SLA" class="soft nowrap">{task.sla_deadline.map(|sla| view! { <span class=move || if late(sla) { "t-warning" } else { "" }>{if state.is_final() { moment(sla) } else { ago(sla) }}</span> })}</td>
-        </tr>
     }
     .into_any()
 }

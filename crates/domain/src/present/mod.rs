@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod diff;
+pub mod lanes;
 pub mod live;
 pub mod log;
 pub mod time;

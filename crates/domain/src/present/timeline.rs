@@ -77,7 +77,7 @@ pub fn plan_bars(plan: &Plan) -> Vec<Bar> {
 }
 
 /// Four to eight round steps.
-fn ticks(length: f64) -> Vec<(f64, String)> {
+pub(super) fn ticks(length: f64) -> Vec<(f64, String)> {
     const STEPS: [f64; 16] = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0];
     let step = STEPS.into_iter().find(|step| length / step <= 7.0).unwrap_or(length / 6.0);
     let count = (length / step).floor() as u32;
