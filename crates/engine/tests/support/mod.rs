@@ -36,7 +36,7 @@ pub enum Act {
     /// Writes this file.
     Write(&'static str, &'static str),
     /// Writes these files; a `.sh` can be run.
-    WriteAll(Vec<(&'static str, String)>),
+    WriteAll(Vec<(String, String)>),
     /// Runs a shell command in the sandbox; its output is the log.
     Shell(&'static str),
     /// The surroundings fail this many times, then it works.
@@ -176,7 +176,7 @@ impl Agent for Scripted {
                     let mode = if path.ends_with(".sh") { 0o755 } else { 0o644 };
                     std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
                 }
-                done("Wrote files.", files.iter().map(|(path, _)| WrittenFile { path: (*path).into(), kind: ArtifactKind::Code }).collect())
+                done("Wrote files.", files.iter().map(|(path, _)| WrittenFile { path: path.clone(), kind: ArtifactKind::Code }).collect())
             }
             Act::Shell(script) => shell(context, script).await,
             Act::FailFirst(times) => {

@@ -46,6 +46,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 Server(path, Handler).serve_forever()
 "#;
 
+/// As in a given repository; the operations crate tests projects without one.
+const FOLDER: &str = "services/shop";
 const HOST: &str = "shop-staging.localhost";
 
 pub fn spec() -> Spec {
@@ -64,7 +66,7 @@ pub fn spec() -> Spec {
         database_mark: Mark::Default,
         controls: Controls::default(),
         generate: Generate { tests: true, docs: false, deployment: false },
-        folder: None,
+        folder: Some(FOLDER.into()),
         not_covered: vec![],
         assumptions: vec![],
     }
@@ -79,6 +81,7 @@ pub fn agent(tests: &str, besides: Vec<(&'static str, String)>) -> std::sync::Ar
         ("test.sh", format!("#!/bin/sh\n{tests}\n")),
     ];
     files.extend(besides);
+    let files = files.into_iter().map(|(path, text)| (format!("{FOLDER}/{path}"), text)).collect();
     Scripted::building(vec![step("code", Stage::Coding, &[], Act::WriteAll(files))], Some(spec()))
 }
 
@@ -121,7 +124,7 @@ pub fn folder(place: &Place, deployment: &Deployment) -> PathBuf {
 
 /// What a release answers with.
 pub fn answer_of(place: &Place, deployment: &Deployment) -> (u16, String) {
-    (200, std::fs::metadata(folder(place, deployment).join("backend/uvicorn.py")).unwrap().ino().to_string())
+    (200, std::fs::metadata(folder(place, deployment).join(FOLDER).join("backend/uvicorn.py")).unwrap().ino().to_string())
 }
 
 /// Status and body of what is served in staging.

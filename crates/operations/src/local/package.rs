@@ -11,7 +11,7 @@ use super::{DeployJob, DeployObserver, Halt, LocalTarget, Release, chain, inside
 use crate::checkout::checkout;
 
 /// The release's own Python with the locked packages. The machine's own pip fills it where there is one, which saves the seconds of putting pip
-/// into it. Wheels that a build has fetched before are taken from the shared cache, whatever the registry says about caching.
+/// into it. Wheels that a build has fetched before are taken from the shared cache without a connection; what is missing is fetched.
 const INSTALL: &str = r#"
 lock=backend/requirements.lock
 python=backend/.venv/bin/python
@@ -23,8 +23,10 @@ else
     pip="$python -m pip"
 fi
 if [ -s $lock ]; then
-    $pip download --quiet --require-hashes --only-binary :all: --dest "$WHEELS" -r $lock
-    $pip install --quiet --no-index --require-hashes -r $lock
+    $pip install --quiet --no-index --require-hashes -r $lock 2>/dev/null || {
+        $pip download --quiet --require-hashes --only-binary :all: --dest "$WHEELS" -r $lock
+        $pip install --quiet --no-index --require-hashes -r $lock
+    }
 fi
 "#;
 
