@@ -8,3 +8,4 @@ mod client;
 mod events;
 mod guard;
 mod seed;
+mod socket;
