@@ -44,7 +44,8 @@ pub fn test(arguments: &[String]) -> Outcome {
     }
     heading("Unit, store, sandbox, engine and HTTP tests");
     let mut suite = cargo();
-    suite.args(["test", "--workspace", "--no-fail-fast"]);
+    // Examples are compiled by clippy; there are no tests in documentation.
+    suite.args(["test", "--workspace", "--tests", "--no-fail-fast"]);
     total.add(reading("cargo test", &mut suite, cargo_test_line)?);
     if !has("--no-browser") || !has("--no-soak") {
         total.count(&site::server(Profile::Dev));
