@@ -111,7 +111,7 @@ fn IntentRow(id: IntentId) -> AnyView {
                     <td class="asked clip strong" title=format!("{}: {description}", build.project_type.label())>{description.clone()}</td>
                     <td class="c-st">{status_badge(build.status)}</td>
                     <td class="soft clip">{next}</td>
-                    <td class="due soft nowrap">{build.deadline.map_or_else(|| "None".to_owned(), time::day)}</td>
+                    <td class=if build.deadline.is_some() { "due soft nowrap" } else { "due none soft nowrap" }>{build.deadline.map_or_else(|| "None".to_owned(), time::day)}</td>
                 </tr>
             }
         })
@@ -240,7 +240,7 @@ fn BuildRows(id: IntentId) -> AnyView {
         let logs = format!("Logs of {title}");
         view! {
             {main}
-            {stop_button(id, &title, status, true, "Stop")}
+            {(status != Status::AwaitingApproval).then(|| stop_button(id, &title, status, true, "Stop"))}
             <a
                 class="btn btn-icon"
                 href=format!("/builds/{id}?tab=log")

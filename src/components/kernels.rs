@@ -197,7 +197,7 @@ fn KernelConsole(
                 <span class="st"><span class="dot success"></span>"Live"</span>
                 <div class="tools"><span class="hint">{move || format!("{} lines since the console was opened", lines.with(Vec::len))}</span></div>
             </div>
-            <div class="logpane short" tabindex="0" role="region" aria-label=format!("Console of {name}")>
+            <div class="logpane grows" tabindex="0" role="region" aria-label=format!("Console of {name}")>
                 <ol class="log">
                     <For each=move || lines.get() key=|(intent, seq, ..)| (*intent, *seq) let:entry>
                         {

@@ -24,7 +24,7 @@ use super::{
 use crate::live::Feed;
 
 /// Files that the dialog lists; the rest is on the build's page.
-const MOST_FILES: usize = 8;
+const MOST_FILES: usize = 5;
 
 /// The dialog, for whatever build the desk looks at.
 #[component]

@@ -4,14 +4,15 @@ use grace_domain::{
     deployment::{Deployment, DeploymentStatus},
     event::EventKind,
     intent::Environment,
-    list::Page,
+    list::{ListQuery, MAX_LIMIT, Page},
     present::{Tone, counted},
     system::SystemView,
+    view::BuildList,
 };
 use leptos::prelude::*;
 
 use crate::{
-    calls::{deployments::list_deployments, system::read_system},
+    calls::{builds::list_completed, deployments::list_deployments, system::read_system},
     components::{
         actions::{ActButton, Confirmation, Deed},
         deployments::deployment_panel,
@@ -29,10 +30,12 @@ use crate::{
 pub fn OperationsPage() -> AnyView {
     let desk = desk();
     let deployments = Feed::new(|| Box::pin(list_deployments(Default::default())));
+    let ended = Feed::new(|| Box::pin(list_completed(ListQuery { limit: Some(MAX_LIMIT), ..ListQuery::default() })));
     let system = Feed::new(|| Box::pin(read_system()));
     desk.live.listen(move |events| {
         if events.iter().any(|event| matches!(event.kind, EventKind::Deployment { .. })) {
             deployments.refresh();
+            ended.refresh();
         }
     });
     Effect::new(move |_| {
@@ -48,7 +51,7 @@ pub fn OperationsPage() -> AnyView {
         items
             .into_iter()
             .map(|deployment| {
-                let title = title_of(&deployment);
+                let title = title_of(&deployment, ended);
                 deployment_panel(deployment, Some(title))
             })
             .collect::<Vec<_>>()
@@ -57,7 +60,7 @@ pub fn OperationsPage() -> AnyView {
     view! {
         <Top title="Operations"><span class="muted small-hide">"Layer 4"</span><span class="sep small-hide">"/"</span><h1>"Operations"</h1></Top>
         <div class="page">
-            {loaded(desk.active, move || loaded(deployments, move || view! { <Environments deployments/> }.into_any()))}
+            {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <Environments deployments ended/> }.into_any())))}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
                 <div class="head">
@@ -66,7 +69,7 @@ pub fn OperationsPage() -> AnyView {
                         <button type="button" class="btn needs-script" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
                     </div>
                 </div>
-                {loaded(desk.active, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any()))}
+                {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())))}
             </section>
             <section aria-labelledby="h-not-here">
                 <div class="head"><h2 id="h-not-here">"Secrets, provisioning, documents"</h2></div>
@@ -87,17 +90,15 @@ fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> An
     view! { <li>{small_icon(shape)}<span><b class="strong">{name}</b>" "<span class="soft">{reason}</span></span><span>{badge(Tone::Idle, "off", "Unavailable")}</span></li> }.into_any()
 }
 
-fn title_of(deployment: &Deployment) -> String {
+fn title_of(deployment: &Deployment, ended: Feed<BuildList>) -> String {
     let id = deployment.intent_id;
-    desk()
-        .active
-        .map(|list| list.builds.iter().find(|build| build.intent_id == id).map(|build| build.title.clone()))
-        .unwrap_or_else(|| id.to_string())
+    let of = |list: &BuildList| list.builds.iter().find(|build| build.intent_id == id).map(|build| build.title.clone());
+    desk().active.map(of).or_else(|| ended.map(of)).unwrap_or_else(|| id.to_string())
 }
 
 /// What is live on each environment. Several projects may be live on one.
 #[component]
-fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
+fn Environments(deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> AnyView {
     let rows = move || {
         Environment::ALL
             .iter()
@@ -123,7 +124,7 @@ fn Environments(deployments: Feed<Page<Deployment>>) -> AnyView {
                 if live.is_empty() {
                     vec![nothing_live(environment, busy)]
                 } else {
-                    live.into_iter().map(|deployment| live_row(deployment, busy)).collect()
+                    live.into_iter().map(|deployment| live_row(deployment, ended, busy)).collect()
                 }
             })
             .collect::<Vec<_>>()
@@ -163,7 +164,7 @@ fn nothing_live(environment: Environment, busy: bool) -> AnyView {
     .into_any()
 }
 
-fn live_row(deployment: Deployment, busy: bool) -> AnyView {
+fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyView {
     let id = deployment.deployment_id;
     let back = Deed::new(move || async move {
         crate::calls::deployments::roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase()))
@@ -176,10 +177,10 @@ fn live_row(deployment: Deployment, busy: bool) -> AnyView {
     view! {
         <tr class="hover">
             {name_cell(deployment.environment)}
-            <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
+            <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment, ended)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
             <td data-l="State">{if busy { badge(Tone::Running, "run", "Live, deploying anew") } else { badge(Tone::Success, "ok", "Live") }}</td>
             <td data-l="Address"><div class="two">
-                {deployment.url.clone().map(|url| view! { <a class="link clip" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
+                {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
             <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A deployment is running.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
