@@ -81,7 +81,8 @@ fn compare_phases(facts: &BuildFacts<'_>) -> Vec<PhaseComparison> {
 
 fn measure(facts: &BuildFacts<'_>) -> Metrics {
     let planned_hours = facts.plan.estimated_hours();
-    let actual_hours = facts.worked_seconds.map(|seconds| thousandths(seconds / 3600.0));
+    // To the thousandth of a second, so that every place that shows it in seconds shows the same.
+    let actual_hours = facts.worked_seconds.map(|seconds| ten_millionths(seconds / 3600.0));
     let findings = (!facts.checks.is_empty()).then(|| facts.checks.iter().map(|check| check.findings).sum::<u32>());
     let code_lines: u64 = facts
         .artifacts
@@ -115,14 +116,14 @@ fn insights(facts: &BuildFacts<'_>, phases: &[PhaseComparison], metrics: &Metric
         Status::Stopped => said.push(format!("It was stopped with {} of {} tasks done.", done(facts.tasks), facts.tasks.len())),
         _ => {}
     }
-    if let (Some(gain), Some(seconds)) = (metrics.efficiency_gain, facts.worked_seconds) {
+    if let (Some(gain), Some(hours)) = (metrics.efficiency_gain, metrics.actual_hours) {
         let planned = duration(facts.plan.estimated_hours() * 3600.0);
         let compared = match gain {
             gain if gain >= 0.05 => format!("{} less than", percent(gain * 100.0)),
             gain if gain <= -0.05 => format!("{} more than", percent(-gain * 100.0)),
             _ => "as long as".to_owned(),
         };
-        said.push(format!("The work took {}, {compared} the {planned} planned.", duration(seconds)));
+        said.push(format!("The work took {}, {compared} the {planned} planned.", duration(hours * 3600.0)));
     }
     let longest = phases.iter().filter_map(|phase| phase.actual_seconds.map(|seconds| (phase, seconds))).max_by(|a, b| a.1.total_cmp(&b.1));
     if let Some((phase, seconds)) = longest {
@@ -181,6 +182,10 @@ fn done(tasks: &[Task]) -> usize {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn ten_millionths(value: f64) -> f64 {
+    (value * 10_000_000.0).round() / 10_000_000.0
 }
 
 fn thousandths(value: f64) -> f64 {

@@ -7,7 +7,11 @@ use crate::{
     id::IntentId,
     intent::Environment,
     plan::{Choice, Plan},
-    present::{build::words, counted, percent, thousands, time::planned},
+    present::{
+        build::words,
+        counted, percent, thousands,
+        time::{duration, planned},
+    },
     retrospective::Retrospective,
     review::{Review, ReviewType},
     view::TestsView,
@@ -195,7 +199,7 @@ pub fn learning_feedback(id: IntentId, title: &str, retrospective: &Retrospectiv
     let metrics = &retrospective.metrics;
     let mut facts = Vec::new();
     if let (Some(actual), Some(intended)) = (metrics.actual_hours, metrics.planned_hours) {
-        facts.push(fact("Time", format!("{} of {} planned", planned(actual), planned(intended))));
+        facts.push(fact("Time", format!("{} of {} planned", duration(actual * 3_600.0), duration(intended * 3_600.0))));
     }
     if let Some(covered) = metrics.test_coverage {
         facts.push(fact("Coverage", format!("{}, target {}", percent(covered * 100.0), percent(crate::learning::COVERAGE_TARGET))));

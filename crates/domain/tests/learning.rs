@@ -3,11 +3,13 @@
 use chrono::{DateTime, Duration, Utc};
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, TestReport},
-    id::{IntentId, TaskId},
+    id::{IntentId, RetrospectiveId, TaskId},
     intent::{Environment, Priority},
     learning::{BuildFacts, retrospect},
     messages,
     plan::{Confidence, ConfidenceLevel, Phase, Plan, PlannedTask},
+    present::time,
+    retrospective::Retrospective,
     status::{Stage, Status},
     task::{Task, TaskState},
     view::TestsView,
@@ -109,6 +111,42 @@ fn a_finished_build_teaches_its_measured_figures() {
         "{:?}",
         learned.draft.insights
     );
+}
+
+#[test]
+fn a_duration_reads_the_same_in_every_place() {
+    let plan = plan();
+    for seconds in [0.4, 8.349, 54.499, 54.501, 55.499, 56.0, 119.7, 3_599.4, 9_000.0] {
+        let facts = BuildFacts {
+            intent_id: IntentId(1),
+            status: Status::Completed,
+            failure: None,
+            plan: &plan,
+            tasks: &[],
+            tests: None,
+            checks: &[],
+            artifacts: &[],
+            reviews: &[],
+            worked_seconds: Some(seconds),
+        };
+        let learned = retrospect(&facts);
+        let took = time::duration(seconds);
+        assert_eq!(time::duration(learned.draft.metrics.actual_hours.unwrap() * 3_600.0), took);
+        let kept = Retrospective {
+            retrospective_id: RetrospectiveId(1),
+            intent_id: Some(IntentId(1)),
+            cycle_name: learned.draft.cycle_name,
+            insights: learned.draft.insights,
+            improvements: learned.draft.improvements,
+            metrics: learned.draft.metrics,
+            reusable_artifacts: learned.draft.reusable_artifacts,
+            phases: learned.phases,
+            created_at: DateTime::UNIX_EPOCH,
+        };
+        let message = messages::learning_feedback(IntentId(1), "Chat", &kept);
+        assert_eq!(message.facts[0].value, format!("{took} of 36 s planned"));
+        assert!(message.lines[0].starts_with(&format!("The work took {took}, ")), "{took}: {}", message.lines[0]);
+    }
 }
 
 #[test]

@@ -134,10 +134,10 @@ impl Engine {
     pub async fn message(&self, intent: IntentId, text: String) -> Result<ControlResponse, Problem> {
         let text = text.trim().to_owned();
         if text.is_empty() {
-            return Err(Problem::invalid_field("text", "Write a message."));
+            return Err(Problem::invalid_field("message", "Write a message."));
         }
         if text.chars().count() > MAX_TEXT {
-            return Err(Problem::invalid_field("text", format!("Longer than {MAX_TEXT} characters; shorten it.")));
+            return Err(Problem::invalid_field("message", format!("Longer than {MAX_TEXT} characters; shorten it.")));
         }
         Ok(self.inner.message(intent, text).await?)
     }
@@ -358,10 +358,12 @@ impl Inner {
         let status = decision.status();
         decision.event(EventKind::Message { from: Author::Person, text });
         let label = self.agent_label(&decision.row.agent);
-        let answer = format!(
-            "Noted in the build's history. The {} does not read messages while it works; change the plan before approval instead.",
-            lower_first(label)
-        );
+        let name = lower_first(label.split(',').next().unwrap_or(label));
+        let instead = match status {
+            Status::AwaitingApproval => "change the plan before you approve it instead",
+            _ => "start a new build for what should be otherwise",
+        };
+        let answer = format!("Noted in the build's history, and nothing else: the {name} does not read messages; {instead}.");
         decision.event(EventKind::Message { from: Author::Grace, text: answer.clone() });
         decision.finish().await?;
         Ok(ControlResponse { intent_id: id, status, message: answer })

@@ -16,13 +16,12 @@ use grace_domain::{
 };
 use grace_store::{
     BuildRow, NewJob, NewTask, PgConnection, Summary, Transaction, event_append, intent_lock, intent_save_state, intent_save_summary, job_enqueue,
-    notification_close, notifications_close_all, plan_fetch, reviews_withdraw, tasks_cancel, tasks_insert, tasks_of, tasks_ready,
+    notification_close, notification_put, notifications_close_all, plan_fetch, reviews_withdraw, tasks_cancel, tasks_insert, tasks_of, tasks_ready,
 };
 
 use crate::{
     error::Result,
     jobs::{RETROSPECT, RUN_TASK, RetrospectPayload, RunTaskPayload},
-    notices,
     start::Inner,
 };
 
@@ -230,8 +229,7 @@ impl<'a> Decision<'a> {
 
     /// Shows a notification, and says so in the stream.
     pub async fn notify(&mut self, message: messages::Message) -> Result<()> {
-        let new = notices::of(self.row.intent.id, message);
-        let shown = grace_store::notification_put(&mut self.tx, &new, self.now).await?;
+        let shown = notification_put(&mut self.tx, self.row.intent.id, message, self.now).await?;
         self.events.push(EventKind::Notification { notification_id: shown.notification.notification_id, open: true });
         Ok(())
     }

@@ -22,8 +22,8 @@ use grace_domain::{
     view::Template,
 };
 use grace_store::{
-    estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch, retrospective_measure, retrospective_record,
-    retrospectives_list, status_fetch, template_delete, template_save, templates_list,
+    estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch, retrospective_measure, retrospective_of,
+    retrospective_record, retrospectives_list, status_fetch, template_delete, template_save, templates_list,
 };
 
 use crate::{
@@ -153,8 +153,7 @@ impl Inner {
     /// The retrospective that Grace wrote of a build.
     pub(crate) async fn retrospective_of(&self, intent: IntentId) -> Result<Option<Retrospective>> {
         let mut conn = self.store.connection().await?;
-        let newest = retrospectives_list(&mut conn, &ListQuery { limit: Some(200), ..ListQuery::default() }).await?;
-        Ok(newest.items.into_iter().find(|retrospective| retrospective.intent_id == Some(intent)))
+        Ok(retrospective_of(&mut conn, intent).await?)
     }
 
     pub(crate) async fn apply_learnings(&self, id: RetrospectiveId) -> Result<Vec<String>> {

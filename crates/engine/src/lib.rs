@@ -13,7 +13,6 @@ mod events;
 mod highlight;
 mod jobs;
 mod learning;
-mod notices;
 mod recovery;
 mod results;
 mod reviews;

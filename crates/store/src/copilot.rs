@@ -5,6 +5,7 @@ use grace_domain::{
     copilot::{Action, ChatMessage, Fact, Notification, NotificationKind, Source},
     event::Author,
     id::{IntentId, NotificationId},
+    messages::Message,
     plan::Choice,
 };
 use serde::{Deserialize, Serialize};
@@ -14,23 +15,6 @@ use crate::{
     error::{During, StoreResult},
     row::{Columns, Decoded, json, plain, word},
 };
-
-/// What a notification says. One per intent, kind and subject.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewNotification {
-    pub intent: IntentId,
-    pub kind: NotificationKind,
-    /// What it is about when an intent can have several of a kind: `review-3`, `staging`; else empty.
-    pub subject: String,
-    pub title: String,
-    pub text: String,
-    pub facts: Vec<Fact>,
-    pub lines: Vec<String>,
-    pub options: Vec<Choice>,
-    pub actions: Vec<Action>,
-    /// A person must act.
-    pub waiting: bool,
-}
 
 /// A notification and what it is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,20 +36,20 @@ struct Content {
     actions: Vec<Action>,
 }
 
-/// Shows a notification: makes it, or replaces what the one of the same intent, kind and subject says and opens it again, unread.
-pub async fn notification_put(conn: &mut PgConnection, new: &NewNotification, at: Timestamp) -> StoreResult<NotificationRow> {
-    let NewNotification { title, text, facts, lines, options, actions, .. } = new.clone();
+/// Shows a message as a notification: makes it, or replaces what the one of the same intent, kind and subject says and opens it again, unread.
+pub async fn notification_put(conn: &mut PgConnection, intent: IntentId, message: Message, at: Timestamp) -> StoreResult<NotificationRow> {
+    let Message { kind, subject, title, text, facts, lines, options, actions, waiting } = message;
     sqlx::query(
         "INSERT INTO notifications (intent_id, kind, subject, content, waiting, at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (intent_id, kind, subject) DO UPDATE
              SET content = excluded.content, waiting = excluded.waiting, at = excluded.at, open = true, read = false
          RETURNING *",
     )
-    .bind(new.intent.0)
-    .bind(word(&new.kind))
-    .bind(&new.subject)
+    .bind(intent.0)
+    .bind(word(&kind))
+    .bind(subject)
     .bind(json(&Content { title, text, facts, lines, options, actions }))
-    .bind(new.waiting)
+    .bind(waiting)
     .bind(at)
     .try_map(notification_row)
     .fetch_one(conn)

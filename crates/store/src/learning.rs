@@ -112,6 +112,16 @@ pub async fn retrospective_fetch(conn: &mut PgConnection, id: RetrospectiveId) -
         .during("retrospective_fetch")
 }
 
+/// The retrospective of a build: the measured one, else the newest that was handed in.
+pub async fn retrospective_of(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Option<Retrospective>> {
+    sqlx::query("SELECT * FROM retrospectives WHERE intent_id = $1 ORDER BY measured DESC, id DESC LIMIT 1")
+        .bind(intent.0)
+        .try_map(retrospective)
+        .fetch_optional(conn)
+        .await
+        .during("retrospective_of")
+}
+
 /// A page of retrospectives, newest first; `q` looks in the name of the cycle, `status` is the build's.
 pub async fn retrospectives_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResult<Page<Retrospective>> {
     let limit = query.bounded_limit();

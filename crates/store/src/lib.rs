@@ -28,7 +28,7 @@ pub mod testing;
 
 pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
 pub use copilot::{
-    NewNotification, NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
+    NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
     notifications_close_all, notifications_open, notifications_read_all,
 };
 pub use deployments::{
@@ -45,7 +45,7 @@ pub use intents::{
 pub use jobs::{NewJob, job_enqueue, job_remove};
 pub use learning::{
     Estimates, LearningFigures, PlaybookEntry, durations_last, estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch,
-    retrospective_measure, retrospective_record, retrospectives_list, template_delete, template_save, templates_list,
+    retrospective_measure, retrospective_of, retrospective_record, retrospectives_list, template_delete, template_save, templates_list,
 };
 pub use lists::{Listing, StatusRows, intents_list, status_fetch};
 pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};

@@ -7,13 +7,14 @@ use grace_domain::{
     event::Author,
     intent::{ProjectType, RequestDraft, Stack},
     list::ListQuery,
+    messages::Message,
     retrospective::{Metrics, PhaseComparison, RetrospectiveDraft},
     status::Status,
 };
 use grace_store::{
-    NewNotification, Store, TaskResult, chat_append, chat_history, durations_last, estimates_fetch, learning_figures, notification_close,
-    notification_dismiss, notification_fetch, notification_put, notifications_close_all, notifications_open, notifications_read_all, playbook_add,
-    playbook_list, queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure, retrospective_record, retrospectives_list,
+    Store, TaskResult, chat_append, chat_history, durations_last, estimates_fetch, learning_figures, notification_close, notification_dismiss,
+    notification_fetch, notification_put, notifications_close_all, notifications_open, notifications_read_all, playbook_add, playbook_list,
+    queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record, retrospectives_list,
     setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete, template_save, templates_list, testing, worker_beat,
     worker_remove, workers_list,
 };
@@ -78,11 +79,33 @@ async fn a_build_has_one_measured_retrospective_and_may_have_others() {
     assert_eq!(retrospective_fetch(&mut conn, handed_in.retrospective_id).await.unwrap().as_ref(), Some(&handed_in));
     let page = retrospectives_list(&mut conn, &ListQuery::default()).await.unwrap();
     assert_eq!((page.total, page.items), (2, vec![handed_in, again.clone()]));
+    assert_eq!(retrospective_of(&mut conn, id).await.unwrap().as_ref(), Some(&again), "the measured one");
     playbook_add(&mut conn, again.retrospective_id, "Fast.", at(4)).await.unwrap();
     playbook_add(&mut conn, again.retrospective_id, "Fast.", at(5)).await.unwrap();
     assert_eq!(playbook_list(&mut conn).await.unwrap().len(), 1);
     let figures = learning_figures(&mut conn).await.unwrap();
     assert_eq!((figures.retrospectives, figures.playbook_entries, figures.completed, figures.actual_to_planned), (2, 1, 0, Some(0.5)));
+}
+
+#[tokio::test]
+async fn a_builds_retrospective_is_found_however_many_came_after_it() {
+    let db = testing::database().await;
+    let (id, other) = (intent(&db.store).await, intent(&db.store).await);
+    let mut conn = db.store.connection().await.unwrap();
+    let draft = |intent_id| RetrospectiveDraft {
+        cycle_name: "Chat".into(),
+        insights: vec![],
+        improvements: vec![],
+        metrics: Metrics::default(),
+        reusable_artifacts: vec![],
+        intent_id,
+    };
+    assert_eq!(retrospective_of(&mut conn, id).await.unwrap(), None);
+    let first = retrospective_record(&mut conn, &draft(Some(id)), at(1)).await.unwrap();
+    for _ in 0..201 {
+        retrospective_record(&mut conn, &draft(Some(other)), at(2)).await.unwrap();
+    }
+    assert_eq!(retrospective_of(&mut conn, id).await.unwrap(), Some(first));
 }
 
 #[tokio::test]
@@ -103,8 +126,7 @@ async fn a_notification_is_one_per_subject_updated_in_place_and_closed() {
     let db = testing::database().await;
     let id = intent(&db.store).await;
     let mut conn = db.store.connection().await.unwrap();
-    let new = NewNotification {
-        intent: id,
+    let new = Message {
         kind: NotificationKind::InputNeeded,
         subject: "review-1".into(),
         title: "Which?".into(),
@@ -115,10 +137,10 @@ async fn a_notification_is_one_per_subject_updated_in_place_and_closed() {
         actions: vec![Action { action: "decide".into(), label: "Let Grace decide".into(), style: ActionStyle::Ghost, href: None }],
         waiting: true,
     };
-    let first = notification_put(&mut conn, &new, at(1)).await.unwrap();
-    let other = notification_put(&mut conn, &NewNotification { subject: "review-2".into(), waiting: false, ..new.clone() }, at(5)).await.unwrap();
+    let first = notification_put(&mut conn, id, new.clone(), at(1)).await.unwrap();
+    let other = notification_put(&mut conn, id, Message { subject: "review-2".into(), waiting: false, ..new.clone() }, at(5)).await.unwrap();
     notifications_read_all(&mut conn).await.unwrap();
-    let updated = notification_put(&mut conn, &NewNotification { title: "Which one?".into(), ..new.clone() }, at(2)).await.unwrap();
+    let updated = notification_put(&mut conn, id, Message { title: "Which one?".into(), ..new.clone() }, at(2)).await.unwrap();
     assert_eq!(updated.notification.notification_id, first.notification.notification_id);
     assert!(!updated.notification.read, "what changed is unread again");
     let open = notifications_open(&mut conn).await.unwrap();
