@@ -30,17 +30,20 @@ pub async fn bench(options: &Options) -> Outcome {
     let mut rows = Vec::new();
     let data = DataFolder::new("bench")?;
     println!("load average before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
-    let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
+    // As a user starts it: the first time it also makes the database.
+    let server = Server::start(options, &data.0, None).await?;
     let cold = server.first_page_after;
     idle_memory(&server, &mut rows).await?;
     server.end().await?;
-    let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
+    let server = Server::start(options, &data.0, None).await?;
     rows.push(row(
         "start to first page, first / second start",
         format!("{} / {} ms", cold.as_millis(), server.first_page_after.as_millis()),
         "≤ 3 000 ms",
         cold.as_secs_f64() <= 3.0,
     ));
+    server.end().await?;
+    let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
     preview(&server, &mut rows).await?;
     requests(&server, options.quick, &mut rows).await?;
     events(&server, &mut rows).await?;
