@@ -174,9 +174,10 @@ impl Inner {
     /// The agent for a request and its plan.
     pub(crate) async fn plan(&self, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
         let agent = self.agent_for(request)?;
-        let estimates = self.estimates(agent.name(), request).await?;
-        let inputs = PlanInputs { modifications, estimates, today: self.now().date_naive() };
-        let plan = agent.plan(request, &inputs)?;
+        let taught = self.taught(agent.name(), request).await?;
+        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive() };
+        let mut plan = agent.plan(request, &inputs)?;
+        plan.assumptions.extend(taught.lessons);
         Ok((agent, plan))
     }
 

@@ -15,14 +15,16 @@ use grace_domain::{
     learning::{BuildFacts, retrospect as learn},
     list::{ListQuery, Page},
     messages,
+    plan::Assumption,
     problem::Problem,
     retrospective::{Retrospective, RetrospectiveDraft},
     review::Review,
+    spec::Mark,
     task::Task,
     view::Template,
 };
 use grace_store::{
-    estimates_fetch, learning_figures, playbook_add, playbook_list, retrospective_fetch, retrospective_measure, retrospective_of,
+    estimates_fetch, learning_figures, playbook_add, playbook_list, playbook_of_like, retrospective_fetch, retrospective_measure, retrospective_of,
     retrospective_record, retrospectives_list, status_fetch, template_delete, template_save, templates_list,
 };
 
@@ -40,12 +42,24 @@ const NAME: usize = 80;
 const ENTRIES: usize = 50;
 const ENTRY: usize = 1_000;
 
+/// Applied lessons that one plan cites.
+const CITED: u32 = 5;
+
 /// What makes builds alike: agent, project type and stack.
 type Likeness = (String, ProjectType, Stack);
 
-/// Medians of like builds, kept for a moment so that a preview need not ask for them.
+/// What like builds taught.
+#[derive(Debug, Clone)]
+pub(crate) struct Taught {
+    /// Medians of those that completed here; empty while there are none.
+    pub estimates: Estimates,
+    /// The lessons that a person applied, as a plan cites them.
+    pub lessons: Vec<Assumption>,
+}
+
+/// What like builds taught, kept for a moment so that a preview need not ask for it.
 #[derive(Default)]
-pub(crate) struct KnownEstimates(Mutex<HashMap<Likeness, (Instant, Estimates)>>);
+pub(crate) struct KnownEstimates(Mutex<HashMap<Likeness, (Instant, Taught)>>);
 
 impl KnownEstimates {
     pub fn forget(&self) {
@@ -165,24 +179,28 @@ impl Inner {
             playbook_add(&mut tx, id, text, self.now()).await?;
         }
         self.store.commit(tx).await?;
+        self.estimates.forget();
         Ok(new)
     }
 
-    /// Medians of like builds that completed here; empty while there are none.
-    pub(crate) async fn estimates(&self, agent: &str, request: &IntentRequest) -> Result<Estimates> {
+    /// What builds like the requested one taught.
+    pub(crate) async fn taught(&self, agent: &str, request: &IntentRequest) -> Result<Taught> {
         let key = (agent.to_owned(), request.project_type, request.constraints.stack);
         let known = self.estimates.0.lock().expect("no holder of the lock panics").get(&key).cloned();
-        if let Some((at, estimates)) = known
+        if let Some((at, taught)) = known
             && at.elapsed() < KEPT
         {
-            return Ok(estimates);
+            return Ok(taught);
         }
+        let (project_type, stack) = (request.project_type, request.constraints.stack);
         let mut conn = self.store.connection().await?;
-        let found = estimates_fetch(&mut conn, agent, request.project_type, request.constraints.stack).await?;
+        let found = estimates_fetch(&mut conn, agent, project_type, stack).await?;
+        let applied = playbook_of_like(&mut conn, agent, project_type, stack, CITED).await?;
+        let cited = |(build, text): (IntentId, String)| Assumption { text: format!("Applied from {build}: {text}"), mark: Mark::Inferred };
         let seconds = found.task_seconds.into_iter().map(|(key, seconds)| (key, seconds.ceil().clamp(1.0, 86_400.0) as u32)).collect();
-        let estimates = Estimates { seconds, samples: found.samples };
-        self.estimates.0.lock().expect("no holder of the lock panics").insert(key, (Instant::now(), estimates.clone()));
-        Ok(estimates)
+        let taught = Taught { estimates: Estimates { seconds, samples: found.samples }, lessons: applied.into_iter().map(cited).collect() };
+        self.estimates.0.lock().expect("no holder of the lock panics").insert(key, (Instant::now(), taught.clone()));
+        Ok(taught)
     }
 }
 

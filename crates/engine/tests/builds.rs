@@ -273,3 +273,33 @@ async fn what_no_agent_can_build_is_refused_with_the_field_and_stored_nowhere() 
     assert!(catalog.project_types.iter().any(|entry| entry.unavailable.as_deref() == Some("Needs a model: research.")));
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_of_like_builds_cite_the_lessons_that_a_person_applied() {
+    let place = Place::new().await;
+    let agent = Scripted::new(vec![step("code", Stage::Coding, &[], Act::Write("a.txt", "a\n"))]);
+    let engine = place.start(&agent).await;
+    let intent = start_build(&engine, "Teach").await;
+    until_status(&engine, intent, Status::Completed).await;
+    let mut events = engine.subscribe().await.unwrap();
+    let retrospective = loop {
+        let page = engine.retrospectives(ListQuery::default()).await.unwrap();
+        match page.items.into_iter().next() {
+            Some(retrospective) => break retrospective,
+            None => events.next().await.unwrap(),
+        };
+    };
+    let before = engine.preview(draft("Learn")).await.unwrap();
+    assert_eq!(before.plan.assumptions, [], "a lesson that nobody applied is not cited");
+    let applied = engine.apply_learnings(retrospective.retrospective_id).await.unwrap();
+    assert!(!applied.is_empty());
+    let after = engine.preview(draft("Learn")).await.unwrap();
+    let cited: Vec<String> = after.plan.assumptions.iter().map(|assumption| assumption.text.clone()).collect();
+    let expected: Vec<String> = applied.iter().rev().map(|text| format!("Applied from {intent}: {text}")).collect();
+    assert_eq!(cited, expected);
+    assert_ne!(before.plan_hash, after.plan_hash, "what is approved is what was shown");
+    let constraints = grace_domain::intent::ConstraintsDraft { stack: Some("fastapi".into()), ..Default::default() };
+    let unlike = engine.preview(RequestDraft { constraints, ..draft("Learn") }).await.unwrap();
+    assert_eq!(unlike.plan.assumptions, []);
+    engine.shutdown().await;
+}

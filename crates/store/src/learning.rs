@@ -185,6 +185,31 @@ pub async fn playbook_list(conn: &mut PgConnection) -> StoreResult<Vec<PlaybookE
         .during("playbook_list")
 }
 
+/// Applied lessons of like builds (same agent, project type and stack), each text once with the newest build that taught it; the newest first.
+pub async fn playbook_of_like(
+    conn: &mut PgConnection,
+    agent: &str,
+    project_type: ProjectType,
+    stack: Stack,
+    limit: u32,
+) -> StoreResult<Vec<(IntentId, String)>> {
+    sqlx::query(
+        "SELECT intent_id, text FROM (
+             SELECT DISTINCT ON (text) playbook_entries.id, intents.id AS intent_id, text
+               FROM playbook_entries JOIN retrospectives ON retrospectives.id = retrospective_id JOIN intents ON intents.id = intent_id
+              WHERE agent = $1 AND project_type = $2 AND stack = $3 ORDER BY text, playbook_entries.id DESC
+         ) AS lessons ORDER BY id DESC LIMIT $4",
+    )
+    .bind(agent)
+    .bind(project_type.as_str())
+    .bind(stack.as_str())
+    .bind(i64::from(limit))
+    .try_map(|row: PgRow| Ok((IntentId(row.big("intent_id")?), row.text("text")?)))
+    .fetch_all(conn)
+    .await
+    .during("playbook_of_like")
+}
+
 /// Saves a form under a name; a form of that name is replaced.
 pub async fn template_save(conn: &mut PgConnection, name: &str, request: &RequestDraft, at: Timestamp) -> StoreResult<Template> {
     sqlx::query(
