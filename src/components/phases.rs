@@ -7,6 +7,7 @@ use grace_domain::{
         counted, time,
         timeline::{Timeline, timeline},
     },
+    status::Status,
     task::{Task, TaskState},
     view::{PhaseView, StatusView},
 };
@@ -20,9 +21,15 @@ use super::{
 };
 use crate::live::Feed;
 
-fn phase_shape(state: &str) -> (Tone, &'static str) {
+/// Whether work goes on in a build of this status; a phase that has begun is shown as running only then.
+fn goes_on(status: Status) -> bool {
+    !matches!(status, Status::Paused | Status::Stopped | Status::Failed)
+}
+
+fn phase_shape(state: &str, goes_on: bool) -> (Tone, &'static str) {
     match state {
         "completed" => (Tone::Success, "ok"),
+        "in_progress" if !goes_on => (Tone::Warning, "pause"),
         "in_progress" => (Tone::Running, "run"),
         "failed" => (Tone::Danger, "fail"),
         _ => (Tone::Idle, "pending"),
@@ -41,13 +48,13 @@ fn phase_word(phase: &PhaseView) -> String {
 /// The plain list of the detail dialog.
 #[component]
 pub fn PhaseList(feed: Feed<StatusView>) -> AnyView {
-    let phases = part(feed, |build| build.phases.clone());
+    let phases = part(feed, |build| Some((build.phases.clone(), goes_on(build.status))));
     let rows = move || {
+        let (phases, goes_on) = phases.get().unwrap_or_default();
         phases
-            .get()
             .iter()
             .map(|phase| {
-                let (tone, shape) = phase_shape(&phase.state);
+                let (tone, shape) = phase_shape(&phase.state, goes_on);
                 view! {
                     <li>
                         <span class=format!("mark {}", tone.class())>{state_icon(shape)}</span>
@@ -67,13 +74,13 @@ pub fn PhaseList(feed: Feed<StatusView>) -> AnyView {
 pub fn PhaseTimeline(feed: Feed<StatusView>) -> AnyView {
     let clock = clock();
     let as_table = RwSignal::new(false);
-    let source = part(feed, |build| (build.phases.clone(), build.started_at, build.finished_at));
+    let source = part(feed, |build| (build.phases.clone(), build.started_at, build.finished_at, goes_on(build.status)));
     let chart = move || {
-        let (phases, started, finished) = source.get();
+        let (phases, started, finished, goes_on) = source.get();
         let running = started.is_some() && finished.is_none();
         let now = if running { clock.now.get() } else { clock.now.get_untracked() };
         let lines = timeline(&phases, started, finished, now);
-        if as_table.get() { table(&phases, &lines) } else { drawn(&phases, &lines) }
+        if as_table.get() { table(&phases, &lines) } else { drawn(&phases, &lines, goes_on) }
     };
     view! {
         <section aria-labelledby="h-phases">
@@ -96,7 +103,7 @@ pub fn PhaseTimeline(feed: Feed<StatusView>) -> AnyView {
     .into_any()
 }
 
-fn drawn(phases: &[PhaseView], lines: &Timeline) -> AnyView {
+fn drawn(phases: &[PhaseView], lines: &Timeline, goes_on: bool) -> AnyView {
     let grid: String =
         lines.ticks.iter().map(|(x, _)| format!("<line class=\"grid\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"100%\"/>")).collect();
     let now_line = lines.now.map(|x| format!("<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"100%\"/>")).unwrap_or_default();
@@ -129,7 +136,7 @@ fn drawn(phases: &[PhaseView], lines: &Timeline) -> AnyView {
         .iter()
         .zip(&lines.rows)
         .map(|(phase, row)| {
-            let (tone, shape) = phase_shape(&phase.state);
+            let (tone, shape) = phase_shape(&phase.state, goes_on);
             let planned = format!(
                 "<rect class=\"planned\" x=\"{:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"7\" rx=\"2\"/>",
                 row.planned.start,
@@ -203,7 +210,7 @@ fn table(phases: &[PhaseView], lines: &Timeline) -> AnyView {
 /// Tasks under their phases, with times that tick.
 #[component]
 pub fn TaskTree(feed: Feed<StatusView>) -> AnyView {
-    let source = part(feed, |build| (build.phases.clone(), build.tasks.clone()));
+    let source = part(feed, |build| (build.phases.clone(), build.tasks.clone(), goes_on(build.status)));
     let count = move || {
         feed.map(|build| {
             let of = |state: TaskState| build.tasks.iter().filter(|task| task.state == state).count();
@@ -217,7 +224,7 @@ pub fn TaskTree(feed: Feed<StatusView>) -> AnyView {
         })
     };
     let rows = move || {
-        let (phases, tasks) = source.get();
+        let (phases, tasks, goes_on) = source.get();
         if tasks.is_empty() {
             return view! { <li class="quiet">"Tasks are made when the plan is approved."</li> }.into_any();
         }
@@ -225,7 +232,7 @@ pub fn TaskTree(feed: Feed<StatusView>) -> AnyView {
             .iter()
             .enumerate()
             .map(|(index, phase)| {
-                let (tone, shape) = phase_shape(&phase.state);
+                let (tone, shape) = phase_shape(&phase.state, goes_on);
                 let of_phase: Vec<_> = tasks
                     .iter()
                     .filter(|task| task.phase == phase.name)

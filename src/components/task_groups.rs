@@ -70,6 +70,16 @@ pub fn TaskGroups(tasks: Feed<Page<Task>>, only: RwSignal<Option<TaskState>>, ti
     .into_any()
 }
 
+/// Whether a task is of its build's plan; Layer 4's have no place in it.
+fn planned(task: &Task) -> bool {
+    task.position > 0
+}
+
+/// The tasks of the plan, of tasks in their order. Deployments come at any time later and would stretch the axis over it.
+fn of_plan(tasks: &[Task]) -> &[Task] {
+    &tasks[..tasks.partition_point(planned)]
+}
+
 /// How a set of tasks stands: shape, tone, words.
 fn standing(tasks: &[Task]) -> (Tone, &'static str, String) {
     let of = |state: TaskState| tasks.iter().filter(|task| task.state == state).count();
@@ -114,10 +124,10 @@ fn BuildGroup(
     titles: Memo<HashMap<IntentId, String>>,
     open: bool,
 ) -> AnyView {
-    // All of them, in the order of the plan.
+    // All of them, in the order of the plan; deployments, which are in no plan, after it.
     let own = Memo::new(move |_| {
         let mut own: Vec<Task> = tasks.map(|page| page.items.iter().filter(|task| task.intent_id == intent).cloned().collect());
-        own.sort_by_key(|task| (task.position, task.id));
+        own.sort_by_key(|task| (!planned(task), task.position, task.id));
         own
     });
     let title = move || titles.with(|titles| titles.get(&intent).cloned());
@@ -143,13 +153,14 @@ fn BuildGroup(
                     <code class="muted">{intent.to_string()}</code>
                 </span>
                 <span class="hint">{words}</span>
-                <span class="num soft">{took(own)}</span>
+                <span class="num soft">{took(of_plan(own))}</span>
             }
         })
     };
     let clock = clock();
     let chart = move || {
         own.with(|own| {
+            let own = of_plan(own);
             let running = own.iter().any(|task| task.started_at.is_some() && !task.state.is_final());
             let now = if running { clock.now.get() } else { clock.now.get_untracked() };
             lanes(own, now).map(|lanes| drawn(own, &lanes))

@@ -3,6 +3,7 @@
 use grace_domain::{
     deployment::{Deployment, DeploymentStatus},
     event::EventKind,
+    id::IntentId,
     intent::Environment,
     list::{ListQuery, MAX_LIMIT, Page},
     present::{Tone, counted},
@@ -119,12 +120,20 @@ fn Environments(deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> 
                         true
                     }
                 });
-                let busy = deployments
-                    .map(|page| page.items.iter().any(|deployment| deployment.environment == environment && !deployment.status.is_final()));
+                // Whose release is on its way there.
+                let coming: Vec<IntentId> = deployments.map(|page| {
+                    let on_its_way = |deployment: &&Deployment| deployment.environment == environment && !deployment.status.is_final();
+                    page.items.iter().filter(on_its_way).map(|deployment| deployment.intent_id).collect()
+                });
                 if live.is_empty() {
-                    vec![nothing_live(environment, busy)]
+                    vec![nothing_live(environment, !coming.is_empty())]
                 } else {
-                    live.into_iter().map(|deployment| live_row(deployment, ended, busy)).collect()
+                    live.into_iter()
+                        .map(|deployment| {
+                            let busy = coming.contains(&deployment.intent_id);
+                            live_row(deployment, ended, busy)
+                        })
+                        .collect()
                 }
             })
             .collect::<Vec<_>>()
@@ -178,12 +187,12 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
         <tr class="hover">
             {name_cell(deployment.environment)}
             <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment, ended)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
-            <td data-l="State">{if busy { badge(Tone::Running, "run", "Live, deploying anew") } else { badge(Tone::Success, "ok", "Live") }}</td>
+            <td data-l="State">{if busy { badge(Tone::Running, "run", "Replacing") } else { badge(Tone::Success, "ok", "Live") }}</td>
             <td data-l="Address"><div class="two">
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
-            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A deployment is running.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
         </tr>
     }
     .into_any()

@@ -175,8 +175,11 @@ fn Queue(queue: Feed<QueueView>) -> AnyView {
 fn Priorities(tasks: Feed<Page<Task>>, plans: Feed<Vec<(IntentId, Priority)>>) -> AnyView {
     let desk = desk();
     let rows = Memo::new(move |_| {
-        let builds: Vec<(IntentId, String)> =
-            desk.active.map(|list| list.builds.iter().map(|build| (build.intent_id, build.title.clone())).collect());
+        let builds: Vec<(IntentId, String)> = desk.active.map(|list| {
+            // Its tasks are done; what is under way is Layer 4's.
+            let unfinished = list.builds.iter().filter(|build| build.status != Status::Deploying);
+            unfinished.map(|build| (build.intent_id, build.title.clone())).collect()
+        });
         let of_plans = plans.map(Clone::clone);
         tasks.map(|page| {
             let known = |id: IntentId| {
