@@ -384,10 +384,11 @@ impl Inner {
     }
 
     pub(crate) async fn status(&self, id: IntentId) -> Result<StatusView> {
-        let mut conn = self.store.connection().await?;
+        // Of one moment: a deployment that has ended beside a build that is still deploying would be a lie.
+        let mut snapshot = self.store.snapshot().await?;
         let missing = || Problem::not_found(format!("build {id}"));
-        let rows = status_fetch(&mut conn, id).await?.ok_or_else(missing)?;
-        drop(conn);
+        let rows = status_fetch(&mut snapshot, id).await?.ok_or_else(missing)?;
+        drop(snapshot);
         let label = self.agent_label(&rows.build.agent).to_owned();
         Ok(status_view(rows, &label, self.now()).ok_or_else(missing)?)
     }

@@ -49,6 +49,11 @@ impl Store {
         self.pool.begin().await.map_err(acquire)
     }
 
+    /// A transaction for reads that must all see one moment.
+    pub async fn snapshot(&self) -> StoreResult<Transaction> {
+        self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(acquire)
+    }
+
     pub async fn commit(&self, transaction: Transaction) -> StoreResult<()> {
         transaction.commit().await.during("commit")
     }

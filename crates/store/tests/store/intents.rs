@@ -200,3 +200,19 @@ async fn a_row_of_a_list_shows_progress_tests_log_and_the_open_question() {
     assert_eq!(status.build.head.as_deref(), Some("abc"));
     assert_eq!(status_fetch(&mut conn, IntentId(77)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_status_read_in_a_snapshot_is_of_one_moment() {
+    let db = testing::database().await;
+    let id = intent(&db.store).await;
+    let mut snapshot = db.store.snapshot().await.unwrap();
+    let before = intent_fetch(&mut snapshot, id).await.unwrap().unwrap();
+    let mut conn = db.store.connection().await.unwrap();
+    event_append(&mut conn, id, &[log(Level::Info, "meanwhile")], at(2)).await.unwrap();
+    let status = status_fetch(&mut snapshot, id).await.unwrap().unwrap();
+    assert_eq!((status.build.last_seq, status.logs.len()), (before.last_seq, 0), "nothing of it is seen");
+    drop(snapshot);
+    let mut snapshot = db.store.snapshot().await.unwrap();
+    assert_eq!(status_fetch(&mut snapshot, id).await.unwrap().unwrap().logs.len(), 1);
+    assert!(event_append(&mut snapshot, id, &[log(Level::Info, "never")], at(3)).await.is_err(), "it only reads");
+}
