@@ -146,8 +146,16 @@ fn notification(note: Notification) -> AnyView {
     });
     let decide = note.actions.iter().find(|action| action.action == "decide").cloned();
     let options = (!note.options.is_empty()).then(|| {
-        let mut answers: Vec<(String, String, String)> =
-            note.options.iter().map(|choice| (format!("answer:{}", choice.label), choice.label.clone(), choice.consequence.clone())).collect();
+        // Leaving it to Grace may be among the options, with what it would pick, or only among the actions.
+        let mut decide = decide;
+        let mut answers: Vec<(String, String, String)> = Vec::new();
+        for choice in &note.options {
+            let action = match decide.take_if(|action| action.label == choice.label) {
+                Some(action) => action.action,
+                None => format!("answer:{}", choice.label),
+            };
+            answers.push((action, choice.label.clone(), choice.consequence.clone()));
+        }
         if let Some(action) = decide {
             answers.push((action.action, action.label, "Takes the option that the plan names".to_owned()));
         }

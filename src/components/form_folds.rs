@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use super::{
     builder_form::FormState,
     form_fields::{folded, has, put, tick_box},
-    form_parts::{LinkList, choices_summary, field_error},
+    form_parts::{LinkList, choices_summary, field_error, sentence},
 };
 use crate::{calls::CallError, live::Feed};
 
@@ -177,9 +177,9 @@ pub fn Advanced(state: FormState) -> AnyView {
         let (on, off): (Vec<_>, Vec<_>) = OPTIONS.into_iter().partition(|(_, _, _, part)| ticked(*part));
         let names = |list: Vec<(&str, &str, &'static str, Part)>| list.into_iter().map(|(_, _, name, _)| name).collect::<Vec<_>>().join(", ");
         match (on.is_empty(), off.is_empty()) {
-            (_, true) => names(on),
-            (true, _) => format!("no {}", names(off)),
-            _ => format!("{}; no {}", names(on), names(off)),
+            (_, true) => sentence(&names(on)),
+            (true, _) => sentence(&format!("no {}", names(off))),
+            _ => sentence(&format!("{}; no {}", names(on), names(off))),
         }
     };
     let boxes: Vec<_> = OPTIONS

@@ -30,7 +30,12 @@ pub fn choices_summary(deadline: &str, environments: &[String], compliance: &[St
     };
     let rules: Vec<&str> = compliance.iter().map(|value| Compliance::parse(value).map_or("", Compliance::label)).collect();
     let rules = if rules.is_empty() { "no compliance rules".to_owned() } else { rules.join(" and ") };
-    let mut text = format!("{deadline}, {environments}, {rules}");
+    sentence(&format!("{deadline}, {environments}, {rules}"))
+}
+
+/// With a capital letter.
+pub fn sentence(words: &str) -> String {
+    let mut text = words.to_owned();
     if let Some(first) = text.get_mut(0..1) {
         first.make_ascii_uppercase();
     }

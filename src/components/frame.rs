@@ -113,26 +113,22 @@ fn ConnectionState() -> AnyView {
             {move || match desk.live.connection.get() {
                 Connection::Live => view! { <span class="dot success"></span><span class="small-hide">"Live"</span> }.into_any(),
                 Connection::Connecting => view! { <span class="dot dot-hollow"></span><span class="small-hide">"Connecting"</span> }.into_any(),
-                Connection::Reconnecting => view! { {small_icon("offline")}<span>"Reconnecting\u{2026}"</span> }.into_any(),
+                Connection::Reconnecting => view! { <span class="dot warning"></span><span>"Reconnecting\u{2026}"</span> }.into_any(),
             }}
         </span>
     }
     .into_any()
 }
 
-/// The line under the header while the server cannot be reached.
+/// The line under the header while the server cannot be reached. It is always there, hidden: its icon could not be fetched once it is needed.
 #[component]
 fn Offline(desk: Desk) -> AnyView {
-    (move || {
-        (desk.live.connection.get() == Connection::Reconnecting).then(|| {
-            view! {
-                <div class="offline warning">
-                    {icon("offline")}
-                    <p class="grow">"Lost the server. Trying again every few seconds; what you see may be old, and what you press waits for the connection."</p>
-                </div>
-            }
-        })
-    })
+    view! {
+        <div class="offline warning" hidden=move || desk.live.connection.get() != Connection::Reconnecting>
+            {icon("offline")}
+            <p class="grow">"Lost the server. Trying again every few seconds. What you see may be old, and nothing can be changed until it is back."</p>
+        </div>
+    }
     .into_any()
 }
 

@@ -90,7 +90,7 @@ pub fn stage_segments(percent: f64) -> [f64; 6] {
 pub fn stage_caption(build: &BuildSummary) -> String {
     match build.status {
         Status::Planning => "Making the plan".to_owned(),
-        Status::AwaitingApproval => format!("Review plan, {}", counted(build.tasks_total.into(), "task", "tasks")),
+        Status::AwaitingApproval => format!("Review {}", counted(build.tasks_total.into(), "task", "tasks")),
         Status::Failed => build.failure.clone().unwrap_or_default(),
         _ => {
             let tasks = format!("{} of {}", build.tasks_done, counted(build.tasks_total.into(), "task", "tasks"));

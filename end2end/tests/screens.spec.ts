@@ -1,0 +1,50 @@
+import { expect, expectNoViolations, open, test } from "./harness";
+
+const pages = ["/", "/tasks", "/operations", "/settings"];
+
+for (const width of [360, 768, 1280, 1920]) {
+  test(`no page is wider than a screen of ${width} pixels`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 800 });
+    for (const path of pages) {
+      await open(page, path);
+      const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect(beyond, path).toBe(0);
+    }
+  });
+}
+
+test("the co-pilot folds to a rail, stays so over a reload, and opens again", async ({ page }) => {
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await open(page, "/");
+  const fold = page.getByRole("button", { name: "Collapse or open the co-pilot" });
+  const field = page.getByLabel("Message to Grace");
+  await fold.click();
+  await expect(field).toBeHidden();
+  await page.reload();
+  await expect(field).toBeHidden();
+  await fold.click();
+  await expect(field).toBeVisible();
+});
+
+test("deploying all asks first, and says so when nothing is ready", async ({ page }) => {
+  await open(page, "/operations");
+  await page.getByRole("main").getByRole("button", { name: "Deploy all" }).click();
+  const dialog = page.getByRole("dialog", { name: "Deploy all that is ready" });
+  await expect(dialog.getByRole("button", { name: "Not now" })).toBeVisible();
+  await expect(dialog).toContainText(/No build is ready|Each goes to the first environment/);
+  await expectNoViolations(page);
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
+});
+
+test("the palette is one line to write in, with what it finds under it", async ({ page }) => {
+  await open(page, "/");
+  await page.keyboard.press("Control+k");
+  const field = page.getByRole("combobox", { name: "Search builds and commands" });
+  await field.fill("tasks");
+  await expect(page.getByRole("option", { name: "Layer 2: Tasks" })).toBeVisible();
+  expect((await field.boundingBox())?.width ?? 0).toBeGreaterThan(400);
+  await expectNoViolations(page);
+  await field.press("Enter");
+  await expect(page).toHaveURL(/\/tasks$/);
+});
