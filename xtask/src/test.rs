@@ -1,10 +1,13 @@
 //! `cargo xtask test`: everything that CI runs, in one order, with one closing line. A red step does not keep the later ones from running.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    thread::{self, JoinHandle},
+};
 
 use crate::{
     lint, measure, prerequisites,
-    process::{Outcome, cargo, command, heading, root, run_reading},
+    process::{Outcome, cargo, command, heading, root, run, run_reading},
     site::{self, Profile},
 };
 
@@ -34,9 +37,10 @@ impl Tally {
 
 pub fn test(arguments: &[String]) -> Outcome {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let site_needed = !has("--no-browser") || !has("--no-soak");
     prerequisites::bubblewrap();
     let mut total = Tally::default();
-    for (_, outcome) in lint::checks("")? {
+    for (_, outcome) in lint::checks(|name| !name.contains(lint::COMPILING))? {
         total.add(match outcome {
             Ok(()) => Tally { passed: 1, failed: 0 },
             Err(_) => Tally { passed: 0, failed: 1 },
@@ -46,10 +50,21 @@ pub fn test(arguments: &[String]) -> Outcome {
     let mut suite = cargo();
     // Examples are compiled by clippy; there are no tests in documentation.
     suite.args(["test", "--workspace", "--tests", "--no-fail-fast"]);
-    total.add(reading("cargo test", &mut suite, cargo_test_line)?);
-    if !has("--no-browser") || !has("--no-soak") {
+    let mut beside: Option<JoinHandle<Tally>> = None;
+    let tests = reading("cargo test", &mut suite, |line| {
+        // From here on cargo compiles nothing more, and the tests wait for databases and processes half of their time.
+        if beside.is_none() && line.trim_start().starts_with("Running ") {
+            beside = Some(thread::spawn(move || compile_the_rest(site_needed)));
+        }
+        cargo_test_line(line)
+    })?;
+    total.add(tests);
+    total.add(match beside {
+        Some(thread) => thread.join().map_err(|_| "compiling beside the tests panicked.".to_owned())?,
+        None => compile_the_rest(site_needed),
+    });
+    if site_needed {
         total.count(&site::server(Profile::Dev));
-        total.count(&site::bundle(Profile::Dev));
     }
     if !has("--no-browser") {
         total.add(browser()?);
@@ -60,6 +75,18 @@ pub fn test(arguments: &[String]) -> Outcome {
     }
     heading(&format!("{} passed, {} failed", total.passed, total.failed));
     if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
+}
+
+/// The lint that compiles and the browser half, with what the tests leave of the processors.
+fn compile_the_rest(site_needed: bool) -> Tally {
+    let mut tally = Tally::default();
+    let this = std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into());
+    let mut step = |what: &str, arguments: &[&str]| tally.count(&run(what, command("nice").args(["-n", "19"]).arg(&this).args(arguments)));
+    step("lint", &["lint", lint::COMPILING]);
+    if site_needed {
+        step("the browser half", &["bundle"]);
+    }
+    tally
 }
 
 fn browser() -> Outcome<Tally> {
@@ -83,7 +110,7 @@ fn browser() -> Outcome<Tally> {
 }
 
 /// Runs a suite and adds up what its summary lines say. One that fails without saying how often counts as one failure.
-fn reading(what: &str, command: &mut Command, line: fn(&str) -> Tally) -> Outcome<Tally> {
+fn reading(what: &str, command: &mut Command, mut line: impl FnMut(&str) -> Tally) -> Outcome<Tally> {
     let mut tally = Tally::default();
     let succeeded = run_reading(what, command, |text| tally.add(line(text)))?;
     if !succeeded && tally.failed == 0 {
