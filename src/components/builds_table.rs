@@ -17,7 +17,7 @@ use super::{
     desk::desk,
     icon::icon,
     log_console::LogConsole,
-    states::{empty, loaded},
+    states::{empty, loaded, rest_of},
     status::{StageBar, status_badge},
     time::{ago, clock_time, elapsed},
 };
@@ -54,7 +54,7 @@ pub fn ActiveIntents() -> AnyView {
         (feed.map(|list| list.builds.len()) > INTENTS_AT_FIRST).then(|| {
             view! {
                 <button type="button" class="btn btn-ghost needs-script" aria-expanded=move || all.get().to_string() on:click=move |_| all.update(|all| *all = !*all)>
-                    {move || if all.get() { format!("Show {INTENTS_AT_FIRST}") } else { format!("Show all {}", feed.map(|list| list.builds.len())) }}
+                    {move || if all.get() { format!("Show {INTENTS_AT_FIRST}") } else { feed.map(|list| if (list.builds.len() as u64) < list.total { format!("Show the newest {}", list.builds.len()) } else { format!("Show all {}", list.total) }) }}
                 </button>
             }
         })
@@ -147,6 +147,7 @@ pub fn ActiveBuilds() -> AnyView {
                     </tr></thead>
                     <tbody><For each=shown key=|id| *id let:id><BuildRows id/></For></tbody>
                 </table>
+                {rest_of(feed, desk.active_limit)}
             </div>
         }
         .into_any()

@@ -14,7 +14,7 @@ use super::{
     builds_table::ViewLink,
     desk::{Desk, desk},
     icon::chevron,
-    states::{empty, loaded},
+    states::{empty, loaded, rest_of},
     status::status_badge,
     time::moment,
 };
@@ -36,7 +36,7 @@ pub fn reuse_deed(desk: Desk, intent: IntentId) -> Deed {
 
 /// The table, which can be folded away.
 #[component]
-pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
+pub fn CompletedProjects(feed: Feed<BuildList>, limit: RwSignal<u32>) -> AnyView {
     let desk = desk();
     let rows = move || feed.map(|list| list.builds.clone()).into_iter().map(|build| row(desk, build)).collect::<Vec<_>>();
     let table = move || {
@@ -56,6 +56,7 @@ pub fn CompletedProjects(feed: Feed<BuildList>) -> AnyView {
                             </tr></thead>
                             <tbody>{rows}</tbody>
                         </table>
+                        {rest_of(feed, limit)}
                     }.into_any()
                 }}
             </div>

@@ -4,6 +4,7 @@ use grace_domain::{
     copilot::Notification,
     id::IntentId,
     intent::RequestDraft,
+    list::ListQuery,
     present::live::{Freshness, patch_summary},
     view::{BuildList, Proposal},
 };
@@ -14,6 +15,14 @@ use crate::{
     calls::{builds::list_active, copilot::list_notifications},
     live::{Feed, Live},
 };
+
+/// Builds of a list that are read at first, and more at a time.
+pub const PAGE: u32 = 50;
+
+/// The newest builds, as many as wanted.
+pub fn page_of(limit: RwSignal<u32>) -> ListQuery {
+    ListQuery { limit: Some(limit.try_get_untracked().unwrap_or(PAGE)), ..ListQuery::default() }
+}
 
 /// Most toasts on the screen at once.
 const MAX_TOASTS: usize = 4;
@@ -32,6 +41,8 @@ pub struct Toast {
 pub struct Desk {
     pub live: Live,
     pub active: Feed<BuildList>,
+    /// How many active builds are wanted at most.
+    pub active_limit: RwSignal<u32>,
     pub notifications: Feed<Vec<Notification>>,
     /// The build that the detail dialog shows.
     pub viewed: RwSignal<Option<IntentId>>,
@@ -64,11 +75,13 @@ pub fn desk() -> Desk {
 impl Desk {
     pub fn new() -> Self {
         let live = Live::new();
-        let active = Feed::new(|| Box::pin(list_active(Default::default())));
+        let active_limit = RwSignal::new(PAGE);
+        let active = Feed::new(move || Box::pin(list_active(page_of(active_limit))));
         let notifications = Feed::new(|| Box::pin(list_notifications()));
         let desk = Self {
             live,
             active,
+            active_limit,
             notifications,
             viewed: RwSignal::new(None),
             modified: RwSignal::new(None),

@@ -1,10 +1,6 @@
 //! Keys that work everywhere, the list of them, and the palette that finds builds and runs commands.
 
-use grace_domain::{
-    present::build::refusal,
-    status::Trigger,
-    view::{BuildList, BuildSummary},
-};
+use grace_domain::{list::ListQuery, present::build::refusal, status::Trigger, view::BuildSummary};
 use leptos::{ev, prelude::*};
 use leptos_router::hooks::use_navigate;
 
@@ -16,7 +12,13 @@ use super::{
     icon::small_icon,
     status::status_badge,
 };
-use crate::calls::builds::{Control, list_completed};
+use crate::calls::builds::{Control, list_active, list_completed};
+
+/// Lines that the palette shows.
+const MOST: usize = 12;
+/// Milliseconds that typing rests before builds are searched.
+#[cfg(feature = "hydrate")]
+const SEARCH_PAUSE: u32 = 150;
 
 const SHORTCUTS: [(&str, &str); 7] = [
     ("Ctrl K", "Search builds, run a command"),
@@ -149,14 +151,22 @@ fn Palette() -> AnyView {
     let navigate = use_navigate();
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(0usize);
-    let finished: RwSignal<Option<BuildList>> = RwSignal::new(None);
+    let searched: RwSignal<Vec<BuildSummary>> = RwSignal::new(Vec::new());
     Effect::new(move |_| {
+        let wanted = text.get();
         leptos::task::spawn_local(async move {
-            // Without the finished builds the palette still finds the active ones.
-            finished.try_set(list_completed(Default::default()).await.ok());
+            #[cfg(feature = "hydrate")]
+            gloo_timers::future::TimeoutFuture::new(SEARCH_PAUSE).await;
+            if text.try_get_untracked().as_ref() != Some(&wanted) {
+                return;
+            }
+            let builds = search(&wanted).await;
+            if text.try_get_untracked().as_ref() == Some(&wanted) {
+                searched.set(builds);
+            }
         });
     });
-    let found = Memo::new_with_compare(move |_| entries(desk, finished, &text.get()), |_, _| true);
+    let found = Memo::new_with_compare(move |_| entries(desk, searched, &text.get()), |_, _| true);
     let take = move |index: usize| {
         let Some(entry) = found.with_untracked(|found| found.get(index).cloned()) else { return };
         desk.palette.set(false);
@@ -231,8 +241,18 @@ fn Palette() -> AnyView {
     .into_any()
 }
 
-fn entries(desk: Desk, finished: RwSignal<Option<BuildList>>, text: &str) -> Vec<Entry> {
-    const MOST: usize = 12;
+/// Builds of all ages that the words of `text` find. What cannot be read is not found; the active builds are known without.
+async fn search(text: &str) -> Vec<BuildSummary> {
+    let q = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = ListQuery { q, limit: Some(MOST as u32), ..ListQuery::default() };
+    let mut builds = Vec::new();
+    for list in [list_active(query.clone()).await, list_completed(query).await] {
+        builds.extend(list.map(|list| list.builds).unwrap_or_default());
+    }
+    builds
+}
+
+fn entries(desk: Desk, searched: RwSignal<Vec<BuildSummary>>, text: &str) -> Vec<Entry> {
     let mut all = vec![
         Entry::Go("plus", "New build", "/#new".to_owned()),
         Entry::Go("builder", "Layer 3: Builder", "/".to_owned()),
@@ -256,12 +276,12 @@ fn entries(desk: Desk, finished: RwSignal<Option<BuildList>>, text: &str) -> Vec
             async { Ok(String::new()) }
         }),
     ));
-    let builds: Vec<BuildSummary> = desk
-        .active
-        .map(|list| list.builds.clone())
-        .into_iter()
-        .chain(finished.with(|list| list.as_ref().map(|list| list.builds.clone())).unwrap_or_default())
-        .collect();
+    let mut builds = desk.active.map(|list| list.builds.clone());
+    for build in searched.get() {
+        if !builds.iter().any(|known| known.intent_id == build.intent_id) {
+            builds.push(build);
+        }
+    }
     for build in builds {
         let (id, title) = (build.intent_id, build.title.clone());
         if refusal(build.status, Trigger::PlanApproved).is_none() {

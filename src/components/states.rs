@@ -1,8 +1,9 @@
 //! How a place looks when it is not full: loading, empty, failed, unavailable. Each says what to do next.
 
+use grace_domain::{list::MAX_LIMIT, view::BuildList};
 use leptos::prelude::*;
 
-use super::icon::icon;
+use super::{desk::PAGE, icon::icon};
 use crate::{calls::CallError, live::Feed};
 
 /// Grey bars in place of what is being read.
@@ -19,6 +20,27 @@ pub fn skeleton() -> AnyView {
 /// Nothing is here yet.
 pub fn empty(words: impl IntoView + 'static) -> AnyView {
     view! { <div class="empty">{icon("inbox")}<p>{words.into_any()}</p></div> }.into_any()
+}
+
+/// What is under a list of builds of which only the newest were read.
+pub fn rest_of(feed: Feed<BuildList>, limit: RwSignal<u32>) -> AnyView {
+    let counts = Memo::new(move |_| feed.map(|list| (list.builds.len() as u64, list.total)));
+    let more = move |_| {
+        limit.update(|limit| *limit = (*limit + PAGE).min(MAX_LIMIT));
+        feed.refresh();
+    };
+    (move || {
+        let (shown, total) = counts.get();
+        (total > shown).then(|| {
+            let on = if shown < u64::from(MAX_LIMIT) {
+                view! { <button type="button" class="btn btn-ghost" on:click=more>"Show more"</button> }.into_any()
+            } else {
+                view! { <span>"Older ones are found by "<kbd>"Ctrl K"</kbd>"."</span> }.into_any()
+            };
+            view! { <p class="rest"><span>{format!("The newest {shown} of {total}.")}</span>{on}</p> }
+        })
+    })
+    .into_any()
 }
 
 /// A refusal, with its fields.

@@ -47,7 +47,7 @@ pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             <TaskTree feed/>
             <section aria-labelledby="h-live-log">
                 <div class="head"><h2 id="h-live-log">"Live log"</h2><span class="count">{move || feed.map(|build| counted(build.log_lines, "line", "lines"))}</span></div>
-                <LogConsole intent title="Live log" status height="tall"/>
+                <LogConsole intent title="Lines of the live log" status height="tall"/>
             </section>
         </div>
         <div class="split">
@@ -71,7 +71,7 @@ pub fn LogTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     view! {
         <section aria-labelledby="h-log">
             <div class="head"><h2 id="h-log">"Log"</h2><span class="count">{move || feed.map(|build| counted(build.log_lines, "line", "lines"))}</span></div>
-            <LogConsole intent title="Log" status height="full"/>
+            <LogConsole intent title="Lines of the log" status height="full"/>
         </section>
     }
     .into_any()

@@ -14,7 +14,7 @@ use crate::{
         builder_form::BuilderForm,
         builds_table::{ActiveBuilds, ActiveIntents},
         completed::CompletedProjects,
-        desk::desk,
+        desk::{desk, page_of},
         frame::Top,
         icon::{icon, small_icon},
         kernels::Kernels,
@@ -24,10 +24,14 @@ use crate::{
     live::Feed,
 };
 
+/// Completed projects that are listed at first.
+const COMPLETED_AT_FIRST: u32 = 10;
+
 #[component]
 pub fn HomePage() -> AnyView {
     let desk = desk();
-    let completed = Feed::new(|| Box::pin(list_completed(Default::default())));
+    let completed_limit = RwSignal::new(COMPLETED_AT_FIRST);
+    let completed = Feed::new(move || Box::pin(list_completed(page_of(completed_limit))));
     let retrospectives = Feed::new(|| Box::pin(list_retrospectives(Default::default())));
     let kernels = Feed::new(|| Box::pin(list_kernels()));
     desk.live.listen(move |events| {
@@ -60,7 +64,7 @@ pub fn HomePage() -> AnyView {
             <ActiveIntents/>
             <Builder/>
             <ActiveBuilds/>
-            <CompletedProjects feed=completed/>
+            <CompletedProjects feed=completed limit=completed_limit/>
             <Retrospectives feed=retrospectives/>
             <Kernels feed=kernels/>
         </div>
