@@ -163,7 +163,7 @@ fn Queue(queue: Feed<QueueView>) -> AnyView {
                 {figure("Need you", "For a person's answer", |view| view.waiting_for_person, "t-waiting")}
                 {figure("SLA at risk", "Unfinished with their deadline near or past", |view| view.sla_at_risk, "t-warning")}
                 {figure("Retries", "Attempts beyond the first", |view| view.retries, "")}
-                {figure("Workers", "Tasks that may run at the same time on this server", |view| view.workers, "")}
+                {figure("Workers", "Tasks that may run at the same time, on all servers", |view| view.workers, "")}
             </dl>
         </section>
     }

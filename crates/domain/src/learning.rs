@@ -93,12 +93,13 @@ fn measure(facts: &BuildFacts<'_>) -> Metrics {
     Metrics {
         planned_hours: Some(planned_hours),
         actual_hours,
+        // Work that was broken off is not work that took less.
         efficiency_gain: facts
             .worked_seconds
-            .filter(|_| planned_hours > 0.0)
+            .filter(|_| planned_hours > 0.0 && facts.status.is_built())
             .map(|seconds| hundredths((planned_hours - seconds / 3600.0) / planned_hours)),
         test_coverage: facts.tests.and_then(|tests| tests.coverage_percent).map(|percent| (percent * 100.0).round() / 10_000.0),
-        code_quality_score: findings.and_then(|findings| grade(findings, code_lines)).map(str::to_owned),
+        code_quality_score: findings.filter(|_| facts.status.is_built()).and_then(|findings| grade(findings, code_lines)).map(str::to_owned),
         tests_passed: facts.tests.map(|tests| tests.passed),
         tests_failed: facts.tests.map(|tests| tests.failed),
         lint_findings: findings,

@@ -34,13 +34,13 @@ pub struct Metrics {
     pub planned_hours: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual_hours: Option<f64>,
-    /// `(planned - actual) / planned`; negative when it took longer.
+    /// `(planned - actual) / planned`; negative when it took longer. Only of a build that was completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efficiency_gain: Option<f64>,
     /// Share of lines, 0 to 1, over all suites that measured it: the smallest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_coverage: Option<f64>,
-    /// By [`grade`].
+    /// By [`grade`]. Only of a build that was completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_quality_score: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -111,5 +111,6 @@ pub struct QueueView {
     pub waiting_for_person: u32,
     pub sla_at_risk: u32,
     pub retries: u32,
+    /// Tasks that may run at the same time, over all servers.
     pub workers: u32,
 }

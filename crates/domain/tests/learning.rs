@@ -175,6 +175,29 @@ fn what_was_not_measured_is_absent_from_a_stopped_builds_retrospective() {
 }
 
 #[test]
+fn a_build_that_failed_is_neither_faster_nor_graded() {
+    let (plan, tasks) = (plan(), [task(0, TaskState::Failed)]);
+    let artifacts = [artifact("a.py", ArtifactKind::Code, 1_200)];
+    let checks = [CheckReport { tool: "ruff".into(), findings: 0, duration_ms: 40 }];
+    let facts = |status| BuildFacts {
+        intent_id: IntentId(1),
+        status,
+        failure: Some("1 of 2 tests failed"),
+        plan: &plan,
+        tasks: &tasks,
+        tests: None,
+        checks: &checks,
+        artifacts: &artifacts,
+        reviews: &[],
+        worked_seconds: Some(1.0),
+    };
+    let failed = retrospect(&facts(Status::Failed)).draft.metrics;
+    assert_eq!((failed.efficiency_gain, failed.code_quality_score), (None, None));
+    let completed = retrospect(&facts(Status::Completed)).draft.metrics;
+    assert!(completed.efficiency_gain.is_some() && completed.code_quality_score.is_some());
+}
+
+#[test]
 fn the_message_of_a_complete_build_counts_what_is_there() {
     let artifacts = [artifact("a.py", ArtifactKind::Code, 1_200), artifact("b.py", ArtifactKind::Code, 34), artifact("t.py", ArtifactKind::Test, 56)];
     let message =

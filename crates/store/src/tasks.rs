@@ -392,7 +392,7 @@ pub async fn attempts_of(conn: &mut PgConnection, intent: IntentId) -> StoreResu
 }
 
 /// Figures of the queue. A deadline is at risk when the estimate of what is left of the task no longer fits before it; retries are unfinished
-/// tasks that ran before; workers are the servers heard of in the last 10 seconds.
+/// tasks that ran before; workers are the slots of the servers heard of in the last 10 seconds.
 pub async fn queue_fetch(conn: &mut PgConnection, now: Timestamp) -> StoreResult<QueueView> {
     let paused = queue_paused(conn).await?;
     sqlx::query(
@@ -403,7 +403,7 @@ pub async fn queue_fetch(conn: &mut PgConnection, now: Timestamp) -> StoreResult
                 count(*) FILTER (WHERE sla_deadline < CASE WHEN state = 'running' THEN started_at ELSE $1 END
                                                       + make_interval(secs => estimated_seconds) OR sla_deadline < $1)::int AS sla_at_risk,
                 count(*) FILTER (WHERE attempt > CASE WHEN state = 'running' THEN 1 ELSE 0 END)::int AS retries,
-                (SELECT count(*) FROM workers WHERE seen_at > $1 - interval '10 seconds')::int AS workers
+                (SELECT coalesce(sum(slots), 0) FROM workers WHERE seen_at > $1 - interval '10 seconds')::int AS workers
            FROM tasks WHERE state IN ('waiting', 'ready', 'running', 'waiting_for_person')",
     )
     .bind(now)

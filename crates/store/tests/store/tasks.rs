@@ -182,7 +182,7 @@ async fn the_queue_counts_what_is_not_finished() {
     queue_set_paused(&mut conn, true, at(2)).await.unwrap();
     let queue = queue_fetch(&mut conn, at(3)).await.unwrap();
     assert_eq!((queue.ready, queue.running, queue.waiting, queue.waiting_for_person), (1, 0, 2, 0));
-    assert_eq!((queue.retries, queue.sla_at_risk, queue.workers, queue.paused), (1, 1, 1, true));
+    assert_eq!((queue.retries, queue.sla_at_risk, queue.workers, queue.paused), (1, 1, 2, true));
     intent_save_priority(&mut conn, id, Priority::Critical, at(3)).await.unwrap();
     let now = tasks_of(&mut conn, id).await.unwrap();
     assert_eq!(
