@@ -7,7 +7,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use grace_domain::{Timestamp, event::Event};
 use leptos::prelude::*;
 
-use crate::calls::CallError;
+use crate::calls::{CallError, codec::Json};
 
 /// How the stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ mod stream {
         let gathered: Rc<RefCell<Vec<Event>>> = Rc::default();
         let message = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
             let data = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
-            let Ok(event) = serde_json::from_str::<Event>(&data) else { return };
+            let Ok(event) = crate::calls::codec::read::<Event>(&data) else { return };
             gathered.borrow_mut().push(event);
             if gathered.borrow().len() == 1 {
                 let gathered = Rc::clone(&gathered);
@@ -138,7 +138,7 @@ type Load<T> = Arc<dyn Fn() -> Loading<T> + Send + Sync>;
 
 /// Data of a page: rendered by the server, read again when events say that it is old. Without JavaScript it is simply there.
 pub struct Feed<T: Send + Sync + 'static> {
-    pub resource: Resource<Result<T, CallError>>,
+    pub resource: Resource<Result<T, CallError>, Json>,
     data: RwSignal<Option<T>>,
     /// Why the last reading failed; what is shown may be old.
     pub trouble: RwSignal<Option<CallError>>,
@@ -174,7 +174,7 @@ where
         let load: Load<T> = Arc::new(load);
         let first = Arc::clone(&load);
         Self {
-            resource: Resource::new(|| (), move |()| first()),
+            resource: Resource::new_with_options(|| (), move |()| first(), false),
             data: RwSignal::new(None),
             trouble: RwSignal::new(None),
             load: StoredValue::new(load),

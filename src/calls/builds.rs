@@ -44,14 +44,14 @@ doors! {
 }
 
 /// Everything about one build.
-#[server(prefix = "/api/_calls", endpoint = "build_status", input = server_fn::codec::Json)]
+#[server(prefix = "/api/_calls", endpoint = "build_status", input = super::codec::Posted, output = super::codec::Posted)]
 pub async fn build_status(intent: IntentId) -> Result<StatusView, CallError> {
     let view = super::engine()?.status(intent).await?;
     Ok(StatusView::clone(&view))
 }
 
 /// Pauses, resumes, stops or retries a build.
-#[server(prefix = "/api/_calls", endpoint = "control_build", input = server_fn::codec::Json)]
+#[server(prefix = "/api/_calls", endpoint = "control_build", input = super::codec::Posted, output = super::codec::Posted)]
 pub async fn control_build(intent: IntentId, control: Control) -> Result<ControlResponse, CallError> {
     let engine = super::engine()?;
     Ok(match control {

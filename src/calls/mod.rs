@@ -3,6 +3,7 @@
 //! Each is `POST /api/_calls/{endpoint}` with a JSON body; forms that work without JavaScript are posted as forms.
 
 pub mod builds;
+pub mod codec;
 pub mod copilot;
 pub mod deployments;
 pub mod learning;
@@ -13,7 +14,7 @@ pub mod system;
 use std::fmt;
 
 use grace_domain::problem::{FieldError, Problem, ProblemKind};
-use leptos::{prelude::ServerFnErrorErr, server_fn::codec::JsonEncoding};
+use leptos::prelude::ServerFnErrorErr;
 use serde::{Deserialize, Serialize};
 use server_fn::error::FromServerFnError;
 
@@ -71,7 +72,7 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 impl FromServerFnError for CallError {
-    type Encoder = JsonEncoding;
+    type Encoder = codec::Json;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         let (kind, code, message) = match error {
@@ -98,7 +99,7 @@ pub fn engine() -> Result<grace_engine::Engine, CallError> {
 macro_rules! doors {
     ($($(#[$doc:meta])* $name:ident at $endpoint:tt ($($argument:ident: $type:ty),* $(,)?) -> $answer:ty => |$engine:ident| $call:expr;)+) => {$(
         $(#[$doc])*
-        #[leptos::prelude::server(prefix = "/api/_calls", endpoint = $endpoint, input = server_fn::codec::Json)]
+        #[leptos::prelude::server(prefix = "/api/_calls", endpoint = $endpoint, input = $crate::calls::codec::Posted, output = $crate::calls::codec::Posted)]
         pub async fn $name($($argument: $type),*) -> Result<$answer, $crate::calls::CallError> {
             let $engine = $crate::calls::engine()?;
             Ok($call.await?)

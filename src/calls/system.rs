@@ -25,7 +25,7 @@ doors! {
 }
 
 /// Stops or starts the beginning of tasks, on every server.
-#[server(prefix = "/api/_calls", endpoint = "control_queue", input = server_fn::codec::Json)]
+#[server(prefix = "/api/_calls", endpoint = "control_queue", input = super::codec::Posted, output = super::codec::Posted)]
 pub async fn control_queue(paused: bool) -> Result<QueueView, CallError> {
     let engine = super::engine()?;
     Ok(if paused { engine.queue_pause().await? } else { engine.queue_resume().await? })

@@ -118,7 +118,7 @@ fn keep_draft(desk: Desk) {
     #[cfg(feature = "hydrate")]
     Effect::new(move |before: Option<()>| {
         if before.is_none() && desk.draft.with_untracked(|draft| *draft == first_draft()) {
-            let kept = super::frame::recall(DRAFT_KEY).and_then(|text| serde_json::from_str::<grace_domain::intent::RequestDraft>(&text).ok());
+            let kept = super::frame::recall(DRAFT_KEY).and_then(|text| crate::calls::codec::read::<grace_domain::intent::RequestDraft>(&text).ok());
             if let Some(kept) = kept {
                 desk.draft.set(kept);
             }

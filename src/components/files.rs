@@ -14,7 +14,10 @@ use super::{
     icon::{icon, small_icon, state_icon},
     states::{empty, problem, skeleton},
 };
-use crate::{calls::results::view_file, live::Feed};
+use crate::{
+    calls::{codec::Json, results::view_file},
+    live::Feed,
+};
 
 /// Address that shows `path` of a build.
 pub fn file_address(intent: IntentId, path: &str) -> String {
@@ -77,7 +80,7 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             (path, hash)
         })
     });
-    let file = Resource::new(
+    let file: Resource<_, Json> = Resource::new_with_options(
         move || key.get(),
         move |key| async move {
             match key {
@@ -85,6 +88,7 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
                 None => Ok(None),
             }
         },
+        false,
     );
     let tree = move || {
         let mut artifacts = artifacts.get();

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use crate::{
     calls::{
         builds::list_completed,
+        codec::Json,
         learning::{list_retrospectives, list_templates},
         posted::answer_posted_form,
         system::{list_kernels, read_catalog},
@@ -77,7 +78,7 @@ pub fn HomePage() -> AnyView {
 fn Builder() -> AnyView {
     let desk = desk();
     let catalog = Feed::new(|| Box::pin(read_catalog()));
-    let posted = Resource::new(|| (), |()| answer_posted_form());
+    let posted: Resource<_, Json> = Resource::new_with_options(|| (), |()| answer_posted_form(), false);
     let agent = move || {
         view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{move || catalog.map(|catalog| catalog.agent.clone())}</span> }.into_any()
     };

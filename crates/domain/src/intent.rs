@@ -193,7 +193,11 @@ pub struct Artifacts {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Repository {
+    #[cfg(not(target_family = "wasm"))]
     Url(url::Url),
+    /// A browser is only told it, and need not bring the tables of international names to read it.
+    #[cfg(target_family = "wasm")]
+    Url(String),
     Path(String),
 }
 
@@ -384,7 +388,8 @@ impl Errors {
             return Some(Repository::Path(text.to_owned()));
         }
         match public_https(text) {
-            Ok(url) => Some(Repository::Url(url)),
+            #[allow(clippy::useless_conversion, reason = "a text in browsers")]
+            Ok(url) => Some(Repository::Url(url.into())),
             Err(why) => {
                 self.add(
                     "artifacts.repository",

@@ -1,0 +1,254 @@
+//! Reads types from a JSON value with little code: structs from objects alone, and no word about what does not fit.
+//!
+//! serde_json reads a struct from an array too and words each error with the type's names; both make a copy of code per type. Only for what our own
+//! server wrote.
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde_json::{Value, map, value::Number};
+
+/// The value is not what the type needs.
+#[derive(Debug)]
+pub struct Unfit;
+
+/// Reads `value`.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Unfit> {
+    T::deserialize(Lean(value))
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("does not fit")
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl serde::de::Error for Unfit {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Self
+    }
+
+    fn invalid_type(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self
+    }
+
+    fn invalid_value(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self
+    }
+
+    fn invalid_length(_: usize, _: &dyn serde::de::Expected) -> Self {
+        Self
+    }
+
+    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn missing_field(_: &'static str) -> Self {
+        Self
+    }
+
+    fn duplicate_field(_: &'static str) -> Self {
+        Self
+    }
+}
+
+struct Lean(Value);
+
+fn number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, Unfit> {
+    if let Some(number) = number.as_u64() {
+        visitor.visit_u64(number)
+    } else if let Some(number) = number.as_i64() {
+        visitor.visit_i64(number)
+    } else {
+        visitor.visit_f64(number.as_f64().ok_or(Unfit)?)
+    }
+}
+
+macro_rules! all {
+    ($pattern:pat => $visitor:ident, $visit:expr, for $($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $visitor: V) -> Result<V::Value, Unfit> {
+            match self.0 {
+                $pattern => $visit,
+                _ => Err(Unfit),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Lean {
+    type Error = Unfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(value) => number(&value, visitor),
+            Value::String(value) => visitor.visit_string(value),
+            Value::Array(values) => visitor.visit_seq(Items(values.into_iter())),
+            Value::Object(fields) => visitor.visit_map(Fields::of(fields)),
+        }
+    }
+
+    all!(Value::Bool(value) => visitor, visitor.visit_bool(value), for deserialize_bool);
+    all!(Value::Number(value) => visitor, number(&value, visitor), for deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64);
+    all!(Value::String(value) => visitor, visitor.visit_string(value), for deserialize_char deserialize_string deserialize_bytes deserialize_byte_buf);
+    all!(Value::String(value) => visitor, visitor.visit_str(&value), for deserialize_str deserialize_identifier);
+    all!(Value::Array(values) => visitor, visitor.visit_seq(Items(values.into_iter())), for deserialize_seq);
+    all!(Value::Object(fields) => visitor, visitor.visit_map(Fields::of(fields)), for deserialize_map);
+    all!(Value::Null => visitor, visitor.visit_unit(), for deserialize_unit);
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+        match self.0 {
+            Value::String(name) => visitor.visit_enum(Choice(name, None)),
+            Value::Object(fields) => {
+                let (name, content) = fields.into_iter().next().ok_or(Unfit)?;
+                visitor.visit_enum(Choice(name, Some(content)))
+            }
+            _ => Err(Unfit),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_unit()
+    }
+}
+
+struct Items(std::vec::IntoIter<Value>);
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Unfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unfit> {
+        self.0.next().map(|value| seed.deserialize(Lean(value))).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+struct Fields {
+    rest: map::IntoIter,
+    value: Value,
+}
+
+impl Fields {
+    fn of(fields: map::Map<String, Value>) -> Self {
+        Self { rest: fields.into_iter(), value: Value::Null }
+    }
+}
+
+impl<'de> MapAccess<'de> for Fields {
+    type Error = Unfit;
+
+    fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unfit> {
+        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        self.value = value;
+        seed.deserialize(Lean(Value::String(key))).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Unfit> {
+        seed.deserialize(Lean(self.value.take()))
+    }
+}
+
+/// A variant's name and what it holds.
+struct Choice(String, Option<Value>);
+
+impl<'de> EnumAccess<'de> for Choice {
+    type Error = Unfit;
+    type Variant = Self;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Unfit> {
+        let Self(name, content) = self;
+        Ok((seed.deserialize(Lean(Value::String(name)))?, Self(String::new(), content)))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Choice {
+    type Error = Unfit;
+
+    fn unit_variant(self) -> Result<(), Unfit> {
+        self.1.is_none().then_some(()).ok_or(Unfit)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Unfit> {
+        seed.deserialize(Lean(self.1.ok_or(Unfit)?))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Unfit> {
+        Lean(self.1.ok_or(Unfit)?).deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+        Lean(self.1.ok_or(Unfit)?).deserialize_map(visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grace_domain::{event::Event, intent::RequestDraft};
+
+    fn same<T: serde::Serialize + DeserializeOwned>(text: &str) {
+        let value: Value = serde_json::from_str(text).expect("the test's text is JSON");
+        let plain: T = T::deserialize(value.clone()).expect("serde_json reads it");
+        let lean: T = from_value(value).expect("the lean reader reads it");
+        assert_eq!(serde_json::to_value(&plain).expect("writes"), serde_json::to_value(&lean).expect("writes"));
+    }
+
+    #[test]
+    fn what_serde_json_reads_is_read_the_same() {
+        same::<Event>(
+            r#"{"intent_id":"int-code-001","seq":7,"at":"2025-11-14T10:00:09Z","kind":"progress","payload":{"percent":12.5,"stage":"coding","phase":null,"tasks_done":1,"tasks_total":9}}"#,
+        );
+        same::<RequestDraft>(
+            r#"{"project_type":"feature","description":"Todo","constraints":{"environments":["staging"]},"artifacts":{"repository":"https://example.org/a.git"},"options":{"generate_tests":true}}"#,
+        );
+        same::<Vec<Option<(u8, i64, f64, String)>>>(r#"[null,[1,-2,3,"four"]]"#);
+        same::<std::collections::BTreeMap<String, Result<u8, String>>>(r#"{"a":{"Ok":1},"b":{"Err":"no"}}"#);
+        let refusal =
+            crate::calls::CallError::from(grace_domain::problem::Problem::new(grace_domain::problem::ProblemKind::Conflict, "taken", "No."));
+        same::<crate::calls::CallError>(&serde_json::to_string(&refusal).expect("writes"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for text in [r#"{"seq":"seven"}"#, "[]", "null", r#"{"intent_id":"int-code-001","seq":7,"at":"yesterday","kind":"log","payload":{}}"#] {
+            assert!(from_value::<Event>(serde_json::from_str(text).expect("JSON")).is_err(), "{text}");
+        }
+    }
+}
