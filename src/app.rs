@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_meta::MetaTags;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     components::{Route, Router, Routes},
     path,
 };
@@ -13,16 +13,14 @@ use leptos_router::{
 use crate::{
     components::{
         copilot::Copilot,
-        deploy_all::DeployAllDialog,
         desk::Desk,
         dialog::{ConfirmDialog, Toasts},
         frame::Rail,
-        keyboard::{CommandPalette, Shortcuts, listen_to_keys},
-        modal::BuildModal,
-        plan_dialogs::{DeployDialog, ModifyDialog},
+        keyboard::listen_to_keys,
         time::Clock,
     },
-    pages::{build::BuildPage, home::HomePage, not_found::NotFoundPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+    pages::{home::HomePage, not_found::NotFoundPage},
+    parts::{BuildRoute, Dialogs, OperationsRoute, SettingsRoute, TasksRoute},
 };
 
 /// The whole document, for the server.
@@ -71,10 +69,10 @@ pub fn App() -> impl IntoView {
                 <main class="main" id="page" tabindex="-1">
                     <Routes fallback=NotFoundPage>
                         <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
-                        <Route path=path!("/builds/:id") view=BuildPage ssr=SsrMode::Async/>
-                        <Route path=path!("/tasks") view=TasksPage ssr=SsrMode::Async/>
-                        <Route path=path!("/operations") view=OperationsPage ssr=SsrMode::Async/>
-                        <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async/>
+                        <Route path=path!("/builds/:id") view={Lazy::<BuildRoute>::new()} ssr=SsrMode::Async/>
+                        <Route path=path!("/tasks") view={Lazy::<TasksRoute>::new()} ssr=SsrMode::Async/>
+                        <Route path=path!("/operations") view={Lazy::<OperationsRoute>::new()} ssr=SsrMode::Async/>
+                        <Route path=path!("/settings") view={Lazy::<SettingsRoute>::new()} ssr=SsrMode::Async/>
                     </Routes>
                 </main>
                 <Copilot/>
@@ -89,12 +87,7 @@ pub fn App() -> impl IntoView {
 fn Interrupting() -> impl IntoView {
     listen_to_keys();
     view! {
-        <BuildModal/>
-        <ModifyDialog/>
-        <DeployDialog/>
-        <DeployAllDialog/>
-        <CommandPalette/>
-        <Shortcuts/>
+        <Dialogs/>
         <ConfirmDialog/>
         <Toasts/>
     }

@@ -9,6 +9,7 @@ pub mod calls;
 pub mod components;
 pub mod live;
 pub mod pages;
+pub mod parts;
 #[cfg(feature = "ssr")]
 pub mod server;
 
@@ -16,5 +17,9 @@ pub mod server;
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    leptos::mount::hydrate_body(app::App);
+    wasm_bindgen_futures::spawn_local(async {
+        let path = leptos::prelude::window().location().pathname().unwrap_or_default();
+        parts::load_page(&path).await;
+        leptos::mount::hydrate_body(app::App);
+    });
 }

@@ -58,22 +58,14 @@ pub fn bundle(profile: Profile) -> Outcome {
     prerequisites::wasm_target()?;
     heading("Building the browser half");
     let (name, folder) = profile.wasm_profile();
-    run(
-        "building the browser half",
-        cargo().args([
-            "build",
-            "--package",
-            "grace",
-            "--lib",
-            "--target",
-            WASM_TARGET,
-            "--no-default-features",
-            "--features",
-            "hydrate",
-            "--profile",
-            name,
-        ]),
-    )?;
+    let mut build = cargo();
+    build.args(["rustc", "--package", "grace", "--lib", "--crate-type", "cdylib", "--target", WASM_TARGET, "--no-default-features"]);
+    build.args(["--profile", name, "--features", if profile == Profile::Release { "split" } else { "hydrate" }]);
+    if profile == Profile::Release {
+        // The bundler cuts along the relocations.
+        build.args(["--", "-Clink-arg=--emit-relocs"]);
+    }
+    run("building the browser half", &mut build)?;
     // In the dev profile always: it works once per build, and optimising it would take longer than it saves.
     run("building the bundler", cargo().args(["build", "--package", "xtask-bundle"]))?;
     let wasm = target_folder().join(WASM_TARGET).join(folder).join("grace.wasm");

@@ -1,10 +1,15 @@
 //! Makes the site folder: `pkg/grace.js` and `pkg/grace.wasm` from the compiled library, `pkg/grace.css` from what `style/main.css` imports, and everything in
 //! `public/`. A crate of its own, because the wasm-bindgen library takes half a minute to compile and `xtask` must not.
 //!
-//! Arguments: the compiled `.wasm`, the repository's root, the site folder, and `compress` to write `.br` and `.gz` beside each file.
+//! A release is split: what only a part of the app needs (see `src/parts.rs`) becomes a file that is loaded with that part.
+//!
+//! Arguments: the compiled `.wasm`, the repository's root, the site folder, and `compress` for a release: split, and
+//! with `.br` and `.gz` beside each file.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -13,6 +18,9 @@ use anyhow::{Context, Result, bail};
 
 /// Files that gain from compression; pictures and fonts are compressed already.
 const COMPRESSIBLE: [&str; 7] = ["css", "html", "js", "json", "svg", "txt", "wasm"];
+
+/// The file that loads parts of the app; leptos tells browsers early of this name.
+const LOADER: &str = "__wasm_split.______________________.js";
 
 fn main() -> std::process::ExitCode {
     match bundle() {
@@ -36,10 +44,18 @@ fn bundle() -> Result<()> {
         fs::remove_dir_all(&packages).with_context(|| format!("cannot clear {}", packages.display()))?;
     }
     fs::create_dir_all(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
-    bindgen(Path::new(wasm), &packages)?;
+    let compress = rest.iter().any(|word| word == "compress");
+    let wasm = Path::new(wasm);
+    if compress {
+        let main = split(wasm, &packages)?;
+        bindgen(&main, &packages, true)?;
+        fs::remove_file(&main)?;
+    } else {
+        bindgen(wasm, &packages, false)?;
+    }
     fs::write(packages.join("grace.css"), style(&root.join("style"))?).context("cannot write grace.css")?;
     copy_tree(&root.join("public"), site)?;
-    if rest.iter().any(|word| word == "compress") {
+    if compress {
         compress_tree(site)?;
     } else {
         remove_compressed(site)?;
@@ -47,9 +63,42 @@ fn bundle() -> Result<()> {
     Ok(())
 }
 
-fn bindgen(wasm: &Path, packages: &Path) -> Result<()> {
+/// Cuts the parts of the app out of `wasm`: each becomes a file in `packages`, as does what several of them share. Returns the rest, for wasm-bindgen.
+fn split(wasm: &Path, packages: &Path) -> Result<PathBuf> {
+    let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+    let main = packages.join("main.wasm");
+    let mut options = wasm_split_cli_support::Options::new(&bytes);
+    options.output_dir = packages;
+    options.main_out_path = &main;
+    options.main_module = "./grace.js";
+    let link = format!("./{LOADER}");
+    options.link_name = &link;
+    let done = wasm_split_cli_support::transform(options).map_err(|error| anyhow::anyhow!("cannot split {}: {error:#}", wasm.display()))?;
+    // Parts call each other by number, and a tab that was opened before an update asks for them later: it must not get those of another build.
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let stamp = format!("{:016x}", hasher.finish());
+    let loader = packages.join(LOADER);
+    let mut script = fs::read_to_string(&loader).context("the splitter wrote no loader")?;
+    for part in &done.split_modules {
+        let name = part.file_stem().and_then(|name| name.to_str()).context("a part without a name")?;
+        fs::rename(part, packages.join(format!("{name}-{stamp}.wasm"))).with_context(|| format!("cannot rename {}", part.display()))?;
+        script = script.replace(&format!("\"./{name}.wasm\""), &format!("\"./{name}-{stamp}.wasm\""));
+    }
+    fs::write(&loader, script).context("cannot write the loader")?;
+    // What leptos tells browsers to fetch early for a part.
+    let early: BTreeMap<_, Vec<_>> =
+        done.prefetch_map.into_iter().map(|(part, files)| (part, files.into_iter().map(|name| format!("{name}-{stamp}")).collect())).collect();
+    fs::write(packages.join("__wasm_split_manifest.json"), serde_json::to_vec(&early)?).context("cannot write the manifest")?;
+    Ok(main)
+}
+
+/// `small` leaves out the names of functions: they are 40 % of the file, and only stack traces of a developer's build are read.
+fn bindgen(wasm: &Path, packages: &Path, small: bool) -> Result<()> {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
-    bindgen.input_path(wasm).out_name("grace").typescript(false);
+    bindgen.input_path(wasm).out_name("grace").typescript(false).remove_name_section(small).remove_producers_section(small);
+    // Parts import the memory and the table of functions by the linker's names for them.
+    bindgen.keep_lld_exports(small);
     bindgen.web(true)?;
     bindgen.generate(packages).with_context(|| format!("wasm-bindgen refused {}", wasm.display()))?;
     // The pages ask for `grace.wasm`, the name that LEPTOS_OUTPUT_NAME gives.
@@ -112,7 +161,7 @@ fn compress_tree(site: &Path) -> Result<()> {
         fs::write(beside(&file, "gz"), gzip.finish()?)?;
         if file.extension().is_some_and(|end| end == "wasm" || end == "js" || end == "css") {
             eprintln!(
-                "  {:<14} {:>5} KB, {:>4} KB as brotli",
+                "  {:<40} {:>5} KB, {:>4} KB as brotli",
                 file.file_name().unwrap_or_default().to_string_lossy(),
                 bytes.len() / 1000,
                 packed.len() / 1000

@@ -1,0 +1,152 @@
+//! Parts of the app that a browser loads when it needs them: all pages but the first, and the dialogs that lie over pages.
+//!
+//! With the feature `split`, what only such a part calls leaves `grace.wasm` for a file of its own; the bundler cuts it there. Without it, and on
+//! the server, a part is an ordinary function.
+
+use leptos::prelude::*;
+use leptos_router::LazyRoute;
+
+use crate::{
+    components::{
+        deploy_all::DeployAllDialog,
+        desk::desk,
+        frame::Top,
+        icon::icon,
+        keyboard::{CommandPalette, Shortcuts},
+        modal::BuildModal,
+        plan_dialogs::{DeployDialog, ModifyDialog},
+    },
+    pages::{build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+};
+
+/// A part could not be loaded: the server is away, or it is newer than this page.
+#[derive(Debug)]
+pub struct NotLoaded;
+
+#[cfg(feature = "split")]
+impl From<wasm_split_helpers::SplitLoaderError> for NotLoaded {
+    fn from(_: wasm_split_helpers::SplitLoaderError) -> Self {
+        Self
+    }
+}
+
+/// Declares a part and what loads it without calling it: `name, load in "file" => view`.
+macro_rules! part {
+    ($name:ident, $load:ident in $file:ident => $view:expr) => {
+        #[cfg(feature = "split")]
+        #[wasm_split_helpers::wasm_split($file, preload($load), fallible)]
+        fn $name() -> Result<AnyView, NotLoaded> {
+            Ok($view)
+        }
+
+        #[cfg(not(feature = "split"))]
+        async fn $name() -> Result<AnyView, NotLoaded> {
+            // Browsers are told early which file the page needs.
+            #[cfg(feature = "ssr")]
+            leptos::prefetch_lazy_fn_on_server(stringify!($file));
+            Ok($view)
+        }
+
+        #[cfg(not(feature = "split"))]
+        #[allow(dead_code, reason = "dialogs are loaded by calling them")]
+        async fn $load() -> Result<(), NotLoaded> {
+            Ok(())
+        }
+    };
+}
+
+/// Declares a page that is a part.
+macro_rules! page {
+    ($route:ident, $name:ident, $load:ident in $file:ident => $page:ident) => {
+        #[doc = concat!("Route of [`", stringify!($page), "`].")]
+        pub struct $route;
+
+        part!($name, $load in $file => $page());
+
+        impl LazyRoute for $route {
+            fn data() -> Self {
+                Self
+            }
+
+            async fn view(_: Self) -> AnyView {
+                $name().await.unwrap_or_else(|NotLoaded| not_loaded())
+            }
+
+            async fn preload() {
+                // When it fails, `view` tries again and says so.
+                $load().await.ok();
+            }
+        }
+    };
+}
+
+// Few files: what several share becomes a file of its own, for each combination of them.
+page!(BuildRoute, build_page, load_build in build => BuildPage);
+page!(TasksRoute, tasks_page, load_tasks in layers => TasksPage);
+page!(OperationsRoute, operations_page, load_operations in layers => OperationsPage);
+page!(SettingsRoute, settings_page, load_settings in layers => SettingsPage);
+
+part!(dialogs, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
+
+/// Loads the part of the page at `path`, which must be there before the page is taken over: taking over is one step, so that nothing can change
+/// between the parts of a page. Until then the page stays as the server sent it, where links and forms work.
+#[cfg(feature = "hydrate")]
+pub async fn load_page(path: &str) {
+    loop {
+        let loaded = match path.split('/').nth(1) {
+            Some("builds") => load_build().await,
+            Some("tasks") => load_tasks().await,
+            Some("operations") => load_operations().await,
+            Some("settings") => load_settings().await,
+            _ => Ok(()),
+        };
+        if loaded.is_ok() {
+            return;
+        }
+        gloo_timers::future::TimeoutFuture::new(2_000).await;
+    }
+}
+
+/// The dialogs that show or ask something, there from the first time that one of them is wanted.
+#[component]
+pub fn Dialogs() -> AnyView {
+    let desk = desk();
+    let wanted = Memo::new(move |before: Option<&bool>| {
+        before == Some(&true)
+            || desk.viewed.with(Option::is_some)
+            || desk.modified.with(Option::is_some)
+            || desk.deployed.with(Option::is_some)
+            || desk.deploying_all.get()
+            || desk.palette.get()
+            || desk.shortcuts.get()
+    });
+    let load = move || {
+        Suspend::new(async move {
+            match dialogs().await {
+                Ok(dialogs) => dialogs,
+                Err(NotLoaded) => {
+                    desk.toast("danger", "This dialog could not be loaded. Reload the page and try again.");
+                    ().into_any()
+                }
+            }
+        })
+    };
+    (move || wanted.get().then(load)).into_any()
+}
+
+/// What stands in place of a page that could not be loaded.
+fn not_loaded() -> AnyView {
+    view! {
+        <Top title="Not loaded"><h1>"Not loaded"</h1></Top>
+        <div class="page">
+            <div class="panel pad">
+                <div class="problem danger" role="alert">
+                    {icon("fail")}
+                    <p class="grow">"This page could not be loaded: the server does not answer, or it was updated since this tab was opened."</p>
+                </div>
+                <a class="btn" href="" rel="external">{icon("refresh")}"Load again"</a>
+            </div>
+        </div>
+    }
+    .into_any()
+}
