@@ -145,9 +145,12 @@ impl<'a> Decision<'a> {
         if !self.events.is_empty() {
             self.row.last_seq = event_append(&mut self.tx, self.row.intent.id, &self.events, self.now).await?;
         }
-        let Self { inner, tx, row, .. } = self;
+        let Self { inner, tx, row, before, .. } = self;
         inner.store.commit(tx).await?;
         inner.forget(row.intent.id);
+        if row.state.status == Status::Completed && before.status != Status::Completed {
+            inner.estimates.forget();
+        }
         if cancel {
             inner.running.cancel_build(row.intent.id);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -59,11 +59,24 @@ pub(crate) struct Taught {
 
 /// What like builds taught, kept for a moment so that a preview need not ask for it.
 #[derive(Default)]
-pub(crate) struct KnownEstimates(Mutex<HashMap<Likeness, (Instant, Taught)>>);
+pub(crate) struct KnownEstimates(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    taught: HashMap<Likeness, (Instant, Taught)>,
+    /// Counts how often all was forgotten: what was read before the last time must not be kept after it.
+    forgotten: u64,
+}
 
 impl KnownEstimates {
     pub fn forget(&self) {
-        self.0.lock().expect("no holder of the lock panics").clear();
+        let mut known = self.known();
+        known.taught.clear();
+        known.forgotten += 1;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().expect("no holder of the lock panics")
     }
 }
 
@@ -186,12 +199,15 @@ impl Inner {
     /// What builds like the requested one taught.
     pub(crate) async fn taught(&self, agent: &str, request: &IntentRequest) -> Result<Taught> {
         let key = (agent.to_owned(), request.project_type, request.constraints.stack);
-        let known = self.estimates.0.lock().expect("no holder of the lock panics").get(&key).cloned();
-        if let Some((at, taught)) = known
-            && at.elapsed() < KEPT
-        {
-            return Ok(taught);
-        }
+        let forgotten = {
+            let known = self.estimates.known();
+            if let Some((at, taught)) = known.taught.get(&key)
+                && at.elapsed() < KEPT
+            {
+                return Ok(taught.clone());
+            }
+            known.forgotten
+        };
         let (project_type, stack) = (request.project_type, request.constraints.stack);
         let mut conn = self.store.connection().await?;
         let found = estimates_fetch(&mut conn, agent, project_type, stack).await?;
@@ -199,7 +215,10 @@ impl Inner {
         let cited = |(build, text): (IntentId, String)| Assumption { text: format!("Applied from {build}: {text}"), mark: Mark::Inferred };
         let seconds = found.task_seconds.into_iter().map(|(key, seconds)| (key, seconds.ceil().clamp(1.0, 86_400.0) as u32)).collect();
         let taught = Taught { estimates: Estimates { seconds, samples: found.samples }, lessons: applied.into_iter().map(cited).collect() };
-        self.estimates.0.lock().expect("no holder of the lock panics").insert(key, (Instant::now(), taught.clone()));
+        let mut known = self.estimates.known();
+        if known.forgotten == forgotten {
+            known.taught.insert(key, (Instant::now(), taught.clone()));
+        }
         Ok(taught)
     }
 }
