@@ -30,7 +30,8 @@ pub fn soak(arguments: &[String]) -> Outcome {
 
 fn trials(profile: Profile, which: &str, arguments: &[String]) -> Outcome {
     let mut build = cargo();
-    build.args(["build", "--package", "grace-trials"]);
+    // With the whole workspace's features, so that no dependency is compiled a second time.
+    build.args(["build", "--workspace", "--bin", "grace-trials"]);
     let folder = match profile {
         Profile::Dev => "debug",
         Profile::Release => {
