@@ -131,7 +131,7 @@ fn a_duration_reads_the_same_in_every_place() {
         };
         let learned = retrospect(&facts);
         let took = time::duration(seconds);
-        assert_eq!(time::duration(learned.draft.metrics.actual_hours.unwrap() * 3_600.0), took);
+        assert_eq!(time::duration(learned.draft.metrics.actual_hours.expect("it was measured") * 3_600.0), took);
         let kept = Retrospective {
             retrospective_id: RetrospectiveId(1),
             intent_id: Some(IntentId(1)),
