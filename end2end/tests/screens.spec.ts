@@ -48,3 +48,18 @@ test("the palette is one line to write in, with what it finds under it", async (
   await field.press("Enter");
   await expect(page).toHaveURL(/\/tasks$/);
 });
+
+test("a log that is left before it has read everything leaves the page alive", async ({ page, request }) => {
+  const created = await request.post("/api/coding_agent/create", { data: { description: "Shelf has name and height." } });
+  const { intent_id: intent } = (await created.json()) as { intent_id: string };
+  await open(page, `/builds/${intent}`);
+  const tabs = page.getByRole("navigation", { name: "Sections" });
+  for (let round = 0; round < 5; round++) {
+    await tabs.getByRole("link", { name: /^Log/ }).click();
+    await tabs.getByRole("link", { name: /^Plan/ }).click();
+    await page.goBack();
+    await page.goBack();
+  }
+  await tabs.getByRole("link", { name: /^Reviews/ }).click();
+  await expect(page.getByRole("heading", { name: "Reviews" })).toBeVisible();
+});

@@ -50,14 +50,16 @@ struct Console {
     marked: RwSignal<Option<i64>>,
 }
 
+// A console may be gone when an answer or a frame that it waited for comes: what runs then asks before it reads.
 impl Console {
-    fn last(self) -> i64 {
-        self.lines.with_untracked(|lines| lines.last().map_or(0, |line| line.seq))
+    /// The number of the last line, 0 without one; nothing when the console is gone.
+    fn last(self) -> Option<i64> {
+        self.lines.try_with_untracked(|lines| lines.last().map_or(0, |line| line.seq))
     }
 
     /// Adds lines at the end; what is there already is left out.
     fn append(self, new: impl Iterator<Item = LogView>) {
-        let mut last = self.last();
+        let Some(mut last) = self.last() else { return };
         let new: Vec<LogView> = new
             .filter(|line| {
                 let later = line.seq > last;
@@ -72,7 +74,7 @@ impl Console {
             lines.extend(new);
             if lines.len() > MAX_LINES {
                 lines.drain(..lines.len() - MAX_LINES);
-                self.older.set(true);
+                self.older.try_set(true);
             }
         });
     }
@@ -81,7 +83,8 @@ impl Console {
     async fn catch_up(self) {
         const MOST_PAGES: usize = MAX_LINES / MAX_LIMIT as usize;
         for _ in 0..MOST_PAGES {
-            let query = LogQuery { after: Some(self.last()), limit: Some(MAX_LIMIT), ..LogQuery::default() };
+            let Some(last) = self.last() else { return };
+            let query = LogQuery { after: Some(last), limit: Some(MAX_LIMIT), ..LogQuery::default() };
             let Ok(page) = read_log(self.intent, query).await else { return };
             let count = page.items.len();
             self.append(page.items.into_iter());
@@ -93,11 +96,11 @@ impl Console {
 
     /// Reads the page before the first line. Answers how many lines it brought.
     async fn read_older(self) -> usize {
-        if self.reading.get_untracked() || !self.older.get_untracked() {
+        if self.reading.try_get_untracked() != Some(false) || self.older.try_get_untracked() != Some(true) {
             return 0;
         }
-        self.reading.set(true);
-        let before = self.lines.with_untracked(|lines| lines.first().map_or(i64::MAX, |line| line.seq));
+        self.reading.try_set(true);
+        let Some(before) = self.lines.try_with_untracked(|lines| lines.first().map_or(i64::MAX, |line| line.seq)) else { return 0 };
         let query = LogQuery { before: Some(before), limit: Some(MAX_LIMIT), ..LogQuery::default() };
         let mut count = 0;
         if let Ok(page) = read_log(self.intent, query).await {
@@ -112,9 +115,9 @@ impl Console {
     /// Takes the filters off and reads back to line `wanted`. Answers its place, or that of the next line when the log has none of this
     /// number; nothing while there is no line at all.
     async fn place_of(self, wanted: i64) -> Option<usize> {
-        self.level.set(None);
-        self.needle.set(String::new());
-        while self.lines.with_untracked(|lines| lines.first().is_some_and(|line| line.seq > wanted)) {
+        self.level.try_set(None);
+        self.needle.try_set(String::new());
+        while self.lines.try_with_untracked(|lines| lines.first().is_some_and(|line| line.seq > wanted)) == Some(true) {
             if self.read_older().await == 0 {
                 break;
             }
@@ -262,10 +265,10 @@ fn Rows(console: Console, height: &'static str, whole: bool, title: String) -> A
         }
     });
     let measure = move || {
-        if let Some(pane) = pane.get_untracked() {
+        if let (Some(pane), Some(total)) = (pane.try_get_untracked().flatten(), total.try_get_untracked()) {
             let (top, height) = (f64::from(pane.scroll_top()), f64::from(pane.client_height()));
-            scroll.set((top, height));
-            following.set(top + height >= total.get_untracked() as f64 * ROW - ROW);
+            scroll.try_set((top, height));
+            following.try_set(top + height >= total as f64 * ROW - ROW);
         }
     };
     let on_scroll = move |_| {
@@ -299,15 +302,15 @@ fn Rows(console: Console, height: &'static str, whole: bool, title: String) -> A
         let (Some(wanted), true) = (named, whole) else { return };
         leptos::task::spawn_local(async move {
             let Some(place) = console.place_of(wanted).await else { return };
-            console.marked.set(Some(wanted));
-            following.set(false);
+            console.marked.try_set(Some(wanted));
+            following.try_set(false);
             // After the rows that were read for it are in the page.
             request_animation_frame(move || {
                 if let Some(pane) = pane.try_get_untracked().flatten() {
                     let middle = f64::from(pane.client_height()) / 2.0;
                     pane.set_scroll_top((place as f64 * ROW - middle + ROW).max(0.0) as i32);
                     measure();
-                    following.set(false);
+                    following.try_set(false);
                 }
             });
         });
