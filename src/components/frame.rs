@@ -50,6 +50,13 @@ pub fn Rail() -> AnyView {
     .into_any()
 }
 
+/// The document's title. The server writes it into the page's head when all else is drawn, and what a signal says may be gone by then: it
+/// takes the words now.
+pub fn document_title(title: Signal<String>) -> AnyView {
+    let text: TextProp = if cfg!(feature = "ssr") { title.get_untracked().into() } else { (move || title.get()).into() };
+    view! { <Title text/> }.into_any()
+}
+
 /// The header of a page: where it is, whether it is live, search, theme. `title` is the document's title too.
 #[component]
 pub fn Top(
@@ -59,7 +66,7 @@ pub fn Top(
 ) -> AnyView {
     let desk = desk();
     view! {
-        <Title text=move || title.get()/>
+        {document_title(title)}
         <header class="top">
             <div class="crumbs">{children()}</div>
             <div class="tools">

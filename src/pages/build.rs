@@ -7,7 +7,6 @@ use grace_domain::{
     view::StatusView,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::build_tabs::{DeploymentsTab, LogTab, Overview, PlanTab, RetrospectiveTab, ReviewsTab, TestsTab};
@@ -18,7 +17,7 @@ use crate::{
         build_feed::{build_feed, part},
         changes::Changes,
         files::Files,
-        frame::Top,
+        frame::{Top, document_title},
         icon::icon,
         modal::ChatButton,
         reviews::open_review,
@@ -106,7 +105,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         }
     };
     view! {
-        <Title text=move || format!("{}, {intent}", title.get())/>
+        {document_title(Signal::derive(move || format!("{}, {intent}", title.get())))}
         <section class="hero" aria-label="Build">
             <div class="line">
                 <h1>{move || title.get()}</h1>

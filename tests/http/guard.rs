@@ -68,6 +68,29 @@ fn the_home_page_is_rendered_on_the_server() {
 }
 
 #[test]
+fn pages_that_are_asked_for_at_once_all_come_with_title_and_policy() {
+    run(async |client| {
+        let intent = client.created("Shelf has name and height.").await.0;
+        let pages = ["/".to_owned(), "/tasks".to_owned(), format!("/builds/{intent}"), format!("/builds/{intent}?tab=log")];
+        let mut loads = tokio::task::JoinSet::new();
+        for page in pages.iter().cycle().take(240).cloned() {
+            let client = client.clone();
+            loads.spawn(async move { (client.get(&page).await, page) });
+        }
+        while let Some(load) = loads.join_next().await {
+            let (answer, page) = load.expect("no page panics");
+            assert_eq!(answer.status, 200, "{page}");
+            let policy = answer.headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'self'"), "{page}: {policy}");
+            assert!(
+                !page.starts_with("/builds") || answer.text.contains(&format!(", {intent} \u{b7} Grace</title>")),
+                "{page} has no title of its own"
+            );
+        }
+    });
+}
+
+#[test]
 fn health_and_readiness_say_what_is_there() {
     run(async |client| {
         assert_eq!(client.get("/healthz").await.text, "ok\n");
