@@ -2,6 +2,7 @@
 
 use std::{
     process::Command,
+    sync::mpsc::{self, Receiver},
     thread::{self, JoinHandle},
 };
 
@@ -50,21 +51,18 @@ pub fn test(arguments: &[String]) -> Outcome {
     let mut suite = cargo();
     // Examples are compiled by clippy; there are no tests in documentation.
     suite.args(["test", "--workspace", "--tests", "--no-fail-fast"]);
-    let mut beside: Option<JoinHandle<Tally>> = None;
+    let mut beside: Option<Beside> = None;
     let tests = reading("cargo test", &mut suite, |line| {
         // From here on cargo compiles nothing more, and the tests wait for databases and processes half of their time.
         if beside.is_none() && line.trim_start().starts_with("Running ") {
-            beside = Some(thread::spawn(move || compile_the_rest(site_needed)));
+            beside = Some(Beside::begin(site_needed));
         }
         cargo_test_line(line)
     })?;
     total.add(tests);
-    total.add(match beside {
-        Some(thread) => thread.join().map_err(|_| "compiling beside the tests panicked.".to_owned())?,
-        None => compile_the_rest(site_needed),
-    });
+    let beside = beside.unwrap_or_else(|| Beside::begin(site_needed));
     if site_needed {
-        total.count(&site::server(Profile::Dev));
+        beside.wait_for_the_site();
     }
     if !has("--no-browser") {
         total.add(browser()?);
@@ -73,20 +71,48 @@ pub fn test(arguments: &[String]) -> Outcome {
         heading("A short soak: the server is killed while it builds");
         total.count(&measure::soak(&["--short".to_owned()]));
     }
+    total.add(beside.end()?);
     heading(&format!("{} passed, {} failed", total.passed, total.failed));
     if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
 }
 
-/// The lint that compiles and the browser half, with what the tests leave of the processors.
-fn compile_the_rest(site_needed: bool) -> Tally {
-    let mut tally = Tally::default();
-    let this = std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into());
-    let mut step = |what: &str, arguments: &[&str]| tally.count(&run(what, command("nice").args(["-n", "19"]).arg(&this).args(arguments)));
-    step("lint", &["lint", lint::COMPILING]);
-    if site_needed {
-        step("the browser half", &["bundle"]);
+/// What compiles with what the tests leave of the processors: the browser half, which the browser tests need, and then the lint.
+struct Beside {
+    thread: JoinHandle<Tally>,
+    site: Receiver<()>,
+}
+
+impl Beside {
+    fn begin(site_needed: bool) -> Self {
+        let (done, site) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut tally = Tally::default();
+            if site_needed {
+                tally.count(&niced("the browser half", &["bundle"]));
+                tally.count(&site::server(Profile::Dev));
+            }
+            drop(done);
+            // Cargo works on one thing at a time: whoever compiles now waits for this.
+            tally.count(&niced("lint", &["lint", lint::COMPILING]));
+            tally
+        });
+        Self { thread, site }
     }
-    tally
+
+    fn wait_for_the_site(&self) {
+        // Nothing is ever sent: the other end is dropped when the site is there, or could not be made, which its tally says.
+        self.site.recv().ok();
+    }
+
+    fn end(self) -> Outcome<Tally> {
+        self.thread.join().map_err(|_| "compiling beside the tests panicked.".to_owned())
+    }
+}
+
+/// Runs a command of this program behind everything else.
+fn niced(what: &str, arguments: &[&str]) -> Outcome {
+    let this = std::env::current_exe().map_err(|error| format!("{what}: {error}"))?;
+    run(what, command("nice").args(["-n", "19"]).arg(this).args(arguments))
 }
 
 fn browser() -> Outcome<Tally> {
