@@ -14,7 +14,7 @@ pub fn bench(arguments: &[String]) -> Outcome {
     prerequisites::bubblewrap();
     site::server(Profile::Release)?;
     site::bundle(Profile::Release)?;
-    run("building the sandbox's own measurement", cargo().args(["build", "--release", "--package", "grace-sandbox", "--example", SANDBOX_START]))?;
+    run("building the sandbox's own measurement", cargo().args(["build", "--release", "--workspace", "--example", SANDBOX_START]))?;
     let sandbox_start = target_folder().join("release/examples").join(SANDBOX_START);
     let mut arguments = arguments.to_vec();
     arguments.extend(["--sandbox-start".to_owned(), sandbox_start.display().to_string()]);

@@ -46,7 +46,8 @@ pub fn site_folder() -> PathBuf {
 pub fn server(profile: Profile) -> Outcome {
     heading("Building the server");
     let mut build = cargo();
-    build.args(["build", "--package", "grace", "--bin", "grace"]);
+    // With the whole workspace's features, as the tests have them: otherwise half of the dependencies are compiled twice.
+    build.args(["build", "--workspace", "--bin", "grace"]);
     if profile == Profile::Release {
         build.arg("--release");
     }
@@ -67,7 +68,7 @@ pub fn bundle(profile: Profile) -> Outcome {
     }
     run("building the browser half", &mut build)?;
     // In the dev profile always: it works once per build, and optimising it would take longer than it saves.
-    run("building the bundler", cargo().args(["build", "--package", "xtask-bundle"]))?;
+    run("building the bundler", cargo().args(["build", "--workspace", "--bin", "xtask-bundle"]))?;
     let wasm = target_folder().join(WASM_TARGET).join(folder).join("grace.wasm");
     let mut bundler = command(target_folder().join("debug/xtask-bundle"));
     bundler.arg(wasm).arg(root()).arg(site_folder());
