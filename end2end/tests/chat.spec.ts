@@ -1,5 +1,7 @@
 import { join } from "node:path";
 
+import { type Page } from "@playwright/test";
+
 import { chatDescription, expect, open, test, waitForStatus } from "./harness";
 
 test("from the chat's description to two windows that talk to each other", async ({ page, request, browser }) => {
@@ -66,8 +68,12 @@ test("from the chat's description to two windows that talk to each other", async
   await first.goto(`${url}/chat`);
   await first.getByLabel("New room", { exact: true }).fill("Lobby");
   await first.getByRole("button", { name: "Add new room" }).click();
+  // Until the new room is opened the one before it is, which can be written in too.
+  const inLobby = (window: Page) => expect(window.getByRole("heading", { name: "Lobby" })).toBeVisible();
+  await inLobby(first);
   await expect(first.getByLabel("Message", { exact: true })).toBeEnabled();
   await second.goto(first.url());
+  await inLobby(second);
   await expect(second.getByLabel("Message", { exact: true })).toBeEnabled();
   await first.getByLabel("Message", { exact: true }).fill("Hello from the first window");
   await first.getByRole("button", { name: "Send" }).click();
