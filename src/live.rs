@@ -7,7 +7,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use grace_domain::{Timestamp, event::Event};
 use leptos::prelude::*;
 
-use crate::calls::{CallError, codec::Json};
+use crate::calls::{
+    CallError,
+    codec::{Embedded, Loaded},
+};
 
 /// How the stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +114,7 @@ mod stream {
         let gathered: Rc<RefCell<Vec<Event>>> = Rc::default();
         let message = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
             let data = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
-            let Ok(event) = crate::calls::codec::read::<Event>(&data) else { return };
+            let Ok(event) = crate::calls::codec::read_event(&data) else { return };
             gathered.borrow_mut().push(event);
             if gathered.borrow().len() == 1 {
                 let gathered = Rc::clone(&gathered);
@@ -134,16 +137,26 @@ mod stream {
 
 /// What a feed reads from.
 pub type Loading<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
-type Load<T> = Arc<dyn Fn() -> Loading<T> + Send + Sync>;
+/// The same without its type.
+type Load = Arc<dyn Fn() -> Loading<Loaded> + Send + Sync>;
+/// Takes in what was read. `true`: it is the first reading, which newer data is kept over.
+type Take = Arc<dyn Fn(Loaded, bool) -> Result<(), CallError> + Send + Sync>;
 
 /// Data of a page: rendered by the server, read again when events say that it is old. Without JavaScript it is simply there.
+///
+/// A typed view of what is the same for all feeds: the code that waits for data and reads it again is in the browser's download once, not per type.
 pub struct Feed<T: Send + Sync + 'static> {
-    pub resource: Resource<Result<T, CallError>, Json>,
+    pub source: Source,
     data: RwSignal<Option<T>>,
-    /// Why the last reading failed; what is shown may be old.
-    pub trouble: RwSignal<Option<CallError>>,
+}
+
+/// Where a feed's data comes from.
+#[derive(Clone, Copy)]
+pub struct Source {
+    resource: Resource<Result<Loaded, CallError>, Embedded>,
+    take: StoredValue<Take>,
     #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server reads once, through the resource"))]
-    load: StoredValue<Load<T>>,
+    load: StoredValue<Load>,
     #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server never reads again"))]
     reading: StoredValue<Reading>,
 }
@@ -155,6 +168,52 @@ enum Reading {
     Busy,
     /// Something changed while reading: read once more.
     BusyAndStale,
+}
+
+impl Source {
+    /// Waits for the first reading, and takes it in.
+    pub async fn first(self) -> Result<(), CallError> {
+        let loaded = self.resource.await?;
+        let Some(take) = self.take.try_get_value() else { return Ok(()) };
+        take(loaded, true)
+    }
+
+    /// Tries the first reading again.
+    pub fn retry(self) {
+        self.resource.refetch();
+    }
+
+    /// Reads again soon; many wishes become one reading.
+    fn refresh(self) {
+        #[cfg(feature = "hydrate")]
+        {
+            let Some(reading) = self.reading.try_get_value() else { return };
+            if reading != Reading::Idle {
+                self.reading.set_value(Reading::BusyAndStale);
+                return;
+            }
+            self.reading.set_value(Reading::Busy);
+            leptos::task::spawn_local(async move {
+                loop {
+                    gloo_timers::future::TimeoutFuture::new(80).await;
+                    let Some(load) = self.load.try_get_value() else { return };
+                    if self.reading.try_update_value(|reading| *reading = Reading::Busy).is_none() {
+                        return;
+                    }
+                    // When it cannot be read, what was read before stays; that the server is away is said by the stream.
+                    if let (Ok(loaded), Some(take)) = (load().await, self.take.try_get_value()) {
+                        take(loaded, false).ok();
+                    }
+                    match self.reading.try_get_value() {
+                        Some(Reading::BusyAndStale) => {}
+                        Some(_) => break,
+                        None => return,
+                    }
+                }
+                self.reading.try_update_value(|reading| *reading = Reading::Idle);
+            });
+        }
+    }
 }
 
 impl<T: Send + Sync + 'static> Clone for Feed<T> {
@@ -171,22 +230,30 @@ where
 {
     /// A feed that reads with `load`.
     pub fn new(load: impl Fn() -> Loading<T> + Send + Sync + 'static) -> Self {
-        let load: Load<T> = Arc::new(load);
+        let load: Load = Arc::new(move || {
+            let loading = load();
+            Box::pin(async move { loading.await.map(Loaded::of) })
+        });
+        let data: RwSignal<Option<T>> = RwSignal::new(None);
+        let take: Take = Arc::new(move |loaded, first| {
+            let value: T = loaded.into_value()?;
+            data.try_maybe_update(|data| {
+                let newer = if first { data.is_none() } else { data.as_ref() != Some(&value) };
+                if newer {
+                    *data = Some(value);
+                }
+                (newer, ())
+            });
+            Ok(())
+        });
         let first = Arc::clone(&load);
-        Self {
+        let source = Source {
             resource: Resource::new_with_options(|| (), move |()| first(), false),
-            data: RwSignal::new(None),
-            trouble: RwSignal::new(None),
+            take: StoredValue::new(take),
             load: StoredValue::new(load),
             reading: StoredValue::new(Reading::Idle),
-        }
-    }
-
-    /// Takes what the first reading brought, unless something newer is there.
-    pub fn fill(self, first: T) {
-        if self.data.with_untracked(Option::is_none) {
-            self.data.set(Some(first));
-        }
+        };
+        Self { source, data }
     }
 
     /// A part of the data, or the part's default before there is any. Tracks.
@@ -205,6 +272,11 @@ where
         self.data.with_untracked(|data| data.as_ref().map(part).unwrap_or_default())
     }
 
+    /// Tracks the data without reading it.
+    pub fn track(self) {
+        self.data.track();
+    }
+
     /// Changes the data in place. `change` says whether anything changed.
     pub fn patch(self, change: impl FnOnce(&mut T) -> bool) {
         self.data.try_maybe_update(|data| (data.as_mut().is_some_and(change), ()));
@@ -217,44 +289,6 @@ where
 
     /// Reads again soon; many wishes become one reading.
     pub fn refresh(self) {
-        #[cfg(feature = "hydrate")]
-        {
-            let Some(reading) = self.reading.try_get_value() else { return };
-            if reading != Reading::Idle {
-                self.reading.set_value(Reading::BusyAndStale);
-                return;
-            }
-            self.reading.set_value(Reading::Busy);
-            leptos::task::spawn_local(async move {
-                loop {
-                    gloo_timers::future::TimeoutFuture::new(80).await;
-                    let Some(load) = self.load.try_get_value() else { return };
-                    if self.reading.try_update_value(|reading| *reading = Reading::Busy).is_none() {
-                        return;
-                    }
-                    match load().await {
-                        Ok(value) => {
-                            self.data.try_maybe_update(|data| {
-                                let changed = data.as_ref() != Some(&value);
-                                if changed {
-                                    *data = Some(value);
-                                }
-                                (changed, ())
-                            });
-                            self.trouble.try_set(None);
-                        }
-                        Err(error) => {
-                            self.trouble.try_set(Some(error));
-                        }
-                    }
-                    match self.reading.try_get_value() {
-                        Some(Reading::BusyAndStale) => {}
-                        Some(_) => break,
-                        None => return,
-                    }
-                }
-                self.reading.try_update_value(|reading| *reading = Reading::Idle);
-            });
-        }
+        self.source.refresh();
     }
 }

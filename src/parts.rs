@@ -3,8 +3,10 @@
 //! With the feature `split`, what only such a part calls leaves `grace.wasm` for a file of its own; the bundler cuts it there. Without it, and on
 //! the server, a part is an ordinary function.
 
+use grace_domain::{id::IntentId, status::Status};
 use leptos::prelude::*;
 use leptos_router::LazyRoute;
+use send_wrapper::SendWrapper;
 
 use crate::{
     components::{
@@ -12,7 +14,9 @@ use crate::{
         desk::desk,
         frame::Top,
         icon::icon,
+        kernels::KernelConsole,
         keyboard::{CommandPalette, Shortcuts},
+        log_console::LogConsole,
         modal::BuildModal,
         plan_dialogs::{DeployDialog, ModifyDialog},
     },
@@ -30,17 +34,17 @@ impl From<wasm_split_helpers::SplitLoaderError> for NotLoaded {
     }
 }
 
-/// Declares a part and what loads it without calling it: `name, load in "file" => view`.
+/// Declares a part and what loads it without calling it: `name(arguments), load in file => view`.
 macro_rules! part {
-    ($name:ident, $load:ident in $file:ident => $view:expr) => {
+    ($name:ident($($argument:ident: $type:ty),*), $load:ident in $file:ident => $view:expr) => {
         #[cfg(feature = "split")]
         #[wasm_split_helpers::wasm_split($file, preload($load), fallible)]
-        fn $name() -> Result<AnyView, NotLoaded> {
+        fn $name($($argument: $type),*) -> Result<AnyView, NotLoaded> {
             Ok($view)
         }
 
         #[cfg(not(feature = "split"))]
-        async fn $name() -> Result<AnyView, NotLoaded> {
+        async fn $name($($argument: $type),*) -> Result<AnyView, NotLoaded> {
             // Browsers are told early which file the page needs.
             #[cfg(feature = "ssr")]
             leptos::prefetch_lazy_fn_on_server(stringify!($file));
@@ -48,7 +52,7 @@ macro_rules! part {
         }
 
         #[cfg(not(feature = "split"))]
-        #[allow(dead_code, reason = "dialogs are loaded by calling them")]
+        #[allow(dead_code, reason = "what opens at a click is loaded by calling it")]
         async fn $load() -> Result<(), NotLoaded> {
             Ok(())
         }
@@ -61,7 +65,7 @@ macro_rules! page {
         #[doc = concat!("Route of [`", stringify!($page), "`].")]
         pub struct $route;
 
-        part!($name, $load in $file => $page());
+        part!($name(), $load in $file => $page());
 
         impl LazyRoute for $route {
             fn data() -> Self {
@@ -86,7 +90,33 @@ page!(TasksRoute, tasks_page, load_tasks in layers => TasksPage);
 page!(OperationsRoute, operations_page, load_operations in layers => OperationsPage);
 page!(SettingsRoute, settings_page, load_settings in layers => SettingsPage);
 
-part!(dialogs, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
+part!(dialogs(), load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
+
+part!(build_log(intent: IntentId, title: String, status: Memo<Status>), load_build_log in consoles =>
+    view! { <LogConsole intent title=format!("Log of {title}") status/> }.into_any());
+part!(kernel_log(key: String, name: String, aside: Option<String>), load_kernel_log in consoles =>
+    view! { <KernelConsole key name aside/> }.into_any());
+
+/// The log of a build under its row.
+pub fn build_log_part(intent: IntentId, title: String, status: Memo<Status>) -> AnyView {
+    opened(build_log(intent, title, status))
+}
+
+/// The console of a kernel. `aside`: why the kernel cannot be started or stopped.
+pub fn kernel_log_part(key: String, name: String, aside: Option<String>) -> AnyView {
+    opened(kernel_log(key, name, aside))
+}
+
+/// What opens on a page at a click.
+fn opened(part: impl Future<Output = Result<AnyView, NotLoaded>> + Send + 'static) -> AnyView {
+    let part = SendWrapper::new(part);
+    Suspend::new(async move {
+        part.await.unwrap_or_else(|NotLoaded| {
+            view! { <p class="quiet">"This could not be loaded: the server does not answer, or it was updated since this tab was opened. Reload the page."</p> }.into_any()
+        })
+    })
+    .into_any()
+}
 
 /// Loads the part of the page at `path`, which must be there before the page is taken over: taking over is one step, so that nothing can change
 /// between the parts of a page. Until then the page stays as the server sent it, where links and forms work.

@@ -41,25 +41,17 @@ doors! {
     answer_review at "answer_review" (intent: IntentId, review: ReviewId, answer: Answer) -> Review => |engine| engine.answer_review(intent, review, answer);
     /// Moves a build in the queue.
     set_priority at "set_priority" (intent: IntentId, priority: Priority) -> ControlResponse => |engine| engine.set_priority(intent, priority);
-}
-
-/// Everything about one build.
-#[server(prefix = "/api/_calls", endpoint = "build_status", input = super::codec::Posted, output = super::codec::Posted)]
-pub async fn build_status(intent: IntentId) -> Result<StatusView, CallError> {
-    let view = super::engine()?.status(intent).await?;
-    Ok(StatusView::clone(&view))
-}
-
-/// Pauses, resumes, stops or retries a build.
-#[server(prefix = "/api/_calls", endpoint = "control_build", input = super::codec::Posted, output = super::codec::Posted)]
-pub async fn control_build(intent: IntentId, control: Control) -> Result<ControlResponse, CallError> {
-    let engine = super::engine()?;
-    Ok(match control {
-        Control::Pause => engine.pause(intent).await?,
-        Control::Resume => engine.resume(intent).await?,
-        Control::Stop => engine.stop(intent).await?,
-        Control::Retry => engine.retry(intent).await?,
-    })
+    /// Everything about one build.
+    build_status at "build_status" (intent: IntentId) -> StatusView => |engine| async move { engine.status(intent).await.map(|view| StatusView::clone(&view)) };
+    /// Pauses, resumes, stops or retries a build.
+    control_build at "control_build" (intent: IntentId, control: Control) -> ControlResponse => |engine| async move {
+        match control {
+            Control::Pause => engine.pause(intent).await,
+            Control::Resume => engine.resume(intent).await,
+            Control::Stop => engine.stop(intent).await,
+            Control::Retry => engine.retry(intent).await,
+        }
+    };
 }
 
 /// Approves the plan with this hash from a plain form, and leads back to the page that it was on.

@@ -3,6 +3,8 @@
 //! Each is `POST /api/_calls/{endpoint}` with a JSON body; forms that work without JavaScript are posted as forms.
 
 pub mod builds;
+#[cfg(not(feature = "ssr"))]
+mod client;
 pub mod codec;
 pub mod copilot;
 pub mod deployments;
@@ -95,14 +97,24 @@ pub fn engine() -> Result<grace_engine::Engine, CallError> {
         .ok_or_else(|| Problem::unavailable("starting", "Grace is still starting. Try again in a moment.").into())
 }
 
-/// Declares server functions that only pass their arguments on.
+/// Declares server functions. On the server each is an ordinary one; a browser calls all of them through [`client`], whose code is there once,
+/// while server_fn's own client is compiled anew for every function.
 macro_rules! doors {
     ($($(#[$doc:meta])* $name:ident at $endpoint:tt ($($argument:ident: $type:ty),* $(,)?) -> $answer:ty => |$engine:ident| $call:expr;)+) => {$(
         $(#[$doc])*
+        #[cfg(feature = "ssr")]
         #[leptos::prelude::server(prefix = "/api/_calls", endpoint = $endpoint, input = $crate::calls::codec::Posted, output = $crate::calls::codec::Posted)]
         pub async fn $name($($argument: $type),*) -> Result<$answer, $crate::calls::CallError> {
             let $engine = $crate::calls::engine()?;
             Ok($call.await?)
+        }
+
+        $(#[$doc])*
+        #[cfg(not(feature = "ssr"))]
+        pub async fn $name($($argument: $type),*) -> Result<$answer, $crate::calls::CallError> {
+            let arguments = $crate::calls::client::Arguments::default()$(.with(stringify!($argument), &$argument))*;
+            let answer = $crate::calls::client::call($endpoint, arguments).await?;
+            $crate::calls::codec::from_value(answer).map_err($crate::calls::client::unread)
         }
     )+};
 }

@@ -5,9 +5,8 @@ use grace_domain::{
     system::{Catalog, KernelCommand, KernelView, QueueView, SystemView},
     task::Task,
 };
-use leptos::prelude::server;
 
-use super::{CallError, doors};
+use super::doors;
 
 doors! {
     /// What the form offers, and what it cannot with the reason.
@@ -22,11 +21,8 @@ doors! {
     read_queue at "read_queue" () -> QueueView => |engine| engine.queue();
     /// Tasks over all builds.
     list_tasks at "list_tasks" (query: ListQuery) -> Page<Task> => |engine| engine.tasks(query);
-}
-
-/// Stops or starts the beginning of tasks, on every server.
-#[server(prefix = "/api/_calls", endpoint = "control_queue", input = super::codec::Posted, output = super::codec::Posted)]
-pub async fn control_queue(paused: bool) -> Result<QueueView, CallError> {
-    let engine = super::engine()?;
-    Ok(if paused { engine.queue_pause().await? } else { engine.queue_resume().await? })
+    /// Stops the queue from giving out tasks, or lets it go on.
+    control_queue at "control_queue" (paused: bool) -> QueueView => |engine| async move {
+        if paused { engine.queue_pause().await } else { engine.queue_resume().await }
+    };
 }

@@ -16,11 +16,11 @@ use super::{
     build_controls::{approve_button, modify_button, pause_button, stop_button},
     desk::desk,
     icon::icon,
-    log_console::LogConsole,
     states::{empty, loaded, rest_of},
     status::{StageBar, status_badge},
     time::{ago, clock_time, elapsed},
 };
+use crate::parts::build_log_part;
 
 /// A row's build, kept while the row is there.
 fn row_of(intent: IntentId) -> Memo<Option<BuildSummary>> {
@@ -275,7 +275,7 @@ fn BuildRows(id: IntentId) -> AnyView {
         </tr>
         <tr class=move || match (open.get(), quiet()) { (true, _) => "tail has-open", (false, true) => "tail quiet-tail", (false, false) => "tail" }><td colspan="5"><div class="tailline">{tail}</div></td></tr>
         {move || open.get().then(|| view! {
-            <tr class="open"><td colspan="5"><LogConsole intent=id title=format!("Log of {}", title.get_untracked()) status/></td></tr>
+            <tr class="open"><td colspan="5">{build_log_part(id, title.get_untracked(), status)}</td></tr>
         })}
     }
     .into_any()

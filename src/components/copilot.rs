@@ -12,7 +12,7 @@ use super::{
     actions::{ActButton, Deed},
     desk::desk,
     icon::{icon, small_icon},
-    states::{loaded, once_loaded, skeleton},
+    states::{loaded, once_loaded},
     time::{age, clock_time},
 };
 use crate::{
@@ -258,7 +258,7 @@ fn Chat() -> AnyView {
     let pane = NodeRef::<html::Div>::new();
     Effect::new(move |_| {
         said.track();
-        history.resource.track();
+        history.track();
         if let Some(pane) = pane.get() {
             pane.set_scroll_top(pane.scroll_height());
         }
@@ -287,6 +287,16 @@ fn Chat() -> AnyView {
             busy.set(false);
         });
     };
+    let earlier = move || {
+        let messages = history.map_untracked(Clone::clone);
+        let empty = messages.is_empty();
+        let messages: Vec<_> = messages.into_iter().map(|message| chat_line(Said { message, actions: Vec::new() })).collect();
+        view! {
+            {messages}
+            {empty.then(|| view! { <p class="quiet">"Ask how far a build is, why it failed, or say \u{201c}pause int-code-001\u{201d}. Answers come from Grace's records."</p> })}
+        }
+        .into_any()
+    };
     view! {
         <div class="chat" tabindex="0" role="log" aria-label="Chat" node_ref=pane>
             <h3>
@@ -296,18 +306,7 @@ fn Chat() -> AnyView {
                 })}
             </h3>
             <div class="msgs">
-                <Suspense fallback=skeleton>
-                    {move || Suspend::new(async move {
-                        history.resource.await.map(|messages| {
-                            let empty = messages.is_empty();
-                            let messages: Vec<_> = messages.into_iter().map(|message| chat_line(Said { message, actions: Vec::new() })).collect();
-                            view! {
-                                {messages}
-                                {empty.then(|| view! { <p class="quiet">"Ask how far a build is, why it failed, or say \u{201c}pause int-code-001\u{201d}. Answers come from Grace's records."</p> })}
-                            }
-                        }).ok()
-                    })}
-                </Suspense>
+                {once_loaded(history, earlier)}
                 <For each=move || said.get() key=|said| (said.message.seq, said.message.from == Author::Person) let:line>{chat_line(line)}</For>
                 {move || busy.get().then(|| view! { <p class="hint">"Looking it up\u{2026}"</p> })}
                 {move || failed.get().map(|error| view! { <p class="t-danger">{error.message()}</p> })}

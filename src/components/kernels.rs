@@ -15,7 +15,7 @@ use super::{
     states::loaded,
     time::clock,
 };
-use crate::{calls::system::control_kernel, live::Feed};
+use crate::{calls::system::control_kernel, live::Feed, parts::kernel_log_part};
 
 /// Most lines that a kernel's console keeps.
 const MAX_LINES: usize = 200;
@@ -74,7 +74,8 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
                 KernelState::Stopped => ("warning", false),
                 KernelState::Unavailable => ("", true),
             };
-            let facts: Vec<_> = view.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
+            let facts: Vec<_> =
+                view.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
             let stop = Confirmation {
                 title: format!("Stop {}?", view.name),
                 consequence: "It takes up nothing new until it is started again. What it is doing now is finished first.".to_owned(),
@@ -88,7 +89,8 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
                     view! { <ActButton label="Start" icon="play" deed=command(KernelCommand::Start)/> }.into_any()
                 }
                 (None, KernelState::Active | KernelState::Idle) => {
-                    view! { <ActButton label="Stop" icon="stop" class="btn btn-danger" confirm=Some(stop) deed=command(KernelCommand::Stop)/> }.into_any()
+                    view! { <ActButton label="Stop" icon="stop" class="btn btn-danger" confirm=Some(stop) deed=command(KernelCommand::Stop)/> }
+                        .into_any()
                 }
             };
             let unavailable = view.state == KernelState::Unavailable;
@@ -123,7 +125,7 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
                         </button>
                     </span>
                 </li>
-                {move || open.get().then(|| view! { <li class="kernel-open"><KernelConsole key=key.get_value() name=name.clone() aside=aside.clone()/></li> })}
+                {move || open.get().then(|| view! { <li class="kernel-open">{kernel_log_part(key.get_value(), name.clone(), aside.clone())}</li> })}
             }
         })
     })
@@ -170,7 +172,7 @@ type Entry = (IntentId, i64, grace_domain::Timestamp, Level, String);
 
 /// What a kernel has done since the page was opened.
 #[component]
-fn KernelConsole(
+pub fn KernelConsole(
     key: String,
     name: String,
     /// Why it cannot be started or stopped.

@@ -1,10 +1,15 @@
 //! How a place looks when it is not full: loading, empty, failed, unavailable. Each says what to do next.
 
+use std::sync::Arc;
+
 use grace_domain::{list::MAX_LIMIT, view::BuildList};
 use leptos::prelude::*;
 
 use super::{desk::PAGE, icon::icon};
-use crate::{calls::CallError, live::Feed};
+use crate::{
+    calls::CallError,
+    live::{Feed, Source},
+};
 
 /// Grey bars in place of what is being read.
 pub fn skeleton() -> AnyView {
@@ -60,22 +65,20 @@ pub fn problem(error: CallError) -> AnyView {
 }
 
 /// Shows a feed: a skeleton, then `content`, or why it could not be read. Whatever reads the feed belongs into `content`.
-pub fn loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Clone + Send + Sync + 'static) -> AnyView
-where
-    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
-{
+pub fn loaded<T: Send + Sync + 'static>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView {
+    loaded_from(feed.source, Arc::new(content))
+}
+
+fn loaded_from(source: Source, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
     let body = move || {
         let content = content.clone();
         Suspend::new(async move {
-            match feed.resource.await {
-                Ok(first) => {
-                    feed.fill(first);
-                    content()
-                }
+            match source.first().await {
+                Ok(()) => content(),
                 Err(error) => view! {
                     <div class="panel pad">
                         {problem(error)}
-                        <button type="button" class="btn" on:click=move |_| feed.resource.refetch()>{icon("refresh")}"Try again"</button>
+                        <button type="button" class="btn" on:click=move |_| source.retry()>{icon("refresh")}"Try again"</button>
                     </div>
                 }
                 .into_any(),
@@ -86,18 +89,14 @@ where
 }
 
 /// A small part of a page that a feed fills: nothing before it is read, and nothing if it cannot be.
-pub fn once_loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Clone + Send + Sync + 'static) -> AnyView
-where
-    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
-{
+pub fn once_loaded<T: Send + Sync + 'static>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView {
+    once_loaded_from(feed.source, Arc::new(content))
+}
+
+fn once_loaded_from(source: Source, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
     let body = move || {
         let content = content.clone();
-        Suspend::new(async move {
-            feed.resource.await.ok().map(|first| {
-                feed.fill(first);
-                content()
-            })
-        })
+        Suspend::new(async move { source.first().await.ok().map(|()| content()) })
     };
     view! { <Suspense fallback=|| ()>{body}</Suspense> }.into_any()
 }

@@ -6,7 +6,6 @@ use leptos::prelude::*;
 use crate::{
     calls::{
         builds::list_completed,
-        codec::Json,
         learning::{list_retrospectives, list_templates},
         posted::answer_posted_form,
         system::{list_kernels, read_catalog},
@@ -78,7 +77,7 @@ pub fn HomePage() -> AnyView {
 fn Builder() -> AnyView {
     let desk = desk();
     let catalog = Feed::new(|| Box::pin(read_catalog()));
-    let posted: Resource<_, Json> = Resource::new_with_options(|| (), |()| answer_posted_form(), false);
+    let posted = Feed::new(|| Box::pin(async { Ok(answer_posted_form().await) }));
     let agent = move || {
         view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{move || catalog.map(|catalog| catalog.agent.clone())}</span> }.into_any()
     };
@@ -94,10 +93,10 @@ fn Builder() -> AnyView {
             </div>
             <Suspense fallback=skeleton>
                 {move || Suspend::new(async move {
-                    if let Ok(first) = catalog.resource.await {
-                        catalog.fill(first);
-                    }
-                    let answer = posted.await;
+                    // Without the catalog the form's own first choices stand.
+                    catalog.source.first().await.ok();
+                    posted.source.first().await.ok();
+                    let answer = posted.map_untracked(Clone::clone);
                     if let Some(draft) = answer.draft {
                         if let Some(proposal) = answer.proposal {
                             desk.preview.set(Some((draft.clone(), proposal)));

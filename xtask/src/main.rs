@@ -19,7 +19,7 @@ cargo xtask <command>
   test [--no-browser] [--no-soak]
                  everything that CI runs: lint, unit, store, engine, HTTP and browser tests, a short soak
   lint [PART]    formatting, clippy on every target, the directions between the crates, what must not be in the files
-  bench [--quick]
+  bench [--quick] [--only PART,…]
                  the figures of the README, measured here and now
   soak [--kills N] [--seed S] [--short]
                  kill the server at random moments of a build, until the build is finished

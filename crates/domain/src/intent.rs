@@ -191,7 +191,8 @@ pub struct Artifacts {
 /// Where existing code is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(untagged)]
+#[cfg_attr(not(target_family = "wasm"), serde(untagged))]
+#[cfg_attr(target_family = "wasm", serde(from = "String", into = "String"))]
 pub enum Repository {
     #[cfg(not(target_family = "wasm"))]
     Url(url::Url),
@@ -199,6 +200,20 @@ pub enum Repository {
     #[cfg(target_family = "wasm")]
     Url(String),
     Path(String),
+}
+
+#[cfg(target_family = "wasm")]
+impl From<String> for Repository {
+    fn from(text: String) -> Self {
+        if text.starts_with('/') { Self::Path(text) } else { Self::Url(text) }
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl From<Repository> for String {
+    fn from(repository: Repository) -> Self {
+        repository.to_string()
+    }
 }
 
 impl std::fmt::Display for Repository {

@@ -29,7 +29,8 @@ pub struct Plan {
     pub confidence: Confidence,
     /// Changes that a person asked for, each with what became of it.
     pub modifications: Vec<Modification>,
-    /// What the blueprint agent understood; absent for agents that plan otherwise.
+    /// What the blueprint agent understood; absent for agents that plan otherwise. No page shows it, so a browser does not bring what reads it.
+    #[cfg_attr(target_family = "wasm", serde(skip))]
     pub spec: Option<Spec>,
 }
 

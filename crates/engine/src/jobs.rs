@@ -113,7 +113,7 @@ pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, Sta
 fn options(inner: &Arc<Inner>, slots: usize) -> WorkerOptions {
     let shutdown = inner.shutdown.clone();
     WorkerOptions::default()
-        .pg_pool(inner.store.pool().clone())
+        .pg_pool(inner.store.relaxed().clone())
         .concurrency(slots)
         .poll_interval(Duration::from_secs(1))
         // Without a local queue a worker takes a job only at each poll or notification; a long one takes jobs from other servers. Without the

@@ -96,7 +96,7 @@ pub(crate) async fn keep_alive(inner: Arc<Inner>) {
 
 async fn beat(inner: &Arc<Inner>) -> Result<()> {
     let now = inner.now();
-    let mut conn = inner.store.connection().await?;
+    let mut conn = inner.store.relaxed_connection().await?;
     worker_beat(&mut conn, &inner.worker, slots(inner), now).await?;
     let silent = workers_silent(&mut conn, now - chrono::Duration::seconds(SILENT)).await?;
     drop(conn);

@@ -251,7 +251,7 @@ async fn heartbeat(inner: Arc<Inner>, lease: grace_store::Lease, cancel: Cancell
     loop {
         every.tick().await;
         let beat = async {
-            let mut conn = inner.store.connection().await?;
+            let mut conn = inner.store.relaxed_connection().await?;
             task_heartbeat(&mut conn, lease, inner.now()).await
         };
         match beat.await {

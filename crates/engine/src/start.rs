@@ -152,7 +152,7 @@ impl Engine {
         let (database, sandbox) = tokio::join!(open_database(&config), open_sandbox(&config));
         let (database, url) = database?;
         let sandbox = sandbox?;
-        let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(12).min(40);
+        let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(8).min(36);
         let store = Store::connect(&url, connections).await.map_err(StartError::Database)?;
         let proxy = Proxy::new();
         let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port, config.watch);

@@ -21,16 +21,19 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
 /// Longest wait for a free connection; then the database is reported as not answering.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// Most connections that do not wait for the disk.
+const RELAXED: u32 = 8;
 
 /// The database. Cheap to clone; all clones share the connections and the live stream.
 #[derive(Clone)]
 pub struct Store {
     pool: PgPool,
+    relaxed: PgPool,
     live: Arc<Live>,
 }
 
 impl Store {
-    /// Connects with at most `connections` connections (two more are used for the live stream), brings the tables of Grace and of the job queue
+    /// Connects with at most `connections` connections (two more are used for the live stream, and up to [`RELAXED`] by [`Store::relaxed`]), brings the tables of Grace and of the job queue
     /// to this version, and begins to follow the event log.
     pub async fn connect(url: &str, connections: u32) -> StoreResult<Self> {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
@@ -41,8 +44,12 @@ impl Store {
             .await
             .map_err(StoreError::Connect)?;
         migrate(&pool).await?;
+        let relaxed = PgPoolOptions::new()
+            .max_connections(RELAXED)
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]));
         let live = Arc::new(Live::start(options).await?);
-        Ok(Self { pool, live })
+        Ok(Self { pool, relaxed, live })
     }
 
     pub async fn begin(&self) -> StoreResult<Transaction> {
@@ -63,9 +70,15 @@ impl Store {
         self.pool.acquire().await.map_err(acquire)
     }
 
-    /// For the job queue, which brings its own SQL.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// Connections that do not wait for the disk: a crash of the database may undo what they committed in the last second. For what is only a sign
+    /// of life, and for the job queue's own SQL: a job that is there again runs again, and finds nothing to do.
+    pub fn relaxed(&self) -> &PgPool {
+        &self.relaxed
+    }
+
+    /// One of the [`Store::relaxed`] connections.
+    pub async fn relaxed_connection(&self) -> StoreResult<PoolConnection<Postgres>> {
+        self.relaxed.acquire().await.map_err(acquire)
     }
 
     /// Every event of every intent from now on, in the order of its [`crate::Cursor`]. A receiver that falls more than
@@ -77,6 +90,7 @@ impl Store {
     /// Ends the live stream and closes all connections, in that order: a listening connection would hold up the pool's end.
     pub async fn close(&self) {
         self.live.stop().await;
+        self.relaxed.close().await;
         self.pool.close().await;
     }
 }

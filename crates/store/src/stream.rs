@@ -28,8 +28,9 @@ pub(crate) const CHANNEL: &str = "grace_events";
 
 /// How often the table is looked at without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
-/// First pause before events behind an open transaction are asked for again; doubles up to [`POLL`].
-const PENDING: Duration = Duration::from_millis(2);
+/// First pause before events behind an open transaction are asked for again; doubles up to [`PENDING_MOST`], since such a transaction is about to end.
+const PENDING: Duration = Duration::from_millis(1);
+const PENDING_MOST: Duration = Duration::from_millis(16);
 const BATCH: u32 = 1_000;
 
 /// A place in the stream. Text form `{horizon}-{id}`, which is also the id of a server-sent event.
@@ -159,14 +160,10 @@ impl Reader {
         let mut pause = POLL;
         loop {
             pause = match self.read().await {
-                Ok(true) => {
-                    if pause >= POLL {
-                        PENDING
-                    } else {
-                        (pause * 2).min(POLL)
-                    }
-                }
-                Ok(false) => POLL,
+                Ok(Read { pending: false, .. }) => POLL,
+                Ok(Read { sent: true, .. }) => PENDING,
+                Ok(Read { sent: false, .. }) if pause >= POLL => PENDING,
+                Ok(Read { sent: false, .. }) => (pause * 2).min(PENDING_MOST),
                 Err(error) => {
                     tracing::warn!(error = %error, "could not read new events; trying again in a second");
                     self.conn = None;
@@ -178,23 +175,32 @@ impl Reader {
         }
     }
 
-    /// Sends all that is settled; whether more is committed but not settled.
-    async fn read(&mut self) -> StoreResult<bool> {
+    /// Sends all that is settled.
+    async fn read(&mut self) -> StoreResult<Read> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(self.options.clone().application_name("grace stream").connect().await.map_err(StoreError::Connect)?),
         };
+        let mut sent = false;
         loop {
             let after = events_after(conn, self.cursor, BATCH).await?;
-            let Some(last) = after.events.last() else { return Ok(after.pending) };
+            let Some(last) = after.events.last() else { return Ok(Read { sent, pending: after.pending }) };
+            sent = true;
             self.cursor = last.cursor;
             for event in after.events {
                 // Nobody listening is not an error: whoever comes later reads the table first.
                 let _ = self.sender.send(event);
             }
             if after.pending {
-                return Ok(true);
+                return Ok(Read { sent, pending: true });
             }
         }
     }
+}
+
+/// What one reading came to.
+struct Read {
+    sent: bool,
+    /// More is committed, but behind a transaction that is still open.
+    pending: bool,
 }

@@ -1,7 +1,9 @@
 //! Reads types from a JSON value with little code: structs from objects alone, and no word about what does not fit.
 //!
-//! serde_json reads a struct from an array too and words each error with the type's names; both make a copy of code per type. Only for what our own
-//! server wrote.
+//! A derived type can read itself by position as well as by name, and by position it needs no comparison of names and no set of half-read fields. So
+//! the fields are looked up here, once for all types, and handed over in the type's own order; variants are handed over by number. serde_json
+//! brings both ways for each type, and words each error with the type's names. Only for what our own server wrote, and for types without aliases: these
+//! would shift the order.
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_json::{Value, map, value::Number};
@@ -98,7 +100,7 @@ impl<'de> Deserializer<'de> for Lean {
     all!(Value::Number(value) => visitor, number(&value, visitor), for deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
         deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64);
     all!(Value::String(value) => visitor, visitor.visit_string(value), for deserialize_char deserialize_string deserialize_bytes deserialize_byte_buf);
-    all!(Value::String(value) => visitor, visitor.visit_str(&value), for deserialize_str deserialize_identifier);
+    all!(Value::String(value) => visitor, visitor.visit_str(&value), for deserialize_str);
     all!(Value::Array(values) => visitor, visitor.visit_seq(Items(values.into_iter())), for deserialize_seq);
     all!(Value::Object(fields) => visitor, visitor.visit_map(Fields::of(fields)), for deserialize_map);
     all!(Value::Null => visitor, visitor.visit_unit(), for deserialize_unit);
@@ -126,19 +128,19 @@ impl<'de> Deserializer<'de> for Lean {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, names: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
         match self.0 {
-            Value::String(name) => visitor.visit_enum(Choice(name, None)),
-            Value::Object(fields) => {
-                let (name, content) = fields.into_iter().next().ok_or(Unfit)?;
-                visitor.visit_enum(Choice(name, Some(content)))
-            }
+            Value::Object(fields) => visitor.visit_seq(Ordered { fields, names: names.iter() }),
             _ => Err(Unfit),
         }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, names: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_enum(choice(self.0, names)?)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
@@ -185,43 +187,80 @@ impl<'de> MapAccess<'de> for Fields {
     }
 }
 
-/// A variant's name and what it holds.
-struct Choice(String, Option<Value>);
+/// The fields of a struct in the order of its type.
+struct Ordered {
+    fields: map::Map<String, Value>,
+    names: std::slice::Iter<'static, &'static str>,
+}
 
-impl<'de> EnumAccess<'de> for Choice {
+impl<'de> SeqAccess<'de> for Ordered {
     type Error = Unfit;
-    type Variant = Self;
 
-    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Unfit> {
-        let Self(name, content) = self;
-        Ok((seed.deserialize(Lean(Value::String(name)))?, Self(String::new(), content)))
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unfit> {
+        let Some(name) = self.names.next() else { return Ok(None) };
+        let value = self.fields.remove(*name);
+        let given = value.is_some();
+        match seed.deserialize(Lean(value.unwrap_or(Value::Null))) {
+            Ok(value) => Ok(Some(value)),
+            // What is not there and is no `Option` has a default, or the type refuses.
+            Err(Unfit) if !given => Ok(None),
+            Err(Unfit) => Err(Unfit),
+        }
     }
 }
 
-impl<'de> VariantAccess<'de> for Choice {
+/// A variant's number and what it holds.
+struct Choice(u64, Option<Value>);
+
+fn choice(value: Value, names: &'static [&'static str]) -> Result<Choice, Unfit> {
+    let (name, content) = match value {
+        Value::String(name) => (name, None),
+        Value::Object(fields) => fields.into_iter().next().map(|(name, content)| (name, Some(content))).ok_or(Unfit)?,
+        _ => return Err(Unfit),
+    };
+    let number = names.iter().position(|known| *known == name).ok_or(Unfit)?;
+    Ok(Choice(number as u64, content))
+}
+
+impl<'de> EnumAccess<'de> for Choice {
+    type Error = Unfit;
+    type Variant = Held;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Held), Unfit> {
+        Ok((seed.deserialize(serde::de::value::U64Deserializer::new(self.0))?, Held(self.1)))
+    }
+}
+
+/// What a variant holds.
+struct Held(Option<Value>);
+
+impl<'de> VariantAccess<'de> for Held {
     type Error = Unfit;
 
     fn unit_variant(self) -> Result<(), Unfit> {
-        self.1.is_none().then_some(()).ok_or(Unfit)
+        self.0.is_none().then_some(()).ok_or(Unfit)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Unfit> {
-        seed.deserialize(Lean(self.1.ok_or(Unfit)?))
+        seed.deserialize(Lean(self.0.ok_or(Unfit)?))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Unfit> {
-        Lean(self.1.ok_or(Unfit)?).deserialize_seq(visitor)
+        Lean(self.0.ok_or(Unfit)?).deserialize_seq(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
-        Lean(self.1.ok_or(Unfit)?).deserialize_map(visitor)
+    fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Unfit> {
+        Lean(self.0.ok_or(Unfit)?).deserialize_struct("", names, visitor)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grace_domain::{event::Event, intent::RequestDraft};
+    use grace_domain::{
+        event::{Event, EventKind},
+        intent::RequestDraft,
+    };
 
     fn same<T: serde::Serialize + DeserializeOwned>(text: &str) {
         let value: Value = serde_json::from_str(text).expect("the test's text is JSON");
@@ -235,6 +274,17 @@ mod tests {
         same::<Event>(
             r#"{"intent_id":"int-code-001","seq":7,"at":"2025-11-14T10:00:09Z","kind":"progress","payload":{"percent":12.5,"stage":"coding","phase":null,"tasks_done":1,"tasks_total":9}}"#,
         );
+        for kind in [
+            r#"{"kind":"intent_created","payload":{"title":"Chat"}}"#,
+            r#"{"kind":"log","payload":{"level":"warn","source":"npm","message":"late"}}"#,
+            r#"{"payload":{"suite":"pytest","passed":3,"failed":0,"skipped":1,"duration_ms":20},"kind":"tests"}"#,
+            r#"{"kind":"tests","payload":{"suite":"vitest","passed":1,"failed":1,"skipped":0,"coverage_percent":81.5,"duration_ms":9,"failures":[{"name":"a","message":"b"}]}}"#,
+            r#"{"kind":"artifact","payload":{"type":"code","path":"a.py","lines":1,"status":"in_progress","bytes":2,"hash":"","task_id":4}}"#,
+            r#"{"kind":"status_changed","payload":{"from":"queued","to":"executing","reason":null}}"#,
+            r#"{"kind":"egress","payload":{"host":"h","port":443,"allowed":false,"bytes_up":0,"bytes_down":18446744073709551615,"task_id":null}}"#,
+        ] {
+            same::<EventKind>(kind);
+        }
         same::<RequestDraft>(
             r#"{"project_type":"feature","description":"Todo","constraints":{"environments":["staging"]},"artifacts":{"repository":"https://example.org/a.git"},"options":{"generate_tests":true}}"#,
         );
@@ -249,6 +299,14 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         for text in [r#"{"seq":"seven"}"#, "[]", "null", r#"{"intent_id":"int-code-001","seq":7,"at":"yesterday","kind":"log","payload":{}}"#] {
             assert!(from_value::<Event>(serde_json::from_str(text).expect("JSON")).is_err(), "{text}");
+        }
+        for text in [
+            r#"{"kind":"log","payload":{"level":"warn","source":"npm"}}"#,
+            r#"{"kind":"unheard_of","payload":{}}"#,
+            r#"{"kind":"log"}"#,
+            r#"{"kind":"log","payload":["warn","npm","late"]}"#,
+        ] {
+            assert!(from_value::<EventKind>(serde_json::from_str(text).expect("JSON")).is_err(), "{text}");
         }
     }
 }

@@ -6,6 +6,8 @@
 //! Arguments: the compiled `.wasm`, the repository's root, the site folder, and `compress` for a release: split, and
 //! with `.br` and `.gz` beside each file.
 
+mod prune;
+
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -66,6 +68,7 @@ fn bundle() -> Result<()> {
 /// Cuts the parts of the app out of `wasm`: each becomes a file in `packages`, as does what several of them share. Returns the rest, for wasm-bindgen.
 fn split(wasm: &Path, packages: &Path) -> Result<PathBuf> {
     let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+    let bytes = prune::without_unused(&bytes).with_context(|| format!("cannot prune {}", wasm.display()))?;
     let main = packages.join("main.wasm");
     let mut options = wasm_split_cli_support::Options::new(&bytes);
     options.output_dir = packages;
@@ -82,7 +85,9 @@ fn split(wasm: &Path, packages: &Path) -> Result<PathBuf> {
     let mut script = fs::read_to_string(&loader).context("the splitter wrote no loader")?;
     for part in &done.split_modules {
         let name = part.file_stem().and_then(|name| name.to_str()).context("a part without a name")?;
-        fs::rename(part, packages.join(format!("{name}-{stamp}.wasm"))).with_context(|| format!("cannot rename {}", part.display()))?;
+        let content = prune::without_names(&fs::read(part)?).with_context(|| format!("cannot read {}", part.display()))?;
+        fs::write(packages.join(format!("{name}-{stamp}.wasm")), content).with_context(|| format!("cannot write {name}"))?;
+        fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
         script = script.replace(&format!("\"./{name}.wasm\""), &format!("\"./{name}-{stamp}.wasm\""));
     }
     fs::write(&loader, script).context("cannot write the loader")?;

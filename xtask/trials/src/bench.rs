@@ -26,14 +26,60 @@ struct Row {
     met: bool,
 }
 
+/// The parts that can be measured alone, in their order.
+const PARTS: [&str; 7] = ["start", "preview", "requests", "events", "sizes", "sandbox", "builds"];
+
 pub async fn bench(options: &Options) -> Outcome {
+    if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        return Err(format!("--only {unknown}: there is no such part; there are {}.", PARTS.join(", ")));
+    }
+    let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
     let mut rows = Vec::new();
     let data = DataFolder::new("bench")?;
     println!("load average before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
-    // As a user starts it: the first time it also makes the database.
+    if wanted("start") {
+        start(options, &data, &mut rows).await?;
+    }
+    if ["preview", "requests", "events"].into_iter().any(wanted) {
+        let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
+        if wanted("preview") {
+            preview(&server, &mut rows).await?;
+        }
+        if wanted("requests") {
+            requests(&server, options.quick, &mut rows).await?;
+        }
+        if wanted("events") {
+            events(&server, &mut rows).await?;
+        }
+        server.end().await?;
+    }
+    if wanted("sizes") {
+        sizes(options, &mut rows)?;
+    }
+    if wanted("sandbox") {
+        sandbox_start(options, &mut rows).await?;
+    }
+    drop(data);
+    if wanted("builds") {
+        // On all cores, as a user runs it.
+        let data = DataFolder::new("bench-build")?;
+        let server = Server::start(options, &data.0, None).await?;
+        builds(&server, options.quick, &mut rows).await?;
+        server.end().await?;
+    }
+    println!("\n{:<58} {:>28}   {:<18} met", "", "measured", "target");
+    for Row { what, measured, target, met } in &rows {
+        println!("{what:<58} {measured:>28}   {target:<18} {}", if *met { "yes" } else { "NO" });
+    }
+    println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
+    Ok(())
+}
+
+/// As a user starts it: the first time it also makes the database.
+async fn start(options: &Options, data: &DataFolder, rows: &mut Vec<Row>) -> Outcome {
     let server = Server::start(options, &data.0, None).await?;
     let cold = server.first_page_after;
-    idle_memory(&server, &mut rows).await?;
+    idle_memory(&server, rows).await?;
     server.end().await?;
     let server = Server::start(options, &data.0, None).await?;
     rows.push(row(
@@ -43,24 +89,6 @@ pub async fn bench(options: &Options) -> Outcome {
         cold.as_secs_f64() <= 3.0,
     ));
     server.end().await?;
-    let server = Server::start(options, &data.0, Some(SERVER_CORE)).await?;
-    preview(&server, &mut rows).await?;
-    requests(&server, options.quick, &mut rows).await?;
-    events(&server, &mut rows).await?;
-    server.end().await?;
-    sizes(options, &mut rows)?;
-    sandbox_start(options, &mut rows).await?;
-    drop(data);
-    // On all cores, as a user runs it.
-    let data = DataFolder::new("bench-build")?;
-    let server = Server::start(options, &data.0, None).await?;
-    builds(&server, options.quick, &mut rows).await?;
-    server.end().await?;
-    println!("\n{:<58} {:>28}   {:<18} met", "", "measured", "target");
-    for Row { what, measured, target, met } in &rows {
-        println!("{what:<58} {measured:>28}   {target:<18} {}", if *met { "yes" } else { "NO" });
-    }
-    println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())
 }
 

@@ -25,6 +25,8 @@ pub struct Options {
     pub seed: u64,
     pub short: bool,
     pub quick: bool,
+    /// Only the parts of `bench` with these names; empty for all.
+    pub only: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
         seed: seed_of_this_moment(),
         short: false,
         quick: false,
+        only: Vec::new(),
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value."));
@@ -68,6 +71,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
             "--seed" => options.seed = value()?.parse().map_err(|_| "--seed takes a number.".to_owned())?,
             "--short" => options.short = true,
             "--quick" => options.quick = true,
+            "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
             other => return Err(format!("unknown option {other}.")),
         }
     }

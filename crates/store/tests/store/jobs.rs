@@ -28,7 +28,7 @@ async fn a_job_runs_when_its_transaction_commits_and_never_when_it_is_rolled_bac
     let db = testing::database().await;
     let (sender, mut done) = mpsc::unbounded_channel();
     let worker = WorkerOptions::default()
-        .pg_pool(db.store.pool().clone())
+        .pg_pool(db.store.relaxed().clone())
         .schema("graphile_worker")
         .concurrency(2)
         .local_queue(LocalQueueConfig::default().with_size(4))

@@ -94,6 +94,13 @@ c==3 \\
     # via -r full.in
 ";
 
+    /// In its hash mode pip looks for `coverage[toml]` apart from `coverage`, and takes the newest there is, unless the pin names the extra too.
+    #[test]
+    fn a_pin_names_the_extra_that_another_package_asks_for() {
+        let lock = crate::blueprint::generate::templates::verbatim("backend/dev.lock").expect("a file of the blueprint");
+        assert!(select(lock, &["pytest-cov"], &BTreeSet::new()).contains("coverage[toml]=="));
+    }
+
     #[test]
     fn a_package_comes_with_what_it_needs_and_nothing_else() {
         let extra = LOCK.replace("b==", "cryptography==");
