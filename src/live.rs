@@ -7,10 +7,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use grace_domain::{Timestamp, event::Event};
 use leptos::prelude::*;
 
-use crate::calls::{
-    CallError,
-    codec::{Embedded, Loaded},
-};
+use crate::calls::{CallError, codec::Embedded};
 
 /// How the stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,56 +134,132 @@ mod stream {
 
 /// What a feed reads from.
 pub type Loading<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
-/// The same without its type.
-type Load = Arc<dyn Fn() -> Loading<Loaded> + Send + Sync>;
-/// Takes in what was read. `true`: it is the first reading, which newer data is kept over.
-type Take = Arc<dyn Fn(Loaded, bool) -> Result<(), CallError> + Send + Sync>;
 
 /// Data of a page: rendered by the server, read again when events say that it is old. Without JavaScript it is simply there.
-///
-/// A typed view of what is the same for all feeds: the code that waits for data and reads it again is in the browser's download once, not per type.
 pub struct Feed<T: Send + Sync + 'static> {
-    pub source: Source,
+    source: Source<T>,
     data: RwSignal<Option<T>>,
 }
 
-/// Where a feed's data comes from.
-#[derive(Clone, Copy)]
-pub struct Source {
-    resource: Resource<Result<Loaded, CallError>, Embedded>,
-    take: StoredValue<Take>,
-    #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server reads once, through the resource"))]
-    load: StoredValue<Load>,
-    #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server never reads again"))]
-    reading: StoredValue<Reading>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "the server never reads again"))]
-enum Reading {
-    Idle,
-    Busy,
-    /// Something changed while reading: read once more.
-    BusyAndStale,
-}
-
-impl Source {
+/// Where a page's data comes from.
+pub trait Waited: Copy + Send + Sync + 'static {
     /// Waits for the first reading, and takes it in.
-    pub async fn first(self) -> Result<(), CallError> {
-        let loaded = self.resource.await?;
-        let Some(take) = self.take.try_get_value() else { return Ok(()) };
-        take(loaded, true)
-    }
-
+    fn first(self) -> impl Future<Output = Result<(), CallError>> + Send;
     /// Tries the first reading again.
-    pub fn retry(self) {
-        self.resource.refetch();
+    fn retry(self);
+}
+
+#[cfg(feature = "ssr")]
+pub use once::Source;
+#[cfg(not(feature = "ssr"))]
+pub use shared::Source;
+
+/// On the server: each feed is read once, for the page that is being made.
+#[cfg(feature = "ssr")]
+mod once {
+    use super::{CallError, Embedded, Feed, Loading, Waited};
+    use leptos::prelude::*;
+
+    /// Where a feed's data comes from.
+    pub struct Source<T: Send + Sync + 'static> {
+        resource: Resource<Result<T, CallError>, Embedded>,
+        data: RwSignal<Option<T>>,
     }
 
-    /// Reads again soon; many wishes become one reading.
-    fn refresh(self) {
-        #[cfg(feature = "hydrate")]
-        {
+    impl<T: Send + Sync + 'static> Clone for Source<T> {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+
+    impl<T: Send + Sync + 'static> Copy for Source<T> {}
+
+    impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Waited for Source<T> {
+        async fn first(self) -> Result<(), CallError> {
+            let first = self.resource.await?;
+            if self.data.with_untracked(Option::is_none) {
+                self.data.set(Some(first));
+            }
+            Ok(())
+        }
+
+        fn retry(self) {
+            self.resource.refetch();
+        }
+    }
+
+    impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Feed<T> {
+        /// A feed that reads with `load`.
+        pub fn new(load: impl Fn() -> Loading<T> + Send + Sync + 'static) -> Self {
+            let data = RwSignal::new(None);
+            let resource = Resource::new_with_options(|| (), move |()| load(), false);
+            Self { source: Source { resource, data }, data }
+        }
+
+        /// Nothing grows old while a page is made.
+        pub fn refresh(self) {}
+    }
+}
+
+/// In the browser: what waits for data and reads it again is the same code for all feeds, and so in the download once.
+#[cfg(not(feature = "ssr"))]
+mod shared {
+    use std::{marker::PhantomData, sync::Arc};
+
+    use leptos::prelude::*;
+
+    use super::{CallError, Embedded, Feed, Loading, Waited};
+    use crate::calls::codec::Loaded;
+
+    type Load = Arc<dyn Fn() -> Loading<Loaded> + Send + Sync>;
+    /// Takes in what was read. `true`: it is the first reading, which newer data is kept over.
+    type Take = Arc<dyn Fn(Loaded, bool) -> Result<(), CallError> + Send + Sync>;
+
+    /// Where a feed's data comes from.
+    pub struct Source<T> {
+        pub(in crate::live) any: AnySource,
+        of: PhantomData<fn() -> T>,
+    }
+
+    impl<T> Clone for Source<T> {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+
+    impl<T> Copy for Source<T> {}
+
+    /// The same without its type.
+    #[derive(Clone, Copy)]
+    pub struct AnySource {
+        resource: Resource<Result<Loaded, CallError>, Embedded>,
+        take: StoredValue<Take>,
+        load: StoredValue<Load>,
+        reading: StoredValue<Reading>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Reading {
+        Idle,
+        Busy,
+        /// Something changed while reading: read once more.
+        BusyAndStale,
+    }
+
+    impl Waited for AnySource {
+        async fn first(self) -> Result<(), CallError> {
+            let loaded = self.resource.await?;
+            let Some(take) = self.take.try_get_value() else { return Ok(()) };
+            take(loaded, true)
+        }
+
+        fn retry(self) {
+            self.resource.refetch();
+        }
+    }
+
+    impl AnySource {
+        fn refresh(self) {
             let Some(reading) = self.reading.try_get_value() else { return };
             if reading != Reading::Idle {
                 self.reading.set_value(Reading::BusyAndStale);
@@ -214,6 +287,41 @@ impl Source {
             });
         }
     }
+
+    impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Feed<T> {
+        /// A feed that reads with `load`.
+        pub fn new(load: impl Fn() -> Loading<T> + Send + Sync + 'static) -> Self {
+            let load: Load = Arc::new(move || {
+                let loading = load();
+                Box::pin(async move { loading.await.map(Loaded::of) })
+            });
+            let data: RwSignal<Option<T>> = RwSignal::new(None);
+            let take: Take = Arc::new(move |loaded, first| {
+                let value: T = loaded.into_value()?;
+                data.try_maybe_update(|data| {
+                    let newer = if first { data.is_none() } else { data.as_ref() != Some(&value) };
+                    if newer {
+                        *data = Some(value);
+                    }
+                    (newer, ())
+                });
+                Ok(())
+            });
+            let first = Arc::clone(&load);
+            let any = AnySource {
+                resource: Resource::new_with_options(|| (), move |()| first(), false),
+                take: StoredValue::new(take),
+                load: StoredValue::new(load),
+                reading: StoredValue::new(Reading::Idle),
+            };
+            Self { source: Source { any, of: PhantomData }, data }
+        }
+
+        /// Reads again soon; many wishes become one reading.
+        pub fn refresh(self) {
+            self.source.any.refresh();
+        }
+    }
 }
 
 impl<T: Send + Sync + 'static> Clone for Feed<T> {
@@ -228,32 +336,16 @@ impl<T> Feed<T>
 where
     T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
 {
-    /// A feed that reads with `load`.
-    pub fn new(load: impl Fn() -> Loading<T> + Send + Sync + 'static) -> Self {
-        let load: Load = Arc::new(move || {
-            let loading = load();
-            Box::pin(async move { loading.await.map(Loaded::of) })
-        });
-        let data: RwSignal<Option<T>> = RwSignal::new(None);
-        let take: Take = Arc::new(move |loaded, first| {
-            let value: T = loaded.into_value()?;
-            data.try_maybe_update(|data| {
-                let newer = if first { data.is_none() } else { data.as_ref() != Some(&value) };
-                if newer {
-                    *data = Some(value);
-                }
-                (newer, ())
-            });
-            Ok(())
-        });
-        let first = Arc::clone(&load);
-        let source = Source {
-            resource: Resource::new_with_options(|| (), move |()| first(), false),
-            take: StoredValue::new(take),
-            load: StoredValue::new(load),
-            reading: StoredValue::new(Reading::Idle),
-        };
-        Self { source, data }
+    /// What the page waits for.
+    #[cfg(feature = "ssr")]
+    pub fn waited(self) -> impl Waited {
+        self.source
+    }
+
+    /// What the page waits for.
+    #[cfg(not(feature = "ssr"))]
+    pub fn waited(self) -> impl Waited {
+        self.source.any
     }
 
     /// A part of the data, or the part's default before there is any. Tracks.
@@ -285,10 +377,5 @@ where
     /// Replaces the data, when an answer brought it.
     pub fn set(self, value: T) {
         self.data.set(Some(value));
-    }
-
-    /// Reads again soon; many wishes become one reading.
-    pub fn refresh(self) {
-        self.source.refresh();
     }
 }

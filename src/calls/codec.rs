@@ -3,16 +3,12 @@
 //! A type that is read straight from text carries a JSON parser of its own, once per kind of reader. By way of a value there is one parser for
 //! all types, which halves what reading adds to the browser's download.
 
-use std::{any::Any, sync::Arc};
-
 use leptos::{
-    prelude::ServerFnErrorErr,
     server::codee::{Decoder, Encoder},
     server_fn::{ContentType, Decodes, Encodes, Format, FormatType},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use server_fn::error::FromServerFnError;
 
 use super::CallError;
 
@@ -100,50 +96,39 @@ impl<T: DeserializeOwned> Decoder<T> for Json {
     }
 }
 
-/// What was read, whatever its type: the value itself, or the text that the server put into the page for it.
-#[derive(Clone)]
-pub struct Loaded {
-    value: Option<Arc<dyn Any + Send + Sync>>,
-    text: Arc<str>,
-}
-
-impl Loaded {
-    /// Only a server writes values into pages.
-    pub fn of<T: Serialize + Send + Sync + 'static>(value: T) -> Self {
-        #[cfg(feature = "ssr")]
-        let text = serde_json::to_string(&value).expect("what pages show has string keys only").into();
-        #[cfg(not(feature = "ssr"))]
-        let text = Arc::default();
-        Self { value: Some(Arc::new(value)), text }
-    }
-
-    /// The value, which must have been of this type.
-    pub fn into_value<T: Clone + DeserializeOwned + 'static>(self) -> Result<T, CallError> {
-        match self.value.as_ref().and_then(|value| value.downcast_ref::<T>()) {
-            Some(value) => Ok(value.clone()),
-            None => read(&self.text).map_err(|error| CallError::from_server_fn_error(ServerFnErrorErr::Deserialization(error.to_string()))),
-        }
-    }
-}
-
 /// The codec of what a page brings with it: a value's JSON as it is, or an error behind a sign.
 pub struct Embedded;
 
 /// Cannot begin JSON.
 const FAILED: char = '!';
 
-impl Encoder<Result<Loaded, CallError>> for Embedded {
+/// Only a server writes pages; a browser never calls this for what it has [`Loaded`].
+impl<T: Serialize> Encoder<Result<T, CallError>> for Embedded {
     type Error = serde_json::Error;
     type Encoded = String;
 
-    fn encode(outcome: &Result<Loaded, CallError>) -> serde_json::Result<String> {
+    fn encode(outcome: &Result<T, CallError>) -> serde_json::Result<String> {
         match outcome {
-            Ok(loaded) => Ok(loaded.text.as_ref().to_owned()),
+            Ok(value) => serde_json::to_string(value),
             Err(error) => Ok(format!("{FAILED}{}", serde_json::to_string(error)?)),
         }
     }
 }
 
+#[cfg(feature = "ssr")]
+impl<T: DeserializeOwned> Decoder<Result<T, CallError>> for Embedded {
+    type Error = serde_json::Error;
+    type Encoded = str;
+
+    fn decode(text: &str) -> serde_json::Result<Result<T, CallError>> {
+        match text.strip_prefix(FAILED) {
+            Some(error) => read(error).map(Err),
+            None => read(text).map(Ok),
+        }
+    }
+}
+
+#[cfg(not(feature = "ssr"))]
 impl Decoder<Result<Loaded, CallError>> for Embedded {
     type Error = serde_json::Error;
     type Encoded = str;
@@ -156,28 +141,51 @@ impl Decoder<Result<Loaded, CallError>> for Embedded {
     }
 }
 
+/// What a browser has read, whatever its type: the value itself, or the text that the server put into the page for it.
+#[cfg(not(feature = "ssr"))]
+#[derive(Clone)]
+pub struct Loaded {
+    value: Option<std::sync::Arc<dyn std::any::Any + Send + Sync>>,
+    text: std::sync::Arc<str>,
+}
+
+#[cfg(not(feature = "ssr"))]
+impl Loaded {
+    pub fn of<T: Send + Sync + 'static>(value: T) -> Self {
+        Self { value: Some(std::sync::Arc::new(value)), text: std::sync::Arc::default() }
+    }
+
+    /// The value, which must have been of this type.
+    pub fn into_value<T: Clone + DeserializeOwned + 'static>(self) -> Result<T, CallError> {
+        match self.value.as_ref().and_then(|value| value.downcast_ref::<T>()) {
+            Some(value) => Ok(value.clone()),
+            None => read(&self.text).map_err(super::client::unread),
+        }
+    }
+}
+
+#[cfg(not(feature = "ssr"))]
+impl Serialize for Loaded {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use grace_domain::problem::Problem;
 
     use super::*;
 
-    fn through_a_page(outcome: &Result<Loaded, CallError>) -> Result<Loaded, CallError> {
-        Embedded::decode(&Embedded::encode(outcome).expect("writes")).expect("reads")
-    }
+    type Brought = Result<Vec<(u8, String)>, CallError>;
 
     #[test]
     fn what_a_page_brings_is_what_the_server_read() {
-        let value = vec![(1_u8, "!a \u{2028} \"quoted\"".to_owned())];
-        let brought = through_a_page(&Ok(Loaded::of(value.clone())));
-        assert_eq!(brought.and_then(Loaded::into_value), Ok(value));
         let refusal = CallError(Problem::unavailable("starting", "Grace is still starting."));
-        assert_eq!(through_a_page(&Err(refusal.clone())).and_then(Loaded::into_value::<u8>), Err(refusal));
-    }
-
-    #[test]
-    fn a_page_of_another_version_is_an_error_in_words() {
-        let brought = through_a_page(&Ok(Loaded::of("text")));
-        assert!(brought.and_then(Loaded::into_value::<u8>).is_err_and(|error| error.message().contains("could not be read")));
+        for outcome in [Ok(vec![(1_u8, "!a \u{2028} \"quoted\"".to_owned())]), Err(refusal)] {
+            let text = Embedded::encode(&outcome).expect("writes");
+            let brought: Brought = Embedded::decode(&text).expect("reads");
+            assert_eq!(brought, outcome);
+        }
     }
 }

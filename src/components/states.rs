@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::{desk::PAGE, icon::icon};
 use crate::{
     calls::CallError,
-    live::{Feed, Source},
+    live::{Feed, Waited},
 };
 
 /// Grey bars in place of what is being read.
@@ -65,11 +65,14 @@ pub fn problem(error: CallError) -> AnyView {
 }
 
 /// Shows a feed: a skeleton, then `content`, or why it could not be read. Whatever reads the feed belongs into `content`.
-pub fn loaded<T: Send + Sync + 'static>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView {
-    loaded_from(feed.source, Arc::new(content))
+pub fn loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+{
+    loaded_from(feed.waited(), Arc::new(content))
 }
 
-fn loaded_from(source: Source, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
+fn loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
     let body = move || {
         let content = content.clone();
         Suspend::new(async move {
@@ -89,11 +92,14 @@ fn loaded_from(source: Source, content: Arc<dyn Fn() -> AnyView + Send + Sync>) 
 }
 
 /// A small part of a page that a feed fills: nothing before it is read, and nothing if it cannot be.
-pub fn once_loaded<T: Send + Sync + 'static>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView {
-    once_loaded_from(feed.source, Arc::new(content))
+pub fn once_loaded<T>(feed: Feed<T>, content: impl Fn() -> AnyView + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+{
+    once_loaded_from(feed.waited(), Arc::new(content))
 }
 
-fn once_loaded_from(source: Source, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
+fn once_loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
     let body = move || {
         let content = content.clone();
         Suspend::new(async move { source.first().await.ok().map(|()| content()) })

@@ -21,7 +21,7 @@ use crate::{
         retrospectives::Retrospectives,
         states::{once_loaded, skeleton},
     },
-    live::Feed,
+    live::{Feed, Waited},
 };
 
 /// Completed projects that are listed at first.
@@ -94,8 +94,8 @@ fn Builder() -> AnyView {
             <Suspense fallback=skeleton>
                 {move || Suspend::new(async move {
                     // Without the catalog the form's own first choices stand.
-                    catalog.source.first().await.ok();
-                    posted.source.first().await.ok();
+                    catalog.waited().first().await.ok();
+                    posted.waited().first().await.ok();
                     let answer = posted.map_untracked(Clone::clone);
                     if let Some(draft) = answer.draft {
                         if let Some(proposal) = answer.proposal {
