@@ -6,7 +6,7 @@ use leptos_meta::MetaTags;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     Lazy, SsrMode,
-    components::{Route, Router, Routes},
+    components::{FlatRoutes, Route, Router},
     path,
 };
 
@@ -67,13 +67,13 @@ pub fn App() -> impl IntoView {
             <div class="app">
                 <Rail/>
                 <main class="main" id="page" tabindex="-1">
-                    <Routes fallback=NotFoundPage>
+                    <FlatRoutes fallback=NotFoundPage>
                         <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
                         <Route path=path!("/builds/:id") view={Lazy::<BuildRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/tasks") view={Lazy::<TasksRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/operations") view={Lazy::<OperationsRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/settings") view={Lazy::<SettingsRoute>::new()} ssr=SsrMode::Async/>
-                    </Routes>
+                    </FlatRoutes>
                 </main>
                 <Copilot/>
             </div>

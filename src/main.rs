@@ -3,7 +3,8 @@
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use grace::server::{AllowedHosts, ServerState, router};
-use grace_engine::{Engine, EngineConfig};
+use grace_domain::system::SystemView;
+use grace_engine::{Engine, EngineConfig, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -145,10 +146,25 @@ async fn serve(options: Options) -> Result<(), String> {
 }
 
 async fn doctor(options: Options) -> Result<(), String> {
-    let engine = Engine::start(configuration(&options, options.port)?).await.map_err(|error| explain(&error))?;
-    let outcome = engine.system().await;
-    engine.shutdown().await;
-    let system = outcome.map_err(|problem| problem.message)?;
+    let configuration = configuration(&options, options.port)?;
+    let data_dir = configuration.data_dir.clone();
+    let (outcome, in_use) = match Engine::start(configuration.clone()).await {
+        Ok(engine) => (examined(engine).await, false),
+        // A server runs there. What the machine can do is the same in another folder.
+        Err(StartError::InUse { .. }) => {
+            let folder = std::env::temp_dir().join(format!("grace-doctor-{}", std::process::id()));
+            let outcome = match Engine::start(EngineConfig { data_dir: folder.clone(), ..configuration }).await {
+                Ok(engine) => examined(engine).await,
+                Err(error) => Err(explain(&error)),
+            };
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, "{} could not be removed", folder.display());
+            }
+            (outcome, true)
+        }
+        Err(error) => (Err(explain(&error)), false),
+    };
+    let system = outcome?;
     println!("isolation      {}", system.isolation);
     for probe in &system.probes {
         println!("  {}  {:<24} {}", if probe.enforced { "yes" } else { "no " }, probe.name, probe.detail);
@@ -165,9 +181,15 @@ async fn doctor(options: Options) -> Result<(), String> {
         }
     }
     println!("registries     {}", system.registries.join(", "));
-    println!("data folder    {}", system.data_dir);
+    println!("data folder    {}{}", data_dir.display(), if in_use { ", in use by a running server" } else { "" });
     println!("{}", if system.ready { "Ready." } else { "Not ready." });
     Ok(())
+}
+
+async fn examined(engine: Engine) -> Result<SystemView, String> {
+    let outcome = engine.system().await;
+    engine.shutdown().await;
+    outcome.map_err(|problem| problem.message)
 }
 
 fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {

@@ -160,6 +160,10 @@ impl<'a> Decision<'a> {
     /// Makes tasks, puts what can run into the queue, and follows what the tasks' states mean for the build.
     async fn settle(&mut self) -> Result<Vec<Task>> {
         let intent = self.row.intent.id;
+        if matches!(self.status(), Status::Planning | Status::AwaitingApproval) {
+            // Tasks are made of a plan that was approved.
+            return Ok(Vec::new());
+        }
         let mut tasks = tasks_of(&mut self.tx, intent).await?;
         if self.status().may_run() {
             if tasks.is_empty() {

@@ -24,26 +24,21 @@ pub struct PlanRow {
 
 /// Keeps a revision and makes it the intent's current one: its title, hash, hours and number of tasks are what lists show from now on.
 pub async fn plan_save(conn: &mut PgConnection, id: IntentId, row: &PlanRow) -> StoreResult<()> {
-    sqlx::query("INSERT INTO plans (intent_id, revision, hash, plan, modifications, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(id.0)
-        .bind(int(row.revision))
-        .bind(&row.hash)
-        .bind(json(&row.plan))
-        .bind(plain_all(&row.modifications))
-        .bind(row.created_at)
-        .execute(&mut *conn)
-        .await
-        .during("plan_save")?;
     sqlx::query(
-        "UPDATE intents SET plan_revision = $2, plan_hash = $3, title = $4, estimated_hours = $5, tasks_total = $6, updated_at = $7 WHERE id = $1",
+        "WITH saved AS (
+             INSERT INTO plans (intent_id, revision, hash, plan, modifications, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+         )
+         UPDATE intents SET plan_revision = $2, plan_hash = $3, updated_at = $6, title = $7, estimated_hours = $8, tasks_total = $9 WHERE id = $1",
     )
     .bind(id.0)
     .bind(int(row.revision))
     .bind(&row.hash)
+    .bind(json(&row.plan))
+    .bind(plain_all(&row.modifications))
+    .bind(row.created_at)
     .bind(plain(&row.plan.title))
     .bind(row.plan.estimated_hours())
     .bind(int(row.plan.task_count()))
-    .bind(row.created_at)
     .execute(conn)
     .await
     .during("plan_save")?;
