@@ -172,7 +172,8 @@ impl<'a> Decision<'a> {
             let ready = newly_ready(&tasks);
             let mut queue = Vec::new();
             if !ready.is_empty() {
-                for task in tasks_ready(&mut self.tx, &ready, self.now).await? {
+                // What made them ready was saved first; the wait in the queue begins only now.
+                for task in tasks_ready(&mut self.tx, &ready, self.inner.now()).await? {
                     let known = tasks.iter_mut().find(|known| known.id == task.id).expect("ready tasks are tasks of the build");
                     known.clone_from(&task);
                     queue.push(task.id);
