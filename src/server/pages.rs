@@ -4,13 +4,15 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use grace_engine::Engine;
 use leptos::prelude::*;
 use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler_with_context, generate_route_list, render_app_async_with_context};
+use tower::ServiceExt;
+use tower_http::services::ServeDir;
 
 use super::{ServerState, extract::read};
 use crate::{
@@ -25,7 +27,33 @@ pub fn add(router: Router<ServerState>, state: &ServerState) -> Router<ServerSta
     router
         .leptos_routes_with_context(state, generate_route_list(App), context.clone(), move || shell(options.clone()))
         .route("/", post(take_form))
-        .fallback(file_and_error_handler_with_context::<ServerState, _>(context, shell))
+        .fallback(move |uri: Uri, state: State<ServerState>, request: Request| {
+            let not_found = file_and_error_handler_with_context::<ServerState, _>(context.clone(), shell);
+            let asked = without_body(&request);
+            async move {
+                match file(&state.leptos.site_root, asked).await {
+                    Some(file) => file,
+                    None => not_found(uri, state, request).await,
+                }
+            }
+        })
+}
+
+/// A file of the site folder. Leptos' own handler must not find it: it looks for headers that a page may have set, and takes those of whatever page is
+/// being made on the same thread, which then comes without its content policy.
+async fn file(site: &str, asked: Request) -> Option<Response> {
+    let Ok(found) = ServeDir::new(site).precompressed_br().precompressed_gzip().oneshot(asked).await;
+    // What was asked for wrongly, say with a range beyond the end, is answered too.
+    let absent = matches!(found.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    (!absent).then(|| found.into_response())
+}
+
+fn without_body(request: &Request) -> Request {
+    let mut asked = Request::new(Body::empty());
+    asked.method_mut().clone_from(request.method());
+    asked.uri_mut().clone_from(request.uri());
+    asked.headers_mut().clone_from(request.headers());
+    asked
 }
 
 /// The builder's form, posted by a browser without JavaScript: the home page again, which reads the form and answers in itself.

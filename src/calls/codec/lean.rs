@@ -279,7 +279,7 @@ mod tests {
             r#"{"kind":"log","payload":{"level":"warn","source":"npm","message":"late"}}"#,
             r#"{"payload":{"suite":"pytest","passed":3,"failed":0,"skipped":1,"duration_ms":20},"kind":"tests"}"#,
             r#"{"kind":"tests","payload":{"suite":"vitest","passed":1,"failed":1,"skipped":0,"coverage_percent":81.5,"duration_ms":9,"failures":[{"name":"a","message":"b"}]}}"#,
-            r#"{"kind":"artifact","payload":{"type":"code","path":"a.py","lines":1,"status":"in_progress","bytes":2,"hash":"","task_id":4}}"#,
+            r#"{"kind":"artifact","payload":{"type":"code","path":"a.py","lines":1,"status":"in_progress","bytes":2,"hash":""}}"#,
             r#"{"kind":"status_changed","payload":{"from":"queued","to":"executing","reason":null}}"#,
             r#"{"kind":"egress","payload":{"host":"h","port":443,"allowed":false,"bytes_up":0,"bytes_down":18446744073709551615,"task_id":null}}"#,
         ] {
