@@ -39,7 +39,10 @@ async fn start() -> Arc<Server> {
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");
     engine.queue_pause().await.unwrap();
-    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::default(), data.path().join("no-site"));
+    let site = data.path().join("site");
+    std::fs::create_dir(&site).expect("a folder of the test's own");
+    std::fs::write(site.join("file.txt"), "a file").expect("a file of the test's own");
+    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::default(), site);
     Arc::new(Server { router: router(state), _data: data })
 }
 

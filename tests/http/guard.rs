@@ -72,10 +72,13 @@ fn pages_that_are_asked_for_at_once_all_come_with_title_and_policy() {
     run(async |client| {
         let intent = client.created("Shelf has name and height.").await.0;
         let pages = ["/".to_owned(), "/tasks".to_owned(), format!("/builds/{intent}"), format!("/builds/{intent}?tab=log")];
-        let mut loads = tokio::task::JoinSet::new();
+        let (mut loads, mut files) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
         for page in pages.iter().cycle().take(240).cloned() {
+            let beside = client.clone();
             let client = client.clone();
             loads.spawn(async move { (client.get(&page).await, page) });
+            // Files that a browser still loads for the page before.
+            files.spawn(async move { beside.get("/file.txt").await });
         }
         while let Some(load) = loads.join_next().await {
             let (answer, page) = load.expect("no page panics");
@@ -86,6 +89,10 @@ fn pages_that_are_asked_for_at_once_all_come_with_title_and_policy() {
                 !page.starts_with("/builds") || answer.text.contains(&format!(", {intent} \u{b7} Grace</title>")),
                 "{page} has no title of its own"
             );
+        }
+        while let Some(file) = files.join_next().await {
+            let file = file.expect("no file panics");
+            assert_eq!((file.status.as_u16(), file.text.as_str()), (200, "a file"));
         }
     });
 }
