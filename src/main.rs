@@ -153,6 +153,8 @@ async fn doctor(options: Options) -> Result<(), String> {
         // A server runs there. What the machine can do is the same in another folder.
         Err(StartError::InUse { .. }) => {
             let folder = std::env::temp_dir().join(format!("grace-doctor-{}", std::process::id()));
+            // Not one that is there already: names in the temporary folder can be guessed.
+            std::fs::create_dir(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
             let outcome = match Engine::start(EngineConfig { data_dir: folder.clone(), ..configuration }).await {
                 Ok(engine) => examined(engine).await,
                 Err(error) => Err(explain(&error)),

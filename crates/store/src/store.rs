@@ -33,8 +33,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects with at most `connections` connections (two more are used for the live stream, and up to [`RELAXED`] by [`Store::relaxed`]), brings the tables of Grace and of the job queue
-    /// to this version, and begins to follow the event log.
+    /// Connects with at most `connections` connections (two more are used for the live stream, and up to eight by [`Store::relaxed`]), brings the
+    /// tables of Grace and of the job queue to this version, and begins to follow the event log.
     pub async fn connect(url: &str, connections: u32) -> StoreResult<Self> {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
         let pool = PgPoolOptions::new()
