@@ -20,7 +20,7 @@ impl Protocol {
             _ if path.ends_with("/v1/chat/completions") => Some(Self::OpenAi),
             _ if path.ends_with("/v1/responses") => Some(Self::OpenAiResponses),
             _ if path.ends_with("/v1/messages") => Some(Self::Anthropic),
-            _ if path.contains("/models/") && path.ends_with(":streamGenerateContent") => Some(Self::Gemini),
+            _ if path.contains("/v1beta/models/") && path.ends_with(":streamGenerateContent") => Some(Self::Gemini),
             "/api/chat" => Some(Self::Ollama),
             _ => None,
         }

@@ -154,6 +154,8 @@ pub enum Fault {
     WrongModel,
     /// 200 with a page for browsers.
     Page,
+    /// 200 with this in place of the reply.
+    Stream(String),
     HangBefore,
     HangInside,
     /// The connection breaks inside the first call.

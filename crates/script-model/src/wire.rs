@@ -73,7 +73,8 @@ pub(crate) fn steps(request: &Request, reply: &Reply, fault: Option<&Fault>) -> 
     let (call, text, end) = (position(Kind::Call), position(Kind::Text), position(Kind::End));
     let send = |count: usize| pieces.iter().take(count).map(|(_, piece)| Step::Send(piece.clone()));
     match fault {
-        Some(Fault::HangInside) => send(text + 1).chain([Step::Hang]).collect(),
+        Some(Fault::Stream(text)) => vec![Step::Send(text.clone())],
+        Some(Fault::HangInside) => send(text + 2).chain([Step::Hang]).collect(),
         Some(Fault::CutInCall) => {
             let half = pieces.get(call).map(|(_, piece)| piece[..piece.len() / 2].to_owned());
             send(call).chain(half.map(Step::Send)).chain([Step::Cut]).collect()

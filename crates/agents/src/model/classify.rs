@@ -75,12 +75,29 @@ impl Asked<'_> {
                 self.reported(&serde_error.to_string())
             }
             ProtocolError::StreamParse { serde_error, .. } if serde_error.is_eof() => self.truncated(),
-            ProtocolError::StreamParse { serde_error, .. } => self.malformed(&format!("a piece of the answer is not JSON ({serde_error})")),
+            ProtocolError::StreamParse { .. } => self.unreadable(),
             other => self.malformed(&excerpt(&other.to_string(), self.key)),
         }
     }
 
-    pub fn truncated(&self) -> ModelError {
+    /// A stream that is over without the provider saying so.
+    pub fn unfinished(&self, seen: &Seen) -> ModelError {
+        if seen.unreadable {
+            self.unreadable()
+        } else if seen.full == 0 && seen.empty > 0 {
+            self.malformed("the answer is not a stream of events")
+        } else if seen.blocked {
+            self.filtered(None)
+        } else {
+            self.truncated()
+        }
+    }
+
+    pub fn unreadable(&self) -> ModelError {
+        self.malformed("a piece of the answer is not JSON")
+    }
+
+    fn truncated(&self) -> ModelError {
         ModelError::new(Failure::Truncated, format!("The connection to {} ended in the middle of the answer.", self.address))
     }
 
@@ -88,7 +105,7 @@ impl Asked<'_> {
         ModelError::new(Failure::Truncated, format!("{} ended the answer without saying anything.", self.model()))
     }
 
-    pub fn malformed(&self, what: &str) -> ModelError {
+    fn malformed(&self, what: &str) -> ModelError {
         let text = format!(
             "{} answers, but does not speak {}: {what}. Check “provider” and “base_url” of the model profile “{}”.",
             self.address,
@@ -202,7 +219,7 @@ impl Asked<'_> {
             unreachable(format!("{} does not speak https in a way that can be trusted ({}).", self.address, excerpt(&causes, self.key)))
         } else if error.is_connect() {
             unreachable(format!("{} cannot be reached ({}).", self.address, excerpt(&causes, self.key)))
-        } else if causes.contains("invalid http") {
+        } else if causes.contains("invalid http") || causes.contains("unexpected message") {
             unreachable(format!("What listens at {} does not speak HTTP.", self.address))
         } else {
             self.truncated()

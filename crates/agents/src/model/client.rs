@@ -119,14 +119,7 @@ impl ProviderModel {
             let event = match self.next(asked, &mut stream, &wire, begun, first.is_some()).await? {
                 Some(Ok(event)) => event,
                 Some(Err(error)) => return Err(asked.failure(&error, &wire.seen())),
-                None => {
-                    let seen = wire.seen();
-                    return Err(match seen {
-                        _ if seen.unreadable => asked.malformed("a piece of the answer is not JSON"),
-                        _ if seen.full == 0 && seen.empty > 0 => asked.malformed("the answer is not a stream of events"),
-                        _ => asked.truncated(),
-                    });
-                }
+                None => return Err(asked.unfinished(&wire.seen())),
             };
             if !matches!(event, ChatStreamEvent::Start | ChatStreamEvent::Heartbeat) {
                 first.get_or_insert_with(|| begun.elapsed());
@@ -253,15 +246,15 @@ struct Ended {
     first: Duration,
 }
 
-/// An end is only one when the provider gave a reason: for two protocols the crate makes one up when the connection closes.
+/// An end is only one when the provider gave a reason: for three protocols the crate makes one up when the connection closes.
 fn complete(asked: &Asked<'_>, end: &StreamEnd, wire: &Wire) -> Result<(), ModelError> {
     let seen = wire.seen();
     let Some(reason) = &end.captured_stop_reason else {
-        return Err(if seen.blocked { asked.filtered(None) } else { asked.truncated() });
+        return Err(asked.unfinished(&seen));
     };
     if seen.unreadable {
         // One protocol's reader skips what it cannot read: a piece of the answer is missing.
-        return Err(asked.malformed("a piece of the answer is not JSON"));
+        return Err(asked.unreadable());
     }
     let is_filtered = matches!(reason, StopReason::ContentFilter(_)) || seen.refused || seen.blocked;
     if is_filtered {
