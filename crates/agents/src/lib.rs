@@ -3,6 +3,7 @@
 
 mod agent;
 pub mod blueprint;
+pub mod model;
 
 use std::sync::Arc;
 

@@ -1,0 +1,82 @@
+//! What can go wrong, in words for people. A key never gets into any of it: texts of servers pass through [`excerpt`] first.
+
+use std::time::Duration;
+
+use super::profile::{Key, ProfileProblem};
+
+/// The longest text of a server that is shown, in characters.
+const EXCERPT: usize = 500;
+
+/// A profile that no model can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("The model profile “{name}” cannot be used: {problem}")]
+    Profile { name: String, problem: ProfileProblem },
+    #[error("The connection to models could not be prepared; is there a folder of certificates on this machine?")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The message names the cause, the field of the profile at fault and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    pub failure: Failure,
+    pub message: String,
+    /// Of the HTTP answer, when there was one.
+    pub status: Option<u16>,
+    /// How long the provider asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The profile names a key that is not there.
+    MissingKey,
+    WrongKey,
+    WrongModel,
+    /// Nothing listens there, or what does is no model.
+    WrongAddress,
+    RateLimited,
+    /// The provider's own trouble.
+    Overloaded,
+    ContextOverflow,
+    ContentFilter,
+    /// The connection or the answer ended before its end.
+    Truncated,
+    Timeout,
+    /// The provider understood the request and will not do it.
+    Refused,
+    Cancelled,
+    /// What came is not the protocol.
+    Malformed,
+}
+
+impl Failure {
+    /// Whether the same request can succeed a little later.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Overloaded | Self::Truncated | Self::Timeout)
+    }
+}
+
+impl ModelError {
+    pub(super) fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self { failure, message: message.into(), status: None, retry_after: None }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self::new(Failure::Cancelled, "Stopped.")
+    }
+}
+
+/// A server's text for people: on one line, short, and without the key.
+pub(super) fn excerpt(text: &str, key: Option<&Key>) -> String {
+    let mut text = text.to_owned();
+    if let Some(key) = key {
+        text = text.replace(key.expose(), "[key]");
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
