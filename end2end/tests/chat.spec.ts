@@ -46,7 +46,7 @@ test("from the chat's description to two windows that talk to each other", async
   await expect(page.getByRole("main")).toContainText("README.md");
 
   await copilot.getByRole("button", { name: "Deploy to Staging" }).first().click();
-  await waitForStatus(request, intent, "deployed", 120_000);
+  await waitForStatus(request, intent, "deployed", 400_000);
   const deployed = (await (await request.get("/api/deployments?limit=1")).json()) as { items: { url: string; status: string }[] };
   const url = deployed.items[0]?.url ?? "";
   expect(new URL(url).hostname).toMatch(/-staging\.localhost$/);
