@@ -7,11 +7,15 @@ use std::path::Path;
 use async_trait::async_trait;
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
-use grace_domain::plan::{Plan, PlannedTask};
+use grace_domain::model::ModelRole;
+use grace_domain::plan::{Plan, PlannedTask, Question};
 use grace_domain::problem::Problem;
 use grace_domain::task::FailureKind;
 use grace_sandbox::Sandbox;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use crate::model::{ModelAnswer, ModelError, ModelRequest};
 
 /// Lines of a gitignore file for what commands leave in a workspace and no commit may hold.
 pub const IGNORED: &[&str] = &[
@@ -44,11 +48,16 @@ pub trait Agent: Send + Sync {
     /// The reason, fit for a form: `Needs a model: …`.
     fn supports(&self, project_type: ProjectType, domain: TargetDomain, stack: Stack) -> Result<(), String>;
 
-    /// Proposes a plan. Pure: equal arguments give equal plans.
+    /// Whether it asks a model: then a plan takes its time, and nothing goes without a profile in Settings.
+    fn needs_model(&self) -> bool {
+        false
+    }
+
+    /// Proposes a plan. An agent without a model is pure: equal arguments give equal plans.
     ///
     /// # Errors
-    /// A [`Problem`] that names the request's field at fault and what to add or change.
-    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem>;
+    /// A [`Problem`] that names the request's field at fault and what to add or change, or why no model could be asked.
+    async fn plan(&self, request: &IntentRequest, inputs: &PlanInputs, models: &dyn Models) -> Result<Plan, Problem>;
 
     /// What re-runs the tests from the archive's root on a clean machine; `None` when the plan generates no tests.
     fn test_command(&self, plan: &Plan) -> Option<String>;
@@ -69,6 +78,56 @@ pub struct PlanInputs {
     pub estimates: Estimates,
     /// The UTC date, to compare a deadline with.
     pub today: chrono::NaiveDate,
+    /// An overview of the given repository, as far as it could be read.
+    pub repository: Option<String>,
+}
+
+/// Asks language models for one build. What a request may take at most is reserved before it is sent, and what it took is counted after.
+#[async_trait]
+pub trait Models: Send + Sync {
+    /// Asks the model that serves for `role`, or the one that stands in for it when the first cannot answer.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered>;
+
+    /// Tokens that a request with its answer may have.
+    async fn context_tokens(&self, role: ModelRole) -> u32;
+}
+
+/// Why a model did not answer; the texts are for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    #[error("No model is chosen for {}. Add a profile in Settings.", .0.label().to_lowercase())]
+    NoModel(ModelRole),
+    /// Nothing was sent.
+    #[error("{0}")]
+    OverBudget(String),
+    #[error("{0}")]
+    Failed(ModelError),
+}
+
+/// What a task of an agent with a model has besides [`TaskContext`].
+#[async_trait]
+pub trait Conversing: Send + Sync {
+    fn request(&self) -> &IntentRequest;
+
+    fn models(&self) -> &dyn Models;
+
+    /// The conversation as an earlier run of this task kept it; the files are as they were then.
+    fn kept(&self) -> Option<&Value>;
+
+    /// Keeps the conversation for the run that goes on; with what is in the workspace now.
+    async fn keep(&self, conversation: &Value) -> Result<(), TaskFailure>;
+
+    /// Records what was said, for people and for a replay: `opening`, `answer`, `results`, `note`.
+    async fn turn(&self, kind: &'static str, payload: &Value);
+
+    /// What people have said to the build since this was last asked, oldest first.
+    async fn messages(&self) -> Vec<String>;
+
+    /// Files that differ from the last commit, ignored ones left out.
+    async fn changed(&self) -> Result<Vec<String>, TaskFailure>;
 }
 
 /// Measured durations of like builds that finished.
@@ -108,6 +167,11 @@ pub trait TaskContext: Send + Sync {
 
     /// A connection that a command made or was refused.
     async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64);
+
+    /// For agents with a model; `None` where there is none.
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        None
+    }
 }
 
 /// What a finished task leaves.
@@ -118,6 +182,8 @@ pub struct TaskOutput {
     /// Files to commit, all on disk; none for a task that only checks.
     pub files: Vec<WrittenFile>,
     pub output_bytes: u64,
+    /// The task is not done: it waits for the answer to this, with its conversation kept.
+    pub asks: Option<Question>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,21 +202,28 @@ pub struct TaskFailure {
     pub message: String,
     /// Nothing failed: the build was stopped.
     pub cancelled: bool,
+    /// Nothing failed: the build's budget is spent, and the conversation is kept.
+    pub over_budget: bool,
 }
 
 impl TaskFailure {
     /// The result is wrong; the same again would be wrong too.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Permanent, message: message.into(), cancelled: false }
+        Self { kind: FailureKind::Permanent, message: message.into(), cancelled: false, over_budget: false }
     }
 
     /// The surroundings failed; trying again can help.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false }
+        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: false }
+    }
+
+    /// The budget of the build does not allow another request.
+    pub fn over_budget(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: true }
     }
 
     /// The build was stopped while this ran.
     pub fn stopped() -> Self {
-        Self { kind: FailureKind::Transient, message: "Stopped.".into(), cancelled: true }
+        Self { kind: FailureKind::Transient, message: "Stopped.".into(), cancelled: true, over_budget: false }
     }
 }

@@ -13,11 +13,23 @@ use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::plan::{Plan, PlannedTask};
 use grace_domain::problem::{Problem, ProblemKind};
 
-use crate::agent::{Agent, PlanInputs, TaskContext, TaskFailure, TaskOutput};
+use crate::agent::{Agent, Models, PlanInputs, TaskContext, TaskFailure, TaskOutput};
 
 /// Builds web services with FastAPI, and with React in front of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BlueprintAgent;
+
+impl BlueprintAgent {
+    /// Proposes a plan. Pure: equal arguments give equal plans.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the request's field at fault and what to add or change.
+    pub fn propose(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem> {
+        self.supports(request.project_type, request.target_domain, request.constraints.stack)
+            .map_err(|reason| Problem::new(ProblemKind::Invalid, "needs_model", reason))?;
+        plan::plan(request, inputs)
+    }
+}
 
 #[async_trait]
 impl Agent for BlueprintAgent {
@@ -43,10 +55,8 @@ impl Agent for BlueprintAgent {
         Ok(())
     }
 
-    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem> {
-        self.supports(request.project_type, request.target_domain, request.constraints.stack)
-            .map_err(|reason| Problem::new(ProblemKind::Invalid, "needs_model", reason))?;
-        plan::plan(request, inputs)
+    async fn plan(&self, request: &IntentRequest, inputs: &PlanInputs, _: &dyn Models) -> Result<Plan, Problem> {
+        self.propose(request, inputs)
     }
 
     fn test_command(&self, plan: &Plan) -> Option<String> {

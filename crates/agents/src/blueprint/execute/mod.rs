@@ -63,7 +63,7 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
 
 /// An output without files.
 fn said(summary: impl Into<String>) -> TaskOutput {
-    TaskOutput { summary: summary.into(), files: Vec::new(), output_bytes: 0 }
+    TaskOutput { summary: summary.into(), ..TaskOutput::default() }
 }
 
 impl Project<'_> {

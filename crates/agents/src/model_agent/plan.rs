@@ -1,0 +1,368 @@
+//! A plan by a model: asked for as JSON of a given shape, checked, sent back with what is wrong at most twice, and turned into our own plan. It
+//! must not know how a plan is kept or approved.
+
+use std::collections::BTreeSet;
+
+use grace_domain::{
+    intent::IntentRequest,
+    model::ModelRole,
+    plan::{Assumption, Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
+    problem::{Problem, ProblemKind},
+    spec::Mark,
+    status::Stage,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::prompt;
+use crate::{
+    agent::{Models, PlanInputs, Unanswered},
+    model::{Message, ModelRequest, OutputSchema},
+};
+
+/// How often a plan is sent back.
+const REPAIRS: u32 = 2;
+/// Bounds of a plan.
+const PHASES: usize = 12;
+const TASKS: usize = 60;
+const QUESTIONS: usize = 6;
+const LIST: usize = 30;
+const OUTPUT_TOKENS: u32 = 16_000;
+
+/// The plan as a model writes it.
+#[derive(Debug, Deserialize)]
+struct Written {
+    title: String,
+    phases: Vec<WrittenPhase>,
+    deliverables: Vec<String>,
+    #[serde(default)]
+    assumptions: Vec<String>,
+    #[serde(default)]
+    not_covered: Vec<String>,
+    #[serde(default)]
+    risks: Vec<String>,
+    #[serde(default)]
+    questions: Vec<WrittenQuestion>,
+    #[serde(default)]
+    changes: Vec<WrittenChange>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenPhase {
+    name: String,
+    tasks: Vec<WrittenTask>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenTask {
+    key: String,
+    title: String,
+    stage: String,
+    detail: String,
+    #[serde(default)]
+    files: Vec<String>,
+    verify: String,
+    minutes: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenQuestion {
+    key: String,
+    text: String,
+    options: Vec<WrittenOption>,
+    default: String,
+    default_reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenOption {
+    label: String,
+    consequence: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenChange {
+    applied: bool,
+    outcome: String,
+}
+
+/// Asks for a plan.
+pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Models) -> Result<Plan, Problem> {
+    let mut asked = ModelRequest {
+        system: prompt::planning(),
+        messages: vec![Message::user(prompt::plan_request(request, inputs))],
+        output_schema: Some(OutputSchema { name: "plan".into(), schema: schema() }),
+        max_output_tokens: Some(OUTPUT_TOKENS.min(models.context_tokens(ModelRole::Planning).await / 2)),
+        ..ModelRequest::default()
+    };
+    let mut wrong = String::new();
+    for _ in 0..=REPAIRS {
+        let answer = models.respond(ModelRole::Planning, &asked, &CancellationToken::new()).await.map_err(unanswered)?;
+        match read(&answer.text()).and_then(|written| checked(written, inputs)) {
+            Ok(plan) => return Ok(plan),
+            Err(problems) => {
+                wrong = problems.join(" ");
+                asked.messages.push(Message::assistant(answer.parts));
+                asked.messages.push(Message::user(format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "))));
+            }
+        }
+    }
+    Err(Problem::new(
+        ProblemKind::Unavailable,
+        "plan_unusable",
+        format!("The model gave no usable plan in {} tries; the last one: {wrong} Try again, describe it in other words, or choose another model for planning.", REPAIRS + 1),
+    ))
+}
+
+fn unanswered(why: Unanswered) -> Problem {
+    let code = match &why {
+        Unanswered::NoModel(_) => "needs_model",
+        Unanswered::OverBudget(_) => "over_budget",
+        Unanswered::Failed(_) => "model_failed",
+    };
+    Problem::unavailable(code, why.to_string())
+}
+
+/// Models put JSON into fences and sentences around it, however they are asked.
+fn read(text: &str) -> Result<Written, Vec<String>> {
+    let start = text.find('{').unwrap_or(0);
+    let end = text.rfind('}').map_or(text.len(), |end| end + 1);
+    let json = text.get(start..end.max(start)).unwrap_or_default();
+    serde_json::from_str(json).map_err(|error| vec![format!("It is not JSON of the given shape: {error}.")])
+}
+
+fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut keys = BTreeSet::new();
+    let tasks: usize = written.phases.iter().map(|phase| phase.tasks.len()).sum();
+    if written.title.trim().is_empty() {
+        wrong.push("`title` is empty.".to_owned());
+    }
+    if tasks == 0 || tasks > TASKS || written.phases.len() > PHASES {
+        wrong.push(format!("It has {tasks} tasks in {} phases; 1 to {TASKS} tasks in at most {PHASES} phases are needed.", written.phases.len()));
+    }
+    for task in written.phases.iter().flat_map(|phase| &phase.tasks) {
+        let name = &task.key;
+        if name.is_empty() || name.len() > 60 || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c)) {
+            wrong.push(format!("The key `{}` must be 1 to 60 of a-z, 0-9, dot, line and underscore.", short(name)));
+        }
+        if !keys.insert(name.clone()) {
+            wrong.push(format!("The key `{}` is there twice.", short(name)));
+        }
+        if stage(&task.stage).is_none() {
+            wrong.push(format!("`{}`: the stage `{}` is none of designing, coding, testing, documenting.", short(name), short(&task.stage)));
+        }
+        if task.verify.trim().is_empty() {
+            wrong.push(format!("`{}`: `verify` must be a command that fails while the task is not done.", short(name)));
+        }
+        if !task.minutes.is_finite() || task.minutes <= 0.0 || task.minutes > 600.0 {
+            wrong.push(format!("`{}`: `minutes` must be more than 0 and at most 600.", short(name)));
+        }
+    }
+    if written.questions.len() > QUESTIONS {
+        wrong.push(format!("{} questions are too many; ask at most {QUESTIONS}, only where the answer changes the work.", written.questions.len()));
+    }
+    for question in &written.questions {
+        let labels: BTreeSet<&str> = question.options.iter().map(|option| option.label.trim()).collect();
+        if question.key.trim().is_empty() || !keys.insert(format!("ask.{}", question.key)) {
+            wrong.push(format!("The question key `{}` must be there once and not be empty.", short(&question.key)));
+        }
+        if labels.len() != question.options.len() || !(2..=5).contains(&labels.len()) || labels.contains("") {
+            wrong.push(format!("`{}` needs 2 to 5 different options.", short(&question.key)));
+        }
+        if !labels.contains(question.default.trim()) {
+            wrong.push(format!("The default of `{}` must be the label of one of its options.", short(&question.key)));
+        }
+    }
+    if written.changes.len() != inputs.modifications.len() {
+        wrong.push(format!("`changes` must have one entry for each of the {} wishes, in their order.", inputs.modifications.len()));
+    }
+    if !wrong.is_empty() {
+        wrong.truncate(20);
+        return Err(wrong);
+    }
+    Ok(ours(written, inputs))
+}
+
+fn ours(written: Written, inputs: &PlanInputs) -> Plan {
+    let mut phases = Vec::new();
+    let questions: Vec<Question> = written
+        .questions
+        .into_iter()
+        .map(|question| Question {
+            key: question.key,
+            text: question.text,
+            options: question.options.into_iter().map(|option| Choice { label: option.label.trim().into(), consequence: option.consequence }).collect(),
+            default: question.default.trim().into(),
+            default_reason: question.default_reason,
+        })
+        .collect();
+    // Answers come before everything that they may change; tasks follow one another, because they share one workspace.
+    let mut before: Vec<String> = Vec::new();
+    if !questions.is_empty() {
+        let asks: Vec<PlannedTask> = questions
+            .iter()
+            .map(|question| PlannedTask {
+                key: format!("ask.{}", question.key),
+                title: format!("Ask: {}", question.text),
+                stage: Stage::Designing,
+                estimated_seconds: 60,
+                depends_on: Vec::new(),
+                asks: Some(question.key.clone()),
+                detail: String::new(),
+                files: Vec::new(),
+                verify: None,
+            })
+            .collect();
+        before = asks.iter().map(|task| task.key.clone()).collect();
+        phases.push(Phase { name: "Questions".into(), stage: Stage::Designing, estimated_hours: 0.0, tasks: asks });
+    }
+    for phase in written.phases {
+        let mut tasks = Vec::new();
+        for task in phase.tasks {
+            let measured = inputs.estimates.seconds.get(&task.key).copied();
+            tasks.push(PlannedTask {
+                stage: stage(&task.stage).unwrap_or(Stage::Coding),
+                estimated_seconds: measured.unwrap_or((task.minutes * 60.0).round() as u32).max(1),
+                depends_on: std::mem::replace(&mut before, vec![task.key.clone()]),
+                key: task.key,
+                title: task.title,
+                asks: None,
+                detail: task.detail,
+                files: task.files.into_iter().take(LIST).collect(),
+                verify: Some(task.verify.trim().to_owned()),
+            });
+        }
+        if let Some(first) = tasks.first() {
+            phases.push(Phase { name: phase.name, stage: first.stage, estimated_hours: 0.0, tasks });
+        }
+    }
+    let modifications = inputs
+        .modifications
+        .iter()
+        .zip(written.changes)
+        .map(|(text, change)| Modification { text: text.clone(), applied: change.applied, outcome: change.outcome })
+        .collect();
+    let samples = inputs.estimates.samples;
+    let mut plan = Plan {
+        title: written.title.trim().chars().take(80).collect(),
+        phases,
+        deliverables: written.deliverables.into_iter().take(LIST).collect(),
+        not_covered: written.not_covered.into_iter().take(LIST).collect(),
+        assumptions: written.assumptions.into_iter().take(LIST).map(|text| Assumption { text, mark: Mark::Inferred }).collect(),
+        questions,
+        warnings: written.risks.into_iter().take(LIST).collect(),
+        compliance: Vec::new(),
+        confidence: Confidence {
+            level: if samples >= 3 { ConfidenceLevel::Medium } else { ConfidenceLevel::Low },
+            samples,
+            basis: if samples == 0 { "the model's own estimate; no like build has finished here yet".into() } else { format!("the model's estimate, and {samples} like builds that finished here") },
+        },
+        modifications,
+        spec: None,
+    };
+    plan.sum_estimates();
+    plan
+}
+
+fn stage(text: &str) -> Option<Stage> {
+    Stage::parse(text).filter(|stage| matches!(stage, Stage::Designing | Stage::Coding | Stage::Testing | Stage::Documenting))
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+/// Every field is required and nothing else allowed, because some providers take no other schemas.
+fn schema() -> Value {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let object = |fields: Vec<(&str, Value)>| {
+        let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        let properties: serde_json::Map<String, Value> = fields.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    let list = |items: Value| json!({"type": "array", "items": items});
+    let task = object(vec![
+        ("key", text.clone()),
+        ("title", text.clone()),
+        ("stage", json!({"type": "string", "enum": ["designing", "coding", "testing", "documenting"]})),
+        ("detail", text.clone()),
+        ("files", texts.clone()),
+        ("verify", text.clone()),
+        ("minutes", json!({"type": "number"})),
+    ]);
+    let question = object(vec![
+        ("key", text.clone()),
+        ("text", text.clone()),
+        ("options", list(object(vec![("label", text.clone()), ("consequence", text.clone())]))),
+        ("default", text.clone()),
+        ("default_reason", text.clone()),
+    ]);
+    object(vec![
+        ("title", text.clone()),
+        ("phases", list(object(vec![("name", text.clone()), ("tasks", list(task))]))),
+        ("deliverables", texts.clone()),
+        ("assumptions", texts.clone()),
+        ("not_covered", texts.clone()),
+        ("risks", texts),
+        ("questions", list(question)),
+        ("changes", list(object(vec![("applied", json!({"type": "boolean"})), ("outcome", text)]))),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Estimates;
+
+    fn inputs(modifications: &[&str]) -> PlanInputs {
+        PlanInputs {
+            modifications: modifications.iter().map(|text| (*text).to_owned()).collect(),
+            estimates: Estimates::default(),
+            today: chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap(),
+            repository: None,
+        }
+    }
+
+    fn written() -> Value {
+        json!({
+            "title": "Word counter",
+            "phases": [
+                {"name": "Code", "tasks": [
+                    {"key": "lib", "title": "Count", "stage": "coding", "detail": "Count words.", "files": ["src/lib.rs"], "verify": "cargo build", "minutes": 5},
+                    {"key": "tests", "title": "Test", "stage": "testing", "detail": "", "files": [], "verify": "cargo test", "minutes": 1.5}
+                ]}
+            ],
+            "deliverables": ["A library"], "assumptions": ["ASCII"], "not_covered": [], "risks": [],
+            "questions": [{"key": "case", "text": "Does case matter?", "options": [{"label": "Yes", "consequence": "A and a differ"}, {"label": "No", "consequence": "same"}], "default": "No", "default_reason": "usual"}],
+            "changes": []
+        })
+    }
+
+    fn plan_of(value: &Value, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
+        read(&format!("Here it is:\n```json\n{value}\n```")).and_then(|written| checked(written, inputs))
+    }
+
+    #[test]
+    fn questions_come_first_and_tasks_follow_one_another() {
+        let plan = plan_of(&written(), &inputs(&[])).unwrap();
+        let tasks: Vec<(&str, Vec<&str>)> = plan.tasks().map(|task| (task.key.as_str(), task.depends_on.iter().map(String::as_str).collect())).collect();
+        assert_eq!(tasks, [("ask.case", vec![]), ("lib", vec!["ask.case"]), ("tests", vec!["lib"])]);
+        assert_eq!(plan.phases[0].name, "Questions");
+        assert_eq!(plan.tasks().nth(1).unwrap().estimated_seconds, 300);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_all_at_once() {
+        let mut value = written();
+        value["phases"][0]["tasks"][1]["key"] = json!("lib");
+        value["phases"][0]["tasks"][0]["verify"] = json!(" ");
+        value["phases"][0]["tasks"][0]["stage"] = json!("deploying");
+        value["questions"][0]["default"] = json!("Maybe");
+        let wrong = plan_of(&value, &inputs(&["Faster"])).unwrap_err();
+        assert_eq!(wrong.len(), 5, "{wrong:?}");
+        assert!(read("I cannot do that.").is_err());
+    }
+}

@@ -1,0 +1,499 @@
+//! One task by a model: it calls tools until it says that it is done, and it is done when the task's own command succeeds after its last change.
+//! Everything is bounded: steps, rounds of mending, repeats, the size of the conversation. It must not know budgets, providers or the database.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use grace_domain::{
+    event::{ArtifactKind, Level},
+    model::ModelRole,
+    plan::{Choice, PlannedTask, Question},
+};
+use grace_sandbox::beneath::Root;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{context, prompt, reports};
+use crate::{
+    agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
+    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
+    tools::{self, ToolCall, Tools},
+};
+
+/// Answers of the model in one task.
+const STEPS: u32 = 200;
+/// How often a failing check goes back to the model.
+const FIXES: u32 = 6;
+/// Answers in a row without a usable call.
+const IDLE: u32 = 4;
+/// Equal calls with equal results in a row, before the model is told and before a person is asked.
+const REPEATS_TOLD: u32 = 3;
+const REPEATS: u32 = 5;
+const OUTPUT_TOKENS: u32 = 16_000;
+/// Longest that a task's command may take.
+const VERIFY_SECONDS: u64 = 1_800;
+/// Who speaks in the log.
+const SOURCE: &str = "agent";
+const GIVE_UP: &str = "Give up";
+
+/// What a task's conversation is made of; kept while it waits.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Session {
+    messages: Vec<Message>,
+    steps: u32,
+    fixes: u32,
+    idle: u32,
+    asked: u32,
+    #[serde(default)]
+    repeats: u32,
+    #[serde(skip)]
+    last: u64,
+    waits: Option<Waiting>,
+}
+
+/// A question that is open, and what goes back to the model with its answer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Waiting {
+    key: String,
+    /// The call that asked; none when Grace asked by itself.
+    call: Option<String>,
+    results: Vec<ToolResult>,
+}
+
+/// What a call came to.
+enum Came {
+    Result(ToolResult),
+    Finished(TaskOutput),
+    Asks(Question),
+}
+
+struct Work<'a> {
+    task: &'a PlannedTask,
+    context: &'a dyn TaskContext,
+    conversing: &'a dyn Conversing,
+    tools: Tools<'a>,
+    definitions: Vec<ToolDefinition>,
+    session: Session,
+}
+
+pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
+    let conversing = context.conversing().ok_or_else(|| TaskFailure::permanent("This task needs a model, and none can be reached from here."))?;
+    let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
+    let mut work = Work { task, context, conversing, tools, definitions: definitions(), session: Session::default() };
+    work.open().await?;
+    loop {
+        if context.cancel().is_cancelled() {
+            return Err(TaskFailure::stopped());
+        }
+        if let Some(output) = work.step().await? {
+            return Ok(output);
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Begins a conversation, or goes on with the one that was kept.
+    async fn open(&mut self) -> Result<(), TaskFailure> {
+        if let Some(kept) = self.conversing.kept() {
+            self.session = serde_json::from_value(kept.clone())
+                .map_err(|error| TaskFailure::permanent(format!("The conversation that was kept cannot be read: {error}. Retry the build.")))?;
+            return self.answered();
+        }
+        let root = Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
+        let overview = tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(|error| format!("(It could not be read: {error}.)"));
+        let plan = self.context.plan();
+        let answers: Vec<(String, String)> = plan
+            .questions
+            .iter()
+            .filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone())))
+            .collect();
+        let text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
+        self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": self.definitions})).await;
+        self.session.messages.push(Message::user(text));
+        Ok(())
+    }
+
+    /// Gives the model the answer that it waited for.
+    fn answered(&mut self) -> Result<(), TaskFailure> {
+        let Some(Waiting { key, call, mut results }) = self.session.waits.take() else { return Ok(()) };
+        let answer = self.context.answers().get(&key).cloned().unwrap_or_default();
+        match call {
+            Some(call_id) => {
+                let place = results.iter().position(|result| result.call_id == call_id);
+                let result = ToolResult { call_id, content: format!("The person answered: {answer}"), is_error: false };
+                match place {
+                    Some(place) => results[place] = result,
+                    None => results.push(result),
+                }
+                self.session.messages.push(Message::results(results));
+            }
+            None if answer == GIVE_UP => {
+                return Err(TaskFailure::permanent("It was given up, because the agent repeated itself."));
+            }
+            None => self.session.messages.push(Message::user(format!("You repeated yourself. The person says: {answer}. Try another way."))),
+        }
+        Ok(())
+    }
+
+    /// One answer of the model and what follows from it; the output when the task is done or waits.
+    async fn step(&mut self) -> Result<Option<TaskOutput>, TaskFailure> {
+        self.session.steps += 1;
+        if self.session.steps > STEPS {
+            return Err(TaskFailure::permanent(format!("It was not done after {STEPS} answers of the model. Split it up, or say more exactly what is wanted.")));
+        }
+        for text in self.conversing.messages().await {
+            self.session.messages.push(Message::user(format!("The person says: {text}")));
+            self.conversing.turn("note", &json!({"person": text})).await;
+        }
+        let answer = self.respond().await?;
+        self.conversing.turn("answer", &json!({"parts": answer.parts, "usage": answer.usage})).await;
+        let said = answer.text();
+        if !said.trim().is_empty() {
+            self.context.log(Level::Info, SOURCE, said.trim()).await;
+        }
+        let parts = answer.parts.clone();
+        self.session.messages.push(Message::assistant(answer.parts));
+        let calls: Vec<Result<Called, ToolResult>> = parts
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::ToolCall(call) => Some(Ok(call)),
+                Part::InvalidArguments(call) => {
+                    let content = "The arguments are no JSON object; they may have been cut short. Call again with less at once.".into();
+                    Some(Err(ToolResult { call_id: call.id, content, is_error: true }))
+                }
+                _ => None,
+            })
+            .collect();
+        if calls.is_empty() {
+            self.idle()?;
+            let text = "Go on with the tools. When the task is done, call `finish`; if you cannot go on, call `ask_person`.";
+            self.session.messages.push(Message::user(text));
+            return Ok(None);
+        }
+        self.carry_out(calls).await
+    }
+
+    fn idle(&mut self) -> Result<(), TaskFailure> {
+        self.session.idle += 1;
+        if self.session.idle >= IDLE {
+            return Err(TaskFailure::permanent(format!("The model gave {IDLE} answers in a row without a usable call. Another model may do better.")));
+        }
+        Ok(())
+    }
+
+    async fn respond(&mut self) -> Result<ModelAnswer, TaskFailure> {
+        let window = self.conversing.models().context_tokens(ModelRole::Building).await;
+        let output = OUTPUT_TOKENS.min(window / 4);
+        let mut room = (window - output) as usize * 9 / 10;
+        for _ in 0..3 {
+            if context::fit(&mut self.session.messages, room) {
+                self.conversing.turn("note", &json!({"shortened": context::tokens(&self.session.messages)})).await;
+            }
+            let request = ModelRequest {
+                system: prompt::working(),
+                messages: self.session.messages.clone(),
+                tools: self.definitions.clone(),
+                max_output_tokens: Some(output),
+                ..ModelRequest::default()
+            };
+            let cancel = self.context.cancel();
+            let asked = self.conversing.models().respond(ModelRole::Building, &request, &cancel);
+            let answer = tokio::select! {
+                answer = asked => answer,
+                // What background commands write is logged while the model thinks.
+                () = self.tools.listen() => unreachable!("listening never ends"),
+            };
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered::Failed(error)) if error.failure == Failure::ContextOverflow => room /= 2,
+                Err(Unanswered::Failed(error)) if error.failure == Failure::Cancelled => return Err(TaskFailure::stopped()),
+                Err(Unanswered::Failed(error)) if error.failure.passes() => return Err(TaskFailure::transient(error.message)),
+                Err(Unanswered::OverBudget(why)) => {
+                    // The run that goes on asks again.
+                    self.session.steps -= 1;
+                    self.keep().await?;
+                    return Err(TaskFailure::over_budget(why));
+                }
+                Err(why) => return Err(TaskFailure::permanent(why.to_string())),
+            }
+        }
+        Err(TaskFailure::permanent("The task does not fit into the model's context, however much of the conversation is left out. Split it up, or choose a model with more context."))
+    }
+
+    async fn keep(&self) -> Result<(), TaskFailure> {
+        let kept = serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
+        self.conversing.keep(&kept).await
+    }
+
+    /// Does the calls of one answer in their order.
+    async fn carry_out(&mut self, calls: Vec<Result<Called, ToolResult>>) -> Result<Option<TaskOutput>, TaskFailure> {
+        let mut results = Vec::new();
+        let mut question = None;
+        let usable = calls.iter().any(Result::is_ok);
+        for call in calls {
+            let call = match call {
+                Ok(call) => call,
+                Err(result) => {
+                    results.push(result);
+                    continue;
+                }
+            };
+            if question.is_some() {
+                let content = "Not done: the person was asked something first. Call again if it is still wanted.".into();
+                results.push(ToolResult { call_id: call.id, content, is_error: true });
+                continue;
+            }
+            match self.one(&call).await? {
+                Came::Result(result) => results.push(self.watched(&call, result)),
+                Came::Finished(output) => return Ok(Some(output)),
+                Came::Asks(asked) => {
+                    results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
+                    question = Some((asked, Some(call.id)));
+                }
+            }
+        }
+        self.conversing.turn("results", &json!(results)).await;
+        if question.is_none() && self.session.repeats >= REPEATS {
+            self.session.repeats = 0;
+            question = Some((self.repeats_itself(), None));
+        }
+        if let Some((question, call)) = question {
+            if call.is_none() {
+                self.session.messages.push(Message::results(std::mem::take(&mut results)));
+            }
+            self.session.waits = Some(Waiting { key: question.key.clone(), call, results });
+            self.keep().await?;
+            return Ok(Some(TaskOutput { summary: format!("Waits for an answer: {}", question.text), asks: Some(question), ..self.output().await? }));
+        }
+        self.session.messages.push(Message::results(results));
+        if usable {
+            self.session.idle = 0;
+        } else {
+            self.idle()?;
+        }
+        Ok(None)
+    }
+
+    /// Counts equal calls with equal results.
+    fn watched(&mut self, call: &Called, mut result: ToolResult) -> ToolResult {
+        let mut hasher = DefaultHasher::new();
+        (&call.name, call.arguments.to_string(), &result.content).hash(&mut hasher);
+        let hash = hasher.finish();
+        self.session.repeats = if hash == self.session.last { self.session.repeats + 1 } else { 1 };
+        self.session.last = hash;
+        if self.session.repeats >= REPEATS_TOLD {
+            result.content.push_str(&format!("\n(This very call gave this very result {} times in a row. Do something else.)", self.session.repeats));
+        }
+        result
+    }
+
+    fn repeats_itself(&mut self) -> Question {
+        self.session.asked += 1;
+        Question {
+            key: format!("{}#{}", self.task.key, self.session.asked),
+            text: format!("The agent repeats itself at “{}” and gets no further. What now?", self.task.title),
+            options: vec![
+                Choice { label: "Try another way".into(), consequence: "it goes on where it is".into() },
+                Choice { label: GIVE_UP.into(), consequence: "the build fails; what is committed stays".into() },
+            ],
+            default: "Try another way".into(),
+            default_reason: "A hint that it goes in circles is often enough.".into(),
+        }
+    }
+
+    async fn one(&mut self, call: &Called) -> Result<Came, TaskFailure> {
+        let result = |content: String, is_error| Came::Result(ToolResult { call_id: call.id.clone(), content, is_error });
+        match call.name.as_str() {
+            "finish" => return self.finish(call).await,
+            "ask_person" => {
+                return Ok(match self.question(&call.arguments) {
+                    Ok(question) => Came::Asks(question),
+                    Err(why) => result(why, true),
+                });
+            }
+            "update_tasks" => {
+                let items = call.arguments.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+                let lines: Vec<String> = items
+                    .iter()
+                    .take(30)
+                    .filter_map(|item| {
+                        let mark = if item.get("done").and_then(Value::as_bool) == Some(true) { "x" } else { " " };
+                        Some(format!("[{mark}] {}", item.get("text")?.as_str()?.chars().take(200).collect::<String>()))
+                    })
+                    .collect();
+                for line in &lines {
+                    self.context.log(Level::Info, SOURCE, line).await;
+                }
+                return Ok(result(format!("Noted: {} items.", lines.len()), false));
+            }
+            _ => {}
+        }
+        let parsed = match ToolCall::parse(&call.name, &call.arguments) {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person` and `update_tasks`."), true)),
+        };
+        self.context.log(Level::Info, SOURCE, &described(&parsed)).await;
+        let done = self.tools.call(&parsed, self.context.cancel()).await;
+        for file in &done.changed {
+            self.context.artifact_in_progress(&file.path, kind_of(&file.path)).await;
+        }
+        Ok(result(done.text, done.is_error))
+    }
+
+    fn question(&mut self, arguments: &Value) -> Result<Question, String> {
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+        let question = text("question").ok_or("`question` is missing.")?;
+        let options: Vec<Choice> = arguments
+            .get("options")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .filter_map(|option| {
+                let part = |name: &str| option.get(name).and_then(Value::as_str).map(str::trim);
+                Some(Choice { label: part("label").filter(|label| !label.is_empty())?.into(), consequence: part("consequence").unwrap_or_default().into() })
+            })
+            .collect();
+        let labels: std::collections::BTreeSet<&str> = options.iter().map(|option| option.label.as_str()).collect();
+        if !(2..=5).contains(&labels.len()) || labels.len() != options.len() {
+            return Err("Give 2 to 5 different `options`, each with `label` and `consequence`.".into());
+        }
+        let default = text("default").filter(|default| labels.contains(default)).ok_or("`default` must be the label of one of the options.")?;
+        let default = default.to_owned();
+        let default_reason = text("default_reason").ok_or("Say in `default_reason` why the default is the best guess.")?.to_owned();
+        let question: String = question.chars().take(1_000).collect();
+        self.session.asked += 1;
+        Ok(Question { key: format!("{}#{}", self.task.key, self.session.asked), text: question, options, default, default_reason })
+    }
+
+    /// The model says that it is done: the task's command decides.
+    async fn finish(&mut self, call: &Called) -> Result<Came, TaskFailure> {
+        let summary = call.arguments.get("summary").and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        let summary: String = if summary.is_empty() { self.task.title.clone() } else { summary.chars().take(1_000).collect() };
+        let Some(verify) = &self.task.verify else { return Ok(Came::Finished(TaskOutput { summary, ..self.output().await? })) };
+        self.context.log(Level::Info, SOURCE, &format!("$ {verify}")).await;
+        let command = ToolCall::Run { command: verify.clone(), working_dir: None, timeout_seconds: Some(VERIFY_SECONDS), background: None };
+        let checked = self.tools.call(&command, self.context.cancel()).await;
+        if self.context.cancel().is_cancelled() {
+            return Err(TaskFailure::stopped());
+        }
+        let wall = checked.exit.map_or(0, |exit| u64::try_from(exit.wall.as_millis()).unwrap_or(u64::MAX));
+        for report in reports::test_reports(&checked.text, wall) {
+            self.context.tests(report).await;
+        }
+        let succeeded = checked.exit.is_some_and(|exit| exit.exit.is_success());
+        self.conversing.turn("note", &json!({"verified": verify, "succeeded": succeeded, "output": checked.text})).await;
+        if succeeded {
+            let summary = format!("{summary} (`{verify}` succeeded in {:.1} s)", wall as f64 / 1_000.0);
+            return Ok(Came::Finished(TaskOutput { summary, ..self.output().await? }));
+        }
+        self.session.fixes += 1;
+        if self.session.fixes >= FIXES {
+            let last: Vec<&str> = checked.text.lines().rev().take(5).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            return Err(TaskFailure::permanent(format!("`{verify}` still fails after {FIXES} rounds of mending. Its last lines: {}", last.join(" / "))));
+        }
+        self.context.log(Level::Warn, SOURCE, &format!("Not done: `{verify}` failed; mending, round {} of {}.", self.session.fixes, FIXES - 1)).await;
+        let content = format!("Not done: `{verify}` failed. Mend the cause and call `finish` again.\n{}", checked.text);
+        Ok(Came::Result(ToolResult { call_id: call.id.clone(), content, is_error: true }))
+    }
+
+    async fn output(&self) -> Result<TaskOutput, TaskFailure> {
+        let files = self.conversing.changed().await?.into_iter().map(|path| WrittenFile { kind: kind_of(&path), path }).collect();
+        Ok(TaskOutput { files, ..TaskOutput::default() })
+    }
+}
+
+/// A call in a few words, for the log.
+fn described(call: &ToolCall) -> String {
+    let short = |text: &str| {
+        let line = text.lines().next().unwrap_or_default();
+        let cut: String = line.chars().take(200).collect();
+        if cut.len() < text.len() { format!("{cut} …") } else { cut }
+    };
+    match call {
+        ToolCall::Read { path, .. } => format!("Reads {path}"),
+        ToolCall::List { path, .. } => format!("Lists {}", path.as_deref().unwrap_or("the workspace")),
+        ToolCall::Search { pattern, .. } => format!("Searches for {}", short(pattern)),
+        ToolCall::Edit { path, .. } => format!("Edits {path}"),
+        ToolCall::Write { path, .. } => format!("Writes {path}"),
+        ToolCall::ApplyPatch { .. } => "Applies a patch".into(),
+        ToolCall::Run { command, .. } => format!("$ {}", short(command)),
+        ToolCall::Output { command_id, .. } => format!("Looks at command {command_id}"),
+        ToolCall::Stop { command_id } => format!("Stops command {command_id}"),
+    }
+}
+
+/// What a file is, by its name.
+fn kind_of(path: &str) -> ArtifactKind {
+    let lower = path.to_ascii_lowercase();
+    let name = lower.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if lower.split('/').any(|part| matches!(part, "test" | "tests" | "__tests__" | "spec")) || name.starts_with("test_") || name.contains(".test.") || name.contains("_test.") || name.contains(".spec.") {
+        ArtifactKind::Test
+    } else if matches!(ending, "md" | "rst" | "adoc") || name.starts_with("license") {
+        ArtifactKind::Doc
+    } else if matches!(ending, "sol") {
+        ArtifactKind::Contract
+    } else if matches!(ending, "tf" | "tfvars") || name == "dockerfile" || name.starts_with("compose.") {
+        ArtifactKind::Infrastructure
+    } else if matches!(ending, "toml" | "json" | "yaml" | "yml" | "ini" | "cfg" | "lock" | "") || name.starts_with('.') {
+        ArtifactKind::Config
+    } else {
+        ArtifactKind::Code
+    }
+}
+
+fn definitions() -> Vec<ToolDefinition> {
+    let mut all: Vec<ToolDefinition> = tools::definitions()
+        .iter()
+        .map(|tool| ToolDefinition { name: tool.name.into(), description: tool.description.clone(), schema: tool.parameters.clone() })
+        .collect();
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
+    all.push(ToolDefinition {
+        name: "update_tasks".into(),
+        description: "Shows the person what you are about to do and what is done. The whole list each time.".into(),
+        schema: object(
+            json!({"items": {"type": "array", "maxItems": 30, "items": object(json!({"text": text("A few words."), "done": {"type": "boolean"}}), &["text", "done"])}}),
+            &["items"],
+        ),
+    });
+    all.push(ToolDefinition {
+        name: "ask_person".into(),
+        description: "Asks the person something, and waits; only when the work would go wrong without an answer. Nothing else of the same answer is done after it.".into(),
+        schema: object(
+            json!({
+                "question": text("One question."),
+                "options": {"type": "array", "minItems": 2, "maxItems": 5, "items": object(json!({"label": text("As answered."), "consequence": text("In half a line.")}), &["label", "consequence"])},
+                "default": text("The label that you would take."),
+                "default_reason": text("Why that one."),
+            }),
+            &["question", "options", "default", "default_reason"],
+        ),
+    });
+    all.push(ToolDefinition {
+        name: "finish".into(),
+        description: "Says that the task is done. Grace runs the task's verification command; if it fails you get its output and go on.".into(),
+        schema: object(json!({"summary": text("What was done, in one sentence.")}), &["summary"]),
+    });
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_their_names() {
+        for (path, kind) in [
+            ("src/lib.rs", ArtifactKind::Code),
+            ("tests/it.rs", ArtifactKind::Test),
+            ("src/a.test.ts", ArtifactKind::Test),
+            ("README.md", ArtifactKind::Doc),
+            ("Cargo.toml", ArtifactKind::Config),
+            (".gitignore", ArtifactKind::Config),
+            ("main.tf", ArtifactKind::Infrastructure),
+        ] {
+            assert_eq!(kind_of(path), kind, "{path}");
+        }
+    }
+}
