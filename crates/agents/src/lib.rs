@@ -3,6 +3,7 @@
 
 mod agent;
 pub mod blueprint;
+mod command;
 
 use std::sync::Arc;
 
