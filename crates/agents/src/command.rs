@@ -165,6 +165,15 @@ async fn take(output: Output, source: &str, (data, silent): (bool, bool), contex
                 finished.tail.push(text);
             }
         }
+        other => report(other, source, context).await,
+    }
+}
+
+/// Tells the context what a command did.
+pub async fn report(output: Output, source: &str, context: &dyn TaskContext) {
+    match output {
+        Output::Line { text, .. } if text.trim().is_empty() => {}
+        Output::Line { text, .. } => context.log(Level::Info, source, &text).await,
         Output::Truncated { dropped_bytes } => {
             context.log(Level::Warn, source, &format!("{dropped_bytes} bytes of output were left out.")).await;
         }

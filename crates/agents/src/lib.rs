@@ -4,6 +4,7 @@
 mod agent;
 pub mod blueprint;
 mod command;
+pub mod tools;
 
 use std::sync::Arc;
 

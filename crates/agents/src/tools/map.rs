@@ -1,0 +1,1 @@
+//! An overview of a repository for a prompt.
