@@ -123,6 +123,7 @@ impl<'a> Reader<'a> {
             self.next += 1;
         }
         let started = !hunk.anchors.is_empty() || hunk.line.is_some() || self.next > 0 && self.lines[self.next - 1].starts_with("@@");
+        let mut bare = 0;
         while let Some(line) = self.peek() {
             if line == "*** End of File" {
                 hunk.at_end = true;
@@ -135,9 +136,10 @@ impl<'a> Reader<'a> {
             if !self.hunk_line(&mut hunk, line) {
                 return Err(self.wrong("it must begin with a space, `-` or `+`."));
             }
+            bare = if line.is_empty() { bare + 1 } else { 0 };
             self.next += 1;
         }
-        without_empty_end(&mut hunk);
+        without_bare_end(&mut hunk, bare);
         match (hunk.lines.is_empty(), started) {
             (true, true) => Err(self.wrong("a line of the hunk was expected.")),
             (true, false) => Ok(None),
@@ -192,14 +194,15 @@ impl<'a> Reader<'a> {
             while let Some(rest) = self.peek().and_then(|line| line.strip_prefix("@@")) {
                 let line = numbers(rest.trim()).map(|(line, _)| line);
                 self.next += 1;
-                let mut hunk = Hunk { line, ..Hunk::default() };
+                let (mut hunk, mut bare) = (Hunk { line, ..Hunk::default() }, 0);
                 while let Some(line) = self.peek() {
                     if line.starts_with("@@") || line.starts_with("diff --git ") || self.is_header() || !self.hunk_line(&mut hunk, line) {
                         break;
                     }
+                    bare = if line.is_empty() { bare + 1 } else { 0 };
                     self.next += 1;
                 }
-                without_empty_end(&mut hunk);
+                without_bare_end(&mut hunk, bare);
                 if hunk.lines.is_empty() {
                     return Err(self.wrong("a line of the hunk was expected."));
                 }
@@ -302,9 +305,11 @@ fn numbers(header: &str) -> Option<(usize, &str)> {
     Some((if count == "0" { line + 1 } else { line }, rest.trim()))
 }
 
-/// Empty lines at the end are most often the text's own, not the file's.
-fn without_empty_end(hunk: &mut Hunk) {
-    while hunk.lines.last() == Some(&Line::Keep(String::new())) {
-        hunk.lines.pop();
+/// Takes back the last `bare` lines, which have not even a space: they are most often the patch's own, not the file's. But where nothing
+/// else says where the hunk belongs, they stay.
+fn without_bare_end(hunk: &mut Hunk, bare: usize) {
+    let rest = &hunk.lines[..hunk.lines.len() - bare];
+    if rest.is_empty() || !rest.iter().all(|line| matches!(line, Line::Insert(_))) {
+        hunk.lines.truncate(rest.len());
     }
 }
