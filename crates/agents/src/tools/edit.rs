@@ -21,9 +21,10 @@ pub fn edit(files: &Files, path: &str, edits: &[Edit]) -> Outcome {
         return Err(format!("{} Use `write` for a new file.", files.absent(&path)));
     };
     let (mark, mut text) = text_of(&path, &content)?;
+    let ends_with_returns = Unified::new(&text).has_returns(0, 0, false);
     let mut said = Vec::new();
     for (index, edit) in edits.iter().enumerate() {
-        let (changed, lines) = apply(&text, edit).map_err(|reason| {
+        let (changed, lines) = apply(&text, edit, ends_with_returns).map_err(|reason| {
             let which = if edits.len() > 1 { format!("edits[{index}]: ") } else { String::new() };
             format!("Nothing was changed in `{path}`. {which}{reason}")
         })?;
@@ -69,19 +70,20 @@ impl Unified {
         position + self.returns.partition_point(|at| *at < position)
     }
 
-    /// Whether lines between two positions end with CRLF, for the most part; where none ends, those of the whole text count.
-    fn has_returns(&self, from: usize, to: usize) -> bool {
+    /// Whether lines between two positions end with CRLF, for the most part; where none ends, those of the whole text count, and where
+    /// none ends at all, it is as `otherwise` says.
+    fn has_returns(&self, from: usize, to: usize, otherwise: bool) -> bool {
         let most = |from: usize, to: usize| {
             let all = self.text[from..to].bytes().filter(|byte| *byte == b'\n').count();
             let returns = self.returns.partition_point(|at| *at < to) - self.returns.partition_point(|at| *at < from);
             (all > 0).then_some(returns * 2 > all)
         };
-        most(from, to).or_else(|| most(0, self.text.len())).unwrap_or_default()
+        most(from, to).or_else(|| most(0, self.text.len())).unwrap_or(otherwise)
     }
 }
 
-/// The text after one edit, and the lines at which it was changed.
-fn apply(text: &str, edit: &Edit) -> Result<(String, Vec<usize>), String> {
+/// The text after one edit, and the lines at which it was changed. `ends_with_returns` is how lines ended before all edits.
+fn apply(text: &str, edit: &Edit, ends_with_returns: bool) -> Result<(String, Vec<usize>), String> {
     let (old, new) = (edit.old_text.replace("\r\n", "\n"), edit.new_text.replace("\r\n", "\n"));
     if old.is_empty() {
         return Err("`old_text` is empty.".into());
@@ -113,7 +115,7 @@ fn apply(text: &str, edit: &Edit) -> Result<(String, Vec<usize>), String> {
         line = (place, line.1 + unified.text[line.0..place].matches('\n').count());
         lines.push(line.1);
         changed.push_str(&text[done..unified.original(place)]);
-        if unified.has_returns(place, end) {
+        if unified.has_returns(place, end, ends_with_returns) {
             changed.push_str(&new.replace('\n', "\r\n"));
         } else {
             changed.push_str(&new);
@@ -206,16 +208,16 @@ mod tests {
             ("häß", "ä", "ö", "höß"),
         ];
         for (text, old, new, expected) in table {
-            assert_eq!(apply(text, &one(old, new)).map(|(text, _)| text), Ok(expected.to_owned()), "{text:?} {old:?}");
+            assert_eq!(apply(text, &one(old, new), false).map(|(text, _)| text), Ok(expected.to_owned()), "{text:?} {old:?}");
         }
     }
 
     #[test]
     fn every_occurrence_is_replaced_on_demand_only() {
         let twice = one("a", "b");
-        assert!(apply("a\nx\na", &twice).unwrap_err().contains("2 times, at lines 1, 3;"));
-        assert!(apply("aaa", &one("aa", "b")).unwrap_err().contains("2 times"), "two that overlap are two");
-        assert_eq!(apply("a\nx\na", &Edit { replace_all: Some(true), ..twice }), Ok(("b\nx\nb".into(), vec![1, 3])));
+        assert!(apply("a\nx\na", &twice, false).unwrap_err().contains("2 times, at lines 1, 3;"));
+        assert!(apply("aaa", &one("aa", "b"), false).unwrap_err().contains("2 times"), "two that overlap are two");
+        assert_eq!(apply("a\nx\na", &Edit { replace_all: Some(true), ..twice }, false), Ok(("b\nx\nb".into(), vec![1, 3])));
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
             ("}\n", ""),
         ];
         for (old, expected) in table {
-            match apply(text, &one(old, "x")) {
+            match apply(text, &one(old, "x"), false) {
                 Err(reason) => assert!(reason.contains(expected) && !expected.is_empty(), "{old:?}: {reason}"),
                 Ok(_) => assert!(expected.is_empty(), "{old:?}"),
             }

@@ -102,9 +102,7 @@ fn a_search_finds_lines_and_keeps_to_its_limits() {
         "a.rs-1-fn one() {}\na.rs:2:fn two() {}\na.rs-3-last Needle\n[1 result]\n"
     );
     assert_eq!(search(json!({"pattern": "needle", "case_insensitive": true, "glob": "!many.txt"})).lines().next(), Some("a.rs:3:last Needle"));
-    assert!(
-        search(json!({"pattern": "needle", "max_results": 5})).ends_with("[5 results; there are more; narrow the search or raise max_results]\n")
-    );
+    assert!(search(json!({"pattern": "needle", "max_results": 5})).contains("[5 results; there are more; narrow the search or raise max_results;"));
     let full = search(json!({"pattern": "needle", "path": "many.txt", "max_results": 1000, "context": 10}));
     assert!(full.chars().count() <= RESULT_CHARS && full.contains("[1000 results") || full.contains("output is full"), "{}", full.len());
     assert!(search(json!({"pattern": "a(b"})).starts_with("`pattern` is not a regular expression"));

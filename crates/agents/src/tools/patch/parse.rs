@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
                     bare = if line.is_empty() { bare + 1 } else { 0 };
                     self.next += 1;
                 }
-                without_bare_end(&mut hunk, bare);
+                hunk.lines.truncate(hunk.lines.len() - bare);
                 if hunk.lines.is_empty() {
                     return Err(self.wrong("a line of the hunk was expected."));
                 }
