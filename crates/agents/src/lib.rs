@@ -3,14 +3,18 @@
 
 mod agent;
 pub mod blueprint;
+mod command;
 pub mod model;
+pub mod model_agent;
+pub mod tools;
 
 use std::sync::Arc;
 
-pub use agent::{Agent, Estimates, IGNORED, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+pub use agent::{Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile};
 pub use blueprint::BlueprintAgent;
+pub use model_agent::ModelAgent;
 
 /// The agents that exist, the default first.
 pub fn agents() -> Vec<Arc<dyn Agent>> {
-    vec![Arc::new(BlueprintAgent)]
+    vec![Arc::new(BlueprintAgent), Arc::new(ModelAgent)]
 }

@@ -22,9 +22,9 @@ use rustix::{
 /// How deep [`Root::walk`] goes.
 const DEPTH_LIMIT: usize = 64;
 
-/// A folder from which to read.
+/// A folder from which to read; to write, see [`replace`](crate::replace).
 #[derive(Debug)]
-pub struct Root(OwnedFd);
+pub struct Root(pub(crate) OwnedFd);
 
 /// What a listed entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Root {
         UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd()))
     }
 
-    fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(crate) fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

@@ -23,6 +23,7 @@ mod ledger;
 mod owner;
 mod probe;
 mod registry;
+pub mod replace;
 mod run;
 mod scratch;
 mod service;

@@ -149,9 +149,9 @@ mod tests {
     fn whole(messages: &[Message]) -> bool {
         messages.iter().enumerate().all(|(index, message)| {
             message.parts.iter().all(|part| match part {
-                Part::ToolCall(call) => {
-                    messages.get(index + 1).is_some_and(|next| next.parts.iter().any(|part| matches!(part, Part::ToolResult(result) if result.call_id == call.id)))
-                }
+                Part::ToolCall(call) => messages
+                    .get(index + 1)
+                    .is_some_and(|next| next.parts.iter().any(|part| matches!(part, Part::ToolResult(result) if result.call_id == call.id))),
                 _ => true,
             })
         })
@@ -181,7 +181,14 @@ mod tests {
         messages.extend(step(2, "read", "b", &"other ".repeat(500)));
         messages.extend(step(3, "read", "a", &"new ".repeat(500)));
         supersede_reads(&mut messages);
-        let contents: Vec<&str> = messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part { Part::ToolResult(result) => Some(&result.content[..5]), _ => None }).collect();
+        let contents: Vec<&str> = messages
+            .iter()
+            .flat_map(|message| &message.parts)
+            .filter_map(|part| match part {
+                Part::ToolResult(result) => Some(&result.content[..5]),
+                _ => None,
+            })
+            .collect();
         assert_eq!(contents, ["(a wa", "other", "new n"]);
     }
 }

@@ -104,14 +104,19 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
             Err(problems) => {
                 wrong = problems.join(" ");
                 asked.messages.push(Message::assistant(answer.parts));
-                asked.messages.push(Message::user(format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "))));
+                asked
+                    .messages
+                    .push(Message::user(format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "))));
             }
         }
     }
     Err(Problem::new(
         ProblemKind::Unavailable,
         "plan_unusable",
-        format!("The model gave no usable plan in {} tries; the last one: {wrong} Try again, describe it in other words, or choose another model for planning.", REPAIRS + 1),
+        format!(
+            "The model gave no usable plan in {} tries; the last one: {wrong} Try again, describe it in other words, or choose another model for planning.",
+            REPAIRS + 1
+        ),
     ))
 }
 
@@ -193,7 +198,11 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         .map(|question| Question {
             key: question.key,
             text: question.text,
-            options: question.options.into_iter().map(|option| Choice { label: option.label.trim().into(), consequence: option.consequence }).collect(),
+            options: question
+                .options
+                .into_iter()
+                .map(|option| Choice { label: option.label.trim().into(), consequence: option.consequence })
+                .collect(),
             default: question.default.trim().into(),
             default_reason: question.default_reason,
         })
@@ -257,7 +266,11 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         confidence: Confidence {
             level: if samples >= 3 { ConfidenceLevel::Medium } else { ConfidenceLevel::Low },
             samples,
-            basis: if samples == 0 { "the model's own estimate; no like build has finished here yet".into() } else { format!("the model's estimate, and {samples} like builds that finished here") },
+            basis: if samples == 0 {
+                "the model's own estimate; no like build has finished here yet".into()
+            } else {
+                format!("the model's estimate, and {samples} like builds that finished here")
+            },
         },
         modifications,
         spec: None,
@@ -348,7 +361,8 @@ mod tests {
     #[test]
     fn questions_come_first_and_tasks_follow_one_another() {
         let plan = plan_of(&written(), &inputs(&[])).unwrap();
-        let tasks: Vec<(&str, Vec<&str>)> = plan.tasks().map(|task| (task.key.as_str(), task.depends_on.iter().map(String::as_str).collect())).collect();
+        let tasks: Vec<(&str, Vec<&str>)> =
+            plan.tasks().map(|task| (task.key.as_str(), task.depends_on.iter().map(String::as_str).collect())).collect();
         assert_eq!(tasks, [("ask.case", vec![]), ("lib", vec!["ask.case"]), ("tests", vec!["lib"])]);
         assert_eq!(plan.phases[0].name, "Questions");
         assert_eq!(plan.tasks().nth(1).unwrap().estimated_seconds, 300);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use grace_domain::{intent::IntentRequest, plan::{Plan, PlannedTask}};
+use grace_domain::{
+    intent::IntentRequest,
+    plan::{Plan, PlannedTask},
+};
 
 use crate::agent::PlanInputs;
 
@@ -46,7 +49,13 @@ pub fn plan_request(request: &IntentRequest, inputs: &PlanInputs) -> String {
 /// What the person asked for.
 fn wanted(request: &IntentRequest) -> String {
     let mut text = format!("What is wanted:\n{}\n\n", request.description);
-    let _ = writeln!(text, "Kind of work: {}. Domain: {}. Stack: {}.", request.project_type.label(), request.target_domain.label(), request.constraints.stack.label());
+    let _ = writeln!(
+        text,
+        "Kind of work: {}. Domain: {}. Stack: {}.",
+        request.project_type.label(),
+        request.target_domain.label(),
+        request.constraints.stack.label()
+    );
     if let Some(deadline) = request.constraints.deadline {
         let _ = writeln!(text, "Deadline: {deadline}.");
     }

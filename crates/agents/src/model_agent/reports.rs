@@ -47,9 +47,10 @@ fn before(list: &str, word: &str, separator: char) -> u32 {
 
 /// `test result: ok. 12 passed; 0 failed; 1 ignored; …`, once for each binary.
 fn cargo(output: &str) -> Counts {
-    output.lines().filter_map(|line| line.trim().strip_prefix("test result: ")?.split_once(". ")).fold(None, |sum, (_, list)| {
-        add(sum, before(list, "passed", ';'), before(list, "failed", ';'), before(list, "ignored", ';'))
-    })
+    output
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("test result: ")?.split_once(". "))
+        .fold(None, |sum, (_, list)| add(sum, before(list, "passed", ';'), before(list, "failed", ';'), before(list, "ignored", ';')))
 }
 
 /// `===== 3 passed, 1 failed in 0.12s =====`, or the same without the bars.

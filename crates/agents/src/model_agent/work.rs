@@ -98,14 +98,12 @@ impl Work<'_> {
                 .map_err(|error| TaskFailure::permanent(format!("The conversation that was kept cannot be read: {error}. Retry the build.")))?;
             return self.answered();
         }
-        let root = Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
+        let root =
+            Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
         let overview = tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(|error| format!("(It could not be read: {error}.)"));
         let plan = self.context.plan();
-        let answers: Vec<(String, String)> = plan
-            .questions
-            .iter()
-            .filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone())))
-            .collect();
+        let answers: Vec<(String, String)> =
+            plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();
         let text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
         self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": self.definitions})).await;
         self.session.messages.push(Message::user(text));
@@ -138,7 +136,9 @@ impl Work<'_> {
     async fn step(&mut self) -> Result<Option<TaskOutput>, TaskFailure> {
         self.session.steps += 1;
         if self.session.steps > STEPS {
-            return Err(TaskFailure::permanent(format!("It was not done after {STEPS} answers of the model. Split it up, or say more exactly what is wanted.")));
+            return Err(TaskFailure::permanent(format!(
+                "It was not done after {STEPS} answers of the model. Split it up, or say more exactly what is wanted."
+            )));
         }
         for text in self.conversing.messages().await {
             self.session.messages.push(Message::user(format!("The person says: {text}")));
@@ -175,7 +175,9 @@ impl Work<'_> {
     fn idle(&mut self) -> Result<(), TaskFailure> {
         self.session.idle += 1;
         if self.session.idle >= IDLE {
-            return Err(TaskFailure::permanent(format!("The model gave {IDLE} answers in a row without a usable call. Another model may do better.")));
+            return Err(TaskFailure::permanent(format!(
+                "The model gave {IDLE} answers in a row without a usable call. Another model may do better."
+            )));
         }
         Ok(())
     }
@@ -216,11 +218,14 @@ impl Work<'_> {
                 Err(why) => return Err(TaskFailure::permanent(why.to_string())),
             }
         }
-        Err(TaskFailure::permanent("The task does not fit into the model's context, however much of the conversation is left out. Split it up, or choose a model with more context."))
+        Err(TaskFailure::permanent(
+            "The task does not fit into the model's context, however much of the conversation is left out. Split it up, or choose a model with more context.",
+        ))
     }
 
     async fn keep(&self) -> Result<(), TaskFailure> {
-        let kept = serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
+        let kept =
+            serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
         self.conversing.keep(&kept).await
     }
 
@@ -349,7 +354,10 @@ impl Work<'_> {
             .iter()
             .filter_map(|option| {
                 let part = |name: &str| option.get(name).and_then(Value::as_str).map(str::trim);
-                Some(Choice { label: part("label").filter(|label| !label.is_empty())?.into(), consequence: part("consequence").unwrap_or_default().into() })
+                Some(Choice {
+                    label: part("label").filter(|label| !label.is_empty())?.into(),
+                    consequence: part("consequence").unwrap_or_default().into(),
+                })
             })
             .collect();
         let labels: std::collections::BTreeSet<&str> = options.iter().map(|option| option.label.as_str()).collect();
@@ -389,7 +397,10 @@ impl Work<'_> {
         if self.session.fixes >= FIXES {
             let last: Vec<&str> = checked.text.lines().rev().take(5).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            return Err(TaskFailure::permanent(format!("`{verify}` still fails after {FIXES} rounds of mending. Its last lines: {}", last.join(" / "))));
+            return Err(TaskFailure::permanent(format!(
+                "`{verify}` still fails after {FIXES} rounds of mending. Its last lines: {}",
+                last.join(" / ")
+            )));
         }
         self.context.log(Level::Warn, SOURCE, &format!("Not done: `{verify}` failed; mending, round {} of {}.", self.session.fixes, FIXES - 1)).await;
         let content = format!("Not done: `{verify}` failed. Mend the cause and call `finish` again.\n{}", checked.text);
@@ -427,7 +438,12 @@ fn kind_of(path: &str) -> ArtifactKind {
     let lower = path.to_ascii_lowercase();
     let name = lower.rsplit('/').next().unwrap_or_default();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    if lower.split('/').any(|part| matches!(part, "test" | "tests" | "__tests__" | "spec")) || name.starts_with("test_") || name.contains(".test.") || name.contains("_test.") || name.contains(".spec.") {
+    if lower.split('/').any(|part| matches!(part, "test" | "tests" | "__tests__" | "spec"))
+        || name.starts_with("test_")
+        || name.contains(".test.")
+        || name.contains("_test.")
+        || name.contains(".spec.")
+    {
         ArtifactKind::Test
     } else if matches!(ending, "md" | "rst" | "adoc") || name.starts_with("license") {
         ArtifactKind::Doc

@@ -4,10 +4,10 @@
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_sandbox::beneath::Root;
 
-use super::command::{Finished, Invocation};
 use super::{Project, install, reports, said};
 use crate::agent::{TaskFailure, TaskOutput};
 use crate::blueprint::generate::{OPENAPI_COMMAND, has_frontend};
+use crate::command::{Finished, Invocation, start};
 
 /// Longest report that is read.
 const REPORT_BYTES: u64 = 16 << 20;
@@ -38,7 +38,7 @@ async fn toolchain(project: &Project<'_>, name: &str, program: &str, from: (u32,
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if !finished.exit.is_success() || version < from {
-        return Err(missing(format!("`{program} --version` says “{}”.", reports::start(&text, 100))));
+        return Err(missing(format!("`{program} --version` says “{}”.", start(&text, 100))));
     }
     project.context.log(Level::Info, "grace", &format!("{name}: {text}")).await;
     Ok(format!("{name} {}.{}", version.0, version.1))

@@ -11,9 +11,9 @@ use grace_sandbox::beneath::Root;
 use sha2::{Digest as _, Sha256};
 
 use super::Project;
-use super::command::Invocation;
 use crate::agent::TaskFailure;
 use crate::blueprint::generate::{GeneratedFile, Part};
+use crate::command::Invocation;
 
 /// Longest marker.
 const MARKER_BYTES: u64 = 200;

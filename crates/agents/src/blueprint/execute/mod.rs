@@ -2,8 +2,6 @@
 //! in the sandbox. What these say is what is reported. It must not schedule, retry or commit.
 
 mod check;
-mod command;
-mod files;
 mod install;
 mod reports;
 mod smoke;
@@ -11,6 +9,8 @@ mod smoke;
 use grace_domain::event::{ArtifactKind, Level};
 use grace_domain::plan::PlannedTask;
 use grace_domain::spec::Spec;
+use grace_sandbox::beneath::Root;
+use grace_sandbox::replace::Content;
 
 use super::generate::{self, GeneratedFile, Part};
 use super::steps::Step;
@@ -98,8 +98,7 @@ impl Project<'_> {
             if announce {
                 self.context.artifact_in_progress(&file.path, file.kind).await;
             }
-            files::write(self.context.workspace(), &file.path, &file.content, file.executable, self.context.sandbox().owner())
-                .map_err(|error| unwritten(&file.path, &error))?;
+            self.put(&file.path, &file.content, file.executable)?;
             if announce {
                 self.context.log(Level::Info, "grace", &format!("Wrote {}", file.path)).await;
             }
@@ -111,7 +110,13 @@ impl Project<'_> {
 
     /// Writes a file that is not part of the project.
     fn write_bytes(&self, path: &str, content: &[u8]) -> Result<(), TaskFailure> {
-        files::write(self.context.workspace(), path, content, false, self.context.sandbox().owner()).map_err(|error| unwritten(path, &error))
+        self.put(path, content, false)
+    }
+
+    fn put(&self, path: &str, content: &[u8], executable: bool) -> Result<(), TaskFailure> {
+        let content = Content { bytes: content.to_vec(), mode: if executable { 0o755 } else { 0o644 } };
+        let written = Root::open(self.context.workspace()).and_then(|root| root.put(path, &content, self.context.sandbox().owner()));
+        written.map_err(|error| TaskFailure::transient(format!("`{path}` could not be written: {error}.")))
     }
 
     /// Writes one file of the project that a command made the content of.
@@ -119,8 +124,4 @@ impl Project<'_> {
         let file = GeneratedFile { path: path.to_owned(), content: content.to_vec(), executable: false, kind };
         self.write(&[file], true).await
     }
-}
-
-fn unwritten(path: &str, error: &std::io::Error) -> TaskFailure {
-    TaskFailure::transient(format!("`{path}` could not be written: {error}."))
 }

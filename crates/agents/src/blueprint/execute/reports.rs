@@ -5,6 +5,8 @@ use grace_domain::event::{TestFailure, TestReport};
 use roxmltree::{Document, ParsingOptions};
 use serde_json::Value;
 
+use crate::command::start;
+
 /// Most failures that a report names.
 const FAILURE_LIMIT: usize = 50;
 /// Longest message of one failure, in bytes.
@@ -60,15 +62,6 @@ pub fn ruff(json: &str) -> Option<Vec<String>> {
         format!("{}:{row}: {} {}", text(finding.get("filename")), text(finding.get("code")), text(finding.get("message")))
     };
     Some(findings.iter().map(line).collect())
-}
-
-/// The start of a text, cut at a character's end.
-pub fn start(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]

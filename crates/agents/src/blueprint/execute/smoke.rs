@@ -8,10 +8,10 @@ use grace_domain::spec::{Authentication, Entity, Field, FieldKind, RelationKind}
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::command::Invocation;
-use super::{Project, install, reports, said};
+use super::{Project, install, said};
 use crate::agent::{TaskFailure, TaskOutput};
 use crate::blueprint::generate::has_frontend;
+use crate::command::{Invocation, start};
 
 const SCRIPT: &str = include_str!("smoke.py");
 /// Longest time for all steps.
@@ -49,7 +49,7 @@ pub async fn run(project: &Project<'_>) -> Result<TaskOutput, TaskFailure> {
             }
             Some(error) => {
                 report.failed += 1;
-                let message = reports::start(&error, 4_000);
+                let message = start(&error, 4_000);
                 project.context.log(Level::Error, "smoke", &format!("failed: {}: {message}", line.step)).await;
                 report.failures.push(TestFailure { name: line.step, message });
             }
@@ -60,7 +60,7 @@ pub async fn run(project: &Project<'_>) -> Result<TaskOutput, TaskFailure> {
     }
     project.context.tests(report.clone()).await;
     if let Some(failure) = report.failures.first() {
-        return Err(TaskFailure::permanent(format!("The service runs, but “{}” failed: {}", failure.name, reports::start(&failure.message, 500))));
+        return Err(TaskFailure::permanent(format!("The service runs, but “{}” failed: {}", failure.name, start(&failure.message, 500))));
     }
     if !finished.exit.is_success() {
         return Err(finished.failure("the service"));

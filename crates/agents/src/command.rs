@@ -6,6 +6,7 @@ use std::time::Duration;
 use grace_domain::event::Level;
 use grace_sandbox::{Command, Exit, Limits, Network, Output, Stream};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::{TaskContext, TaskFailure};
 
@@ -87,17 +88,40 @@ impl Invocation {
         self
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs it to its end; a limit or a stop that ends it is a failure.
     ///
     /// # Errors
     /// A [`TaskFailure`] when it could not be run, was stopped, or hit a limit.
     pub async fn run(self, context: &dyn TaskContext) -> Result<Finished, TaskFailure> {
+        let program = self.command.program.clone();
+        let finished = self.watch(context, context.cancel(), &mut |_| {}).await?;
+        let seconds = finished.wall.as_secs();
+        match finished.exit {
+            Exit::Cancelled => Err(TaskFailure::stopped()),
+            Exit::TimedOut => Err(TaskFailure::transient(format!("`{program}` did not end within {seconds} s."))),
+            Exit::OutOfMemory => Err(TaskFailure::permanent(format!("`{program}` wanted more memory than a build may use."))),
+            Exit::OutputLimit => Err(TaskFailure::permanent(format!("`{program}` wrote more output than is allowed."))),
+            Exit::Code(_) | Exit::Signal(_) => Ok(finished),
+        }
+    }
+
+    /// Runs it to its end, whatever that is; `listener` hears what the log hears.
+    ///
+    /// # Errors
+    /// A [`TaskFailure`] when it could not be run.
+    pub async fn watch(
+        self,
+        context: &dyn TaskContext,
+        cancel: CancellationToken,
+        listener: &mut (dyn FnMut(&Output) + Send),
+    ) -> Result<Finished, TaskFailure> {
         let (sender, mut receiver) = mpsc::channel(LINES_WAITING);
         let program = self.command.program.clone();
-        let running = context.sandbox().run(self.command, sender, context.cancel());
+        let running = context.sandbox().run(self.command, sender, cancel);
         let mut finished = Finished { exit: Exit::Cancelled, wall: Duration::ZERO, data: String::new(), tail: Vec::new() };
         let listening = async {
             while let Some(output) = receiver.recv().await {
+                listener(&output);
                 take(output, self.source, (self.data, self.silent), context, &mut finished).await;
             }
         };
@@ -108,13 +132,7 @@ impl Invocation {
         })?;
         finished.exit = outcome.exit;
         finished.wall = outcome.wall;
-        match outcome.exit {
-            Exit::Cancelled => Err(TaskFailure::stopped()),
-            Exit::TimedOut => Err(TaskFailure::transient(format!("`{program}` did not end within {} s.", outcome.wall.as_secs()))),
-            Exit::OutOfMemory => Err(TaskFailure::permanent(format!("`{program}` wanted more memory than a build may use."))),
-            Exit::OutputLimit => Err(TaskFailure::permanent(format!("`{program}` wrote more output than is allowed."))),
-            Exit::Code(_) | Exit::Signal(_) => Ok(finished),
-        }
+        Ok(finished)
     }
 
     /// Runs it and takes anything but success as a failure of the result.
@@ -147,6 +165,15 @@ async fn take(output: Output, source: &str, (data, silent): (bool, bool), contex
                 finished.tail.push(text);
             }
         }
+        other => report(other, source, context).await,
+    }
+}
+
+/// Tells the context what a command did.
+pub async fn report(output: Output, source: &str, context: &dyn TaskContext) {
+    match output {
+        Output::Line { text, .. } if text.trim().is_empty() => {}
+        Output::Line { text, .. } => context.log(Level::Info, source, &text).await,
         Output::Truncated { dropped_bytes } => {
             context.log(Level::Warn, source, &format!("{dropped_bytes} bytes of output were left out.")).await;
         }
@@ -189,8 +216,17 @@ impl Finished {
             other => format!("ended: {other:?}"),
         };
         let last: Vec<&str> = self.tail.iter().rev().take(8).rev().map(String::as_str).collect();
-        let text = super::reports::start(&format!("`{}` {how}. {}", what.trim(), last.join("\n")), 2_000);
+        let text = start(&format!("`{}` {how}. {}", what.trim(), last.join("\n")), 2_000);
         let trouble = self.tail.iter().any(|line| NETWORK_TROUBLE.iter().any(|sign| line.contains(sign)));
         if trouble { TaskFailure::transient(text) } else { TaskFailure::permanent(text) }
     }
+}
+
+/// The start of a text, cut at a character's end.
+pub fn start(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end])
 }
