@@ -22,7 +22,9 @@ CREATE TABLE accounts (
     -- Requests to models whose price is unknown.
     unpriced integer NOT NULL DEFAULT 0,
     -- The people were told that most of it is spent.
-    warned boolean NOT NULL DEFAULT false
+    warned boolean NOT NULL DEFAULT false,
+    -- Event number of the last message of a person that the agent was given.
+    heard bigint NOT NULL DEFAULT 0
 );
 
 -- What an agent and its model said to each other and what tools answered, append-only: every request can be made again from it.

@@ -127,6 +127,7 @@ fn notification(note: Notification) -> AnyView {
         NotificationKind::BuildComplete => ("success", "ok"),
         NotificationKind::BuildFailed => ("danger", "fail"),
         NotificationKind::Deployment => ("running", "rocket"),
+        NotificationKind::Budget => ("warning", "warn"),
         NotificationKind::Learning => ("idle", "book"),
     };
     let tone = if !note.waiting && tone == "waiting" { "idle" } else { tone };

@@ -105,6 +105,9 @@ pub enum Unanswered {
     OverBudget(String),
     #[error("{0}")]
     Failed(ModelError),
+    /// Our own trouble.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// What a task of an agent with a model has besides [`TaskContext`].

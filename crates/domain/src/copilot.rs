@@ -19,6 +19,8 @@ pub enum NotificationKind {
     BuildFailed,
     Deployment,
     Learning,
+    /// What models may take for a build is nearly or wholly spent.
+    Budget,
 }
 
 /// A message with buttons. One per kind and subject: it is updated in place, and closed when it no longer applies.

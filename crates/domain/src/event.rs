@@ -6,6 +6,7 @@ use crate::{
     Timestamp,
     deployment::{DeploymentStatus, DeploymentStep},
     id::{DeploymentId, IntentId, NotificationId, RetrospectiveId, ReviewId, TaskId},
+    model::{ModelRole, Spending, Usage},
     status::{Stage, Status},
     task::TaskState,
 };
@@ -98,6 +99,18 @@ pub enum EventKind {
     Message {
         from: Author,
         text: String,
+    },
+    /// A model answered, and what the build has spent since it began.
+    ModelCall {
+        task_id: Option<TaskId>,
+        role: ModelRole,
+        /// Name of the profile.
+        profile: String,
+        usage: Usage,
+        /// Millionths of a US dollar; absent when the price is unknown.
+        cost: Option<u64>,
+        spent: Spending,
+        duration_ms: u64,
     },
 }
 

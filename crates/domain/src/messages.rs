@@ -6,6 +6,7 @@ use crate::{
     event::{Artifact, ArtifactKind},
     id::IntentId,
     intent::Environment,
+    model::{Budget, Spending},
     plan::{Choice, Plan},
     present::{
         build::words,
@@ -35,6 +36,7 @@ pub struct Message {
 /// Answer action of an option: the label follows.
 pub const ANSWER: &str = "answer:";
 pub const DECIDE: &str = "decide";
+pub const RAISE: &str = "raise_budget";
 /// The environment follows.
 pub const DEPLOY: &str = "deploy:";
 
@@ -157,6 +159,42 @@ pub fn build_failed(id: IntentId, title: &str, reason: &str) -> Message {
         actions: vec![button("retry", "Retry", ActionStyle::Normal), link("Open log", ActionStyle::Ghost, format!("/builds/{id}?tab=log"))],
         waiting: true,
         ..message(NotificationKind::BuildFailed, id, format!("{title} build failed"), reason.to_owned())
+    }
+}
+
+/// The plan could not be changed as asked; the one before still waits.
+pub fn plan_unchanged(id: IntentId, title: &str, reason: &str) -> Message {
+    Message {
+        actions: vec![
+            button("approve", "Approve as it is", ActionStyle::Normal),
+            Action { action: "modify".to_owned(), ..link("Modify plan", ActionStyle::Normal, format!("/builds/{id}?tab=plan")) },
+            button("cancel", "Cancel", ActionStyle::Danger),
+        ],
+        waiting: true,
+        ..message(NotificationKind::PlanReady, id, format!("{title}: the plan was not changed"), reason.to_owned())
+    }
+}
+
+/// Most of what models may take for a build is spent.
+pub fn budget_nearly_spent(id: IntentId, title: &str, spent: &Spending, budget: &Budget) -> Message {
+    let share = budget.share(spent).unwrap_or_default();
+    Message {
+        facts: vec![fact("Spent", spent.words()), fact("Budget", budget.words())],
+        actions: vec![button(RAISE, "Raise by half", ActionStyle::Normal), link("Open build", ActionStyle::Ghost, format!("/builds/{id}"))],
+        ..message(NotificationKind::Budget, id, format!("{title} has spent {share:.0} % of its budget"), "It pauses when all is spent.".to_owned())
+    }
+}
+
+/// The next request to a model could pass the budget: the build is paused.
+pub fn budget_spent(id: IntentId, title: &str, why: &str, spent: &Spending, budget: &Budget) -> Message {
+    Message {
+        facts: vec![fact("Spent", spent.words()), fact("Budget", budget.words())],
+        actions: vec![
+            button(RAISE, "Raise by half and go on", ActionStyle::Primary),
+            link("Open build", ActionStyle::Ghost, format!("/builds/{id}")),
+        ],
+        waiting: true,
+        ..message(NotificationKind::Budget, id, format!("{title} is paused: its budget is spent"), format!("{why} Everything so far is committed."))
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     intent::{choice, shown},
+    present::{counted, thousands},
     problem::{FieldError, Problem},
 };
 
@@ -132,12 +133,44 @@ pub struct Spending {
     pub unpriced: u32,
 }
 
+impl Spending {
+    /// `1,234 tokens in 3 requests, $0.0420`; without a price, tokens alone.
+    pub fn words(&self) -> String {
+        let tokens = format!("{} tokens in {}", thousands(self.usage.tokens()), counted(u64::from(self.usage.requests), "request", "requests"));
+        match (self.cost, self.unpriced) {
+            (_, unpriced) if unpriced > 0 && unpriced >= self.usage.requests => format!("{tokens}, price unknown"),
+            (cost, 0) => format!("{tokens}, {}", money(cost)),
+            (cost, unpriced) => format!("{tokens}, {} and {unpriced} of unknown price", money(cost)),
+        }
+    }
+}
+
+/// Millionths of a US dollar for people: `$0.0420`, `$12.30`.
+pub fn money(millionths: u64) -> String {
+    if millionths >= 1_000_000 {
+        format!("${}.{:02}", thousands(millionths / 1_000_000), millionths % 1_000_000 / 10_000)
+    } else {
+        format!("${}.{:04}", millionths / 1_000_000, millionths % 1_000_000 / 100)
+    }
+}
+
 /// Which limit of a [`Budget`] is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     Cost,
     Tokens,
     Requests,
+}
+
+impl Limit {
+    /// What the limit is of.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cost => "money",
+            Self::Tokens => "tokens",
+            Self::Requests => "requests",
+        }
+    }
 }
 
 impl Budget {
@@ -151,6 +184,30 @@ impl Budget {
             return Some(Limit::Tokens);
         }
         over(self.requests.map(u64::from), u64::from(spent.usage.requests) + u64::from(next.requests)).then_some(Limit::Requests)
+    }
+
+    /// Half as much again of every limit that there is.
+    #[must_use]
+    pub fn raised(&self) -> Self {
+        let more = |limit: u64| limit.saturating_add(limit / 2).saturating_add(1);
+        Self {
+            cost: self.cost.map(more),
+            tokens: self.tokens.map(more),
+            requests: self.requests.map(|limit| limit.saturating_add(limit / 2).saturating_add(1)),
+        }
+    }
+
+    /// `of 100,000 tokens and $2.00`; empty without limits.
+    pub fn words(&self) -> String {
+        let limits: Vec<String> = [
+            self.cost.map(money),
+            self.tokens.map(|tokens| format!("{} tokens", thousands(tokens))),
+            self.requests.map(|requests| counted(u64::from(requests), "request", "requests")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        limits.join(" and ")
     }
 
     /// The largest share of a limit that is spent, in percent; `None` without limits.

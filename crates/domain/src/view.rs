@@ -8,6 +8,7 @@ use crate::{
     event::{Artifact, CheckReport, Level, TestReport},
     id::IntentId,
     intent::{IntentRequest, Priority},
+    model::{Budget, Spending},
     plan::Plan,
     review::Review,
     status::{Stage, Status},
@@ -207,6 +208,8 @@ pub struct StatusView {
     pub head: Option<String>,
     /// Money and tokens; a blueprint build uses no model, and says so.
     pub cost: String,
+    pub spent: Spending,
+    pub budget: Budget,
 }
 
 /// A file as shown: highlighted on the server.

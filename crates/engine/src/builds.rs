@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use grace_agents::{Agent, PlanInputs};
 use grace_domain::{
     copilot::NotificationKind,
     event::{Author, EventKind, Level},
@@ -45,7 +44,11 @@ impl Engine {
     /// The plan for a request; nothing is stored.
     pub async fn preview(&self, draft: RequestDraft) -> Result<Proposal, Problem> {
         let request = draft.parse(self.inner.now().date_naive())?;
-        let (_, plan) = self.inner.plan(&request, Vec::new()).await?;
+        let (agent, plan) = self.inner.plan(&request, Vec::new()).await?;
+        if agent.needs_model() {
+            // Asked again, a model would plan something else.
+            self.inner.previewed.keep(&request, &plan);
+        }
         let next = "Start the build with this plan, or change the request.";
         Ok(proposal(None, Status::Planning, &plan, &request, next))
     }
@@ -156,7 +159,7 @@ fn keyed(key: String, draft: &RequestDraft) -> Result<(String, String), Problem>
     Ok((key, hex::encode(Sha256::digest(bytes))))
 }
 
-fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &IntentRequest, next_step: &str) -> Proposal {
+pub(crate) fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &IntentRequest, next_step: &str) -> Proposal {
     Proposal {
         intent_id,
         agent_type: AGENT_TYPE.into(),
@@ -171,35 +174,15 @@ fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &
 }
 
 impl Inner {
-    /// The agent for a request and its plan.
-    pub(crate) async fn plan(&self, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
-        let agent = self.agent_for(request)?;
-        let taught = self.taught(agent.name(), request).await?;
-        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive() };
-        let mut plan = agent.plan(request, &inputs)?;
-        plan.assumptions.extend(taught.lessons);
-        Ok((agent, plan))
-    }
-
-    fn agent_for(&self, request: &IntentRequest) -> Result<Arc<dyn Agent>> {
-        let mut reason = None;
-        for agent in &self.agents {
-            match agent.supports(request.project_type, request.target_domain, request.constraints.stack) {
-                Ok(()) => return Ok(agent.clone()),
-                Err(why) => {
-                    reason.get_or_insert(why);
-                }
-            }
-        }
-        let why = reason.unwrap_or_else(|| "No agent is installed here.".into());
-        Err(Problem::invalid_field("project_type", why).into())
-    }
-
     pub(crate) fn agent_label(&self, name: &str) -> &str {
         self.agents.iter().find(|agent| agent.name() == name).map_or("An agent that is not installed here", |agent| agent.label())
     }
 
-    async fn create(&self, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
+    async fn create(self: &Arc<Self>, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
+        let agent = self.agent_for(&request).await?;
+        if agent.needs_model() {
+            return self.create_slowly(&agent, request, wanted, idempotency).await;
+        }
         let (agent, plan) = self.plan(&request, Vec::new()).await?;
         let hash = plan.hash(&request);
         let now = self.now();
@@ -242,16 +225,16 @@ impl Inner {
         Ok(proposal(Some(id), row.state.status, &plan, &request, next))
     }
 
-    async fn proposal_of(&self, id: IntentId) -> Result<Proposal> {
+    pub(crate) async fn proposal_of(&self, id: IntentId) -> Result<Proposal> {
         let mut conn = self.store.connection().await?;
         let missing = || Problem::not_found(format!("build {id}"));
         let row = intent_fetch(&mut conn, id).await?.ok_or_else(missing)?;
-        let plan = plan_fetch(&mut conn, id).await?.ok_or_else(missing)?.plan;
+        let plan = plan_fetch(&mut conn, id).await?.map_or_else(|| Plan::unmade(&row.intent.title), |row| row.plan);
         let next = "This request was made before with the same Idempotency-Key; this is its build.";
         Ok(proposal(Some(id), row.state.status, &plan, &row.intent.request, next))
     }
 
-    async fn approve(&self, id: IntentId, approval: Approval) -> Result<ApprovalResponse> {
+    async fn approve(self: &Arc<Self>, id: IntentId, approval: Approval) -> Result<ApprovalResponse> {
         check_modifications(&approval.modifications)?;
         let mut decision = Decision::begin(self, id).await?;
         if approval.approved == Some(false) && !approval.modifications.is_empty() {
@@ -280,6 +263,9 @@ impl Inner {
                 "Plan rejected. Nothing was built."
             }
             approved => {
+                if updated && self.is_slow(&decision.row.agent) {
+                    return self.reopen_plan(decision, approval.modifications, approved == Some(true)).await;
+                }
                 if updated {
                     // Refused here when the plan is not open for changes, before anything is computed.
                     decision.apply(Trigger::PlanRevised, None)?;
@@ -312,13 +298,20 @@ impl Inner {
     }
 
     /// Makes a new revision with everything that was asked for so far.
-    async fn revise(&self, decision: &mut Decision<'_>, modifications: Vec<String>) -> Result<()> {
+    async fn revise(self: &Arc<Self>, decision: &mut Decision<'_>, modifications: Vec<String>) -> Result<()> {
         let id = decision.intent();
         let mut all: Vec<String> = plans_of(&mut decision.tx, id).await?.into_iter().flat_map(|row| row.modifications).collect();
         let new: Vec<String> = modifications.into_iter().map(|text| text.trim().to_owned()).collect();
         all.extend(new.iter().cloned());
         let request = decision.row.intent.request.clone();
         let (_, plan) = self.plan(&request, all).await?;
+        self.save_plan(decision, plan, new).await
+    }
+
+    /// Keeps a plan as the newest revision and shows it.
+    pub(crate) async fn save_plan(&self, decision: &mut Decision<'_>, plan: Plan, new: Vec<String>) -> Result<()> {
+        let id = decision.intent();
+        let request = decision.row.intent.request.clone();
         let row = PlanRow {
             revision: decision.row.plan_revision + 1,
             hash: plan.hash(&request),
@@ -341,6 +334,10 @@ impl Inner {
 
     pub(crate) async fn control(&self, id: IntentId, trigger: Trigger, message: &str) -> Result<ControlResponse> {
         let mut decision = Decision::begin(self, id).await?;
+        if trigger == Trigger::Retry && decision.row.plan_revision == 0 {
+            // There is nothing to do again but the plan.
+            return self.plan_again(decision).await;
+        }
         if trigger == Trigger::Retry {
             // The state is checked before any task is touched.
             decision.apply(trigger, None)?;
@@ -358,13 +355,23 @@ impl Inner {
         let mut decision = Decision::begin(self, id).await?;
         let status = decision.status();
         decision.event(EventKind::Message { from: Author::Person, text });
-        let label = self.agent_label(&decision.row.agent);
-        let name = lower_first(label.split(',').next().unwrap_or(label));
-        let instead = match status {
-            Status::AwaitingApproval => "change the plan before you approve it instead",
-            _ => "start a new build for what should be otherwise",
+        let answer = if self.is_slow(&decision.row.agent) && !decision.row.state.status.is_built() {
+            match status {
+                Status::AwaitingApproval => {
+                    "Noted. The agent reads it when it begins; to change the plan, modify it before you approve it.".to_owned()
+                }
+                Status::Failed | Status::Stopped => "Noted in the build's history. Nothing runs that could read it.".to_owned(),
+                _ => "Noted. The agent reads it before its next step.".to_owned(),
+            }
+        } else {
+            let label = self.agent_label(&decision.row.agent);
+            let name = lower_first(label.split(',').next().unwrap_or(label));
+            let instead = match status {
+                Status::AwaitingApproval => "change the plan before you approve it instead",
+                _ => "start a new build for what should be otherwise",
+            };
+            format!("Noted in the build's history, and nothing else: the {name} does not read messages; {instead}.")
         };
-        let answer = format!("Noted in the build's history, and nothing else: the {name} does not read messages; {instead}.");
         decision.event(EventKind::Message { from: Author::Grace, text: answer.clone() });
         decision.finish().await?;
         Ok(ControlResponse { intent_id: id, status, message: answer })
@@ -390,7 +397,7 @@ impl Inner {
         let rows = status_fetch(&mut snapshot, id).await?.ok_or_else(missing)?;
         drop(snapshot);
         let label = self.agent_label(&rows.build.agent).to_owned();
-        Ok(status_view(rows, &label, self.now()).ok_or_else(missing)?)
+        Ok(status_view(rows, &label, self.now()))
     }
 
     async fn status_json(&self, id: IntentId) -> Result<Bytes> {
@@ -418,7 +425,7 @@ impl Inner {
     }
 }
 
-fn plan_event(row: &PlanRow) -> EventKind {
+pub(crate) fn plan_event(row: &PlanRow) -> EventKind {
     EventKind::PlanProposed {
         revision: row.revision,
         plan_hash: row.hash.clone(),
@@ -446,7 +453,7 @@ fn check_modifications(modifications: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn short(hash: &str) -> String {
+pub(crate) fn short(hash: &str) -> String {
     hash.chars().take(8).collect()
 }
 

@@ -12,15 +12,16 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::{
-    deployments, error, learning, runner,
+    deployments, error, learning, planning, runner,
     start::{Inner, StartError},
 };
 
 pub(crate) const RUN_TASK: &str = "run_task";
+pub(crate) const PLAN: &str = "plan";
 pub(crate) const RETROSPECT: &str = "retrospect";
 pub(crate) const DEPLOY: &str = "deploy";
 
-/// Deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
+/// Plans, deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
 const SERVICE_SLOTS: usize = 4;
 
 /// How long an idle worker waits for a notification before it looks again by itself.
@@ -31,6 +32,16 @@ const REFETCH: Duration = Duration::from_millis(200);
 pub(crate) struct RunTaskPayload {
     pub intent: i64,
     pub task: i64,
+}
+
+/// Makes the plan of a build whose agent takes its time.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlanPayload {
+    pub intent: i64,
+    /// Changes that were asked for since the last revision.
+    pub modifications: Vec<String>,
+    /// The person approved what comes of them in advance.
+    pub approve: bool,
 }
 
 /// Writes the retrospective of a build.
@@ -79,6 +90,14 @@ impl TaskHandler for RunTaskPayload {
     }
 }
 
+impl TaskHandler for PlanPayload {
+    const IDENTIFIER: &'static str = PLAN;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(PLAN, planning::carry_out(&inner(&context), IntentId(self.intent), self.modifications, self.approve).await)
+    }
+}
+
 impl TaskHandler for RetrospectPayload {
     const IDENTIFIER: &'static str = RETROSPECT;
 
@@ -107,7 +126,7 @@ impl Plugin for Backoff {
 /// Starts the workers: one for tasks, with as many slots as the server has, and one for what mostly waits.
 pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let tasks = options(inner, inner.config.workers).define_job::<RunTaskPayload>();
-    let service = options(inner, SERVICE_SLOTS).define_job::<RetrospectPayload>().define_job::<DeployPayload>();
+    let service = options(inner, SERVICE_SLOTS).define_job::<PlanPayload>().define_job::<RetrospectPayload>().define_job::<DeployPayload>();
     Ok(vec![run(inner, tasks).await?, run(inner, service).await?])
 }
 

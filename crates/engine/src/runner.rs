@@ -10,27 +10,30 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, Models, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
+    intent::{IntentRequest, Repository},
     messages,
-    plan::{Plan, PlannedTask},
+    plan::{Plan, PlannedTask, Question},
     review::ReviewType,
     status::{Status, Trigger},
     task::{AfterFailure, FailureKind, after_failure},
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask,
+    Claim, NewReview, TaskResult, account_fetch, answers_of, conversation_fetch, conversation_save, messages_take, turn_append, artifacts_save, attempts_of, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask,
     task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
     sink::{Sink, SinkConfig},
+    speaker::Speaker,
     start::Inner,
     workspace::{Workspace, WorkspaceError},
 };
@@ -47,7 +50,10 @@ struct Run {
     plan: Plan,
     answers: BTreeMap<String, String>,
     agent: Arc<dyn Agent>,
-    repository: Option<grace_domain::intent::Repository>,
+    request: IntentRequest,
+    /// As an earlier run kept it.
+    conversation: Option<Value>,
+    repository: Option<Repository>,
 }
 
 /// Runs a task if it is ready and may run; else does nothing, because whoever makes it ready enqueues it again.
@@ -110,9 +116,11 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     }
     decision.log(Level::Info, format!("{} …", claim.task.title), Some(id));
     decision.task_changed(&claim.task, None);
-    let repository = decision.row.intent.request.artifacts.repository.clone();
+    let conversation = if agent.needs_model() { conversation_fetch(&mut decision.tx, id).await?.filter(|kept| !kept.is_null()) } else { None };
+    let request = decision.row.intent.request.clone();
+    let repository = request.artifacts.repository.clone();
     decision.finish().await?;
-    Ok(Some(Run { claim, planned, plan, answers, agent, repository }))
+    Ok(Some(Run { claim, planned, plan, answers, agent, request, conversation, repository }))
 }
 
 async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result<()> {
@@ -140,6 +148,12 @@ async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, 
         decision.finish().await?;
         return Ok(());
     }
+    put_question(decision, claim, question).await
+}
+
+/// Puts a question to a person; the task waits for the answer.
+async fn put_question(mut decision: Decision<'_>, claim: &Claim, question: &Question) -> Result<()> {
+    let now = decision.now;
     let new = NewReview {
         intent: decision.intent(),
         review_type: ReviewType::Question,
@@ -149,7 +163,7 @@ async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, 
         default: Some((question.default.clone(), question.default_reason.clone())),
         artifacts: Vec::new(),
         task: Some(claim.task.id),
-        subject: Some(key.to_owned()),
+        subject: Some(question.key.clone()),
     };
     let review = review_open(&mut decision.tx, &new, now).await?.review;
     let task = task_ask(&mut decision.tx, claim.lease, now).await?;
@@ -189,6 +203,13 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         cancel: cancel.clone(),
         sink,
         task: task.id,
+        talk: run.agent.needs_model().then(|| Talk {
+            inner: inner.clone(),
+            request: run.request.clone(),
+            conversation: run.conversation.clone(),
+            workspace: workspace.clone(),
+            models: Speaker { inner: inner.clone(), intent: Some(task.intent_id), task: Some(task.id) },
+        }),
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), run.claim.lease, cancel.clone()));
     let result = build(inner, run, &workspace, &context).await;
@@ -196,9 +217,11 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let cancelled = cancel.is_cancelled();
     context.sink.close().await;
     match result {
+        Ok((TaskOutput { asks: Some(question), files, .. }, committed)) => wait_for_answer(inner, run, &workspace, &question, &files, committed).await,
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(_) if inner.shutdown.is_cancelled() => release(inner, run).await,
         Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,
+        Err(failure) if failure.over_budget => pause_over_budget(inner, run, &workspace, &failure.message).await,
         Err(failure) => fail(inner, run, &failure).await,
     }
 }
@@ -216,7 +239,12 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     if context.cancel.is_cancelled() {
         return Err(TaskFailure::stopped());
     }
-    let paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
+    let mut paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
+    if run.agent.needs_model() {
+        // What was removed is part of the work, and no file to show.
+        let _alone = lock.lock().await;
+        paths = workspace.changed().await.map_err(|error| workspace_failure(&error))?;
+    }
     if paths.is_empty() {
         return Ok((output, None));
     }
@@ -226,7 +254,8 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
         let text = format!("The repository has {path} already, and this build only adds files. Give the project another name, or move that file.");
         return Err(TaskFailure::permanent(text));
     }
-    let commit = workspace.commit(&paths, &run.claim.task.title).await.map_err(|error| workspace_failure(&error))?;
+    let title = if output.asks.is_some() { format!("{} (unfinished)", run.claim.task.title) } else { run.claim.task.title.clone() };
+    let commit = workspace.commit(&paths, &title).await.map_err(|error| workspace_failure(&error))?;
     Ok((output, Some(commit)))
 }
 
@@ -268,18 +297,63 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
     let now = decision.now;
     let result = TaskResult { commit: commit.clone(), input_bytes: input, output_bytes: bytes };
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
+    keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
+    decision.log(Level::Info, output.summary.as_str(), Some(id));
+    decision.task_changed(&task, Some(output.summary));
+    decision.finish().await?;
+    Ok(())
+}
+
+/// The task waits for a person; what it has done so far is committed with it.
+async fn wait_for_answer(
+    inner: &Arc<Inner>,
+    run: &Run,
+    workspace: &Workspace,
+    question: &Question,
+    files: &[WrittenFile],
+    commit: Option<String>,
+) -> Result<()> {
+    let artifacts = describe(workspace, run.claim.task.id, files).await?;
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
+    put_question(decision, &run.claim, question).await
+}
+
+/// Nothing more may be asked of models: the build pauses with everything committed, and people are told how to go on.
+async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, why: &str) -> Result<()> {
+    let commit = {
+        let lock = inner.git_lock(run.claim.task.intent_id);
+        let _alone = lock.lock().await;
+        let paths = workspace.changed().await?;
+        if paths.is_empty() { None } else { Some(workspace.commit(&paths, &format!("{} (unfinished)", run.claim.task.title)).await?) }
+    };
+    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
+    let (now, intent) = (decision.now, decision.intent());
+    keep_work(&mut decision, workspace, Vec::new(), commit.as_deref()).await?;
+    let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
+    if decision.status().may_run() {
+        decision.apply(Trigger::Pause, Some(why))?;
+    }
+    decision.log(Level::Warn, format!("Paused: {why}"), Some(task.id));
+    decision.task_changed(&task, Some(why.to_owned()));
+    let account = account_fetch(&mut decision.tx, intent).await?;
+    let message = messages::budget_spent(intent, &decision.row.intent.title, why, &account.spent, &account.budget);
+    decision.notify(message).await?;
+    decision.finish().await?;
+    Ok(())
+}
+
+async fn keep_work(decision: &mut Decision<'_>, workspace: &Workspace, artifacts: Vec<Artifact>, commit: Option<&str>) -> Result<()> {
+    let (intent, now) = (decision.intent(), decision.now);
     if !artifacts.is_empty() {
-        artifacts_save(&mut decision.tx, task.intent_id, &artifacts).await?;
+        artifacts_save(&mut decision.tx, intent, &artifacts).await?;
         for artifact in artifacts {
             decision.event(EventKind::Artifact(artifact));
         }
     }
-    if let Some(head) = &commit {
-        intent_save_repository(&mut decision.tx, task.intent_id, Some(&workspace.branch()), Some(head), now).await?;
+    if let Some(head) = commit {
+        intent_save_repository(&mut decision.tx, intent, Some(&workspace.branch()), Some(head), now).await?;
     }
-    decision.log(Level::Info, output.summary.as_str(), Some(id));
-    decision.task_changed(&task, Some(output.summary));
-    decision.finish().await?;
     Ok(())
 }
 
@@ -383,6 +457,77 @@ struct Context {
     cancel: CancellationToken,
     sink: Sink,
     task: TaskId,
+    /// For agents with a model.
+    talk: Option<Talk>,
+}
+
+/// What a task of an agent with a model has besides.
+struct Talk {
+    inner: Arc<Inner>,
+    request: IntentRequest,
+    conversation: Option<Value>,
+    workspace: Workspace,
+    models: Speaker,
+}
+
+impl Talk {
+    fn of(&self) -> (IntentId, TaskId) {
+        (self.models.intent.expect("a task is of a build"), self.models.task.expect("a task speaks for itself"))
+    }
+}
+
+#[async_trait]
+impl Conversing for Talk {
+    fn request(&self) -> &IntentRequest {
+        &self.request
+    }
+
+    fn models(&self) -> &dyn Models {
+        &self.models
+    }
+
+    fn kept(&self) -> Option<&Value> {
+        self.conversation.as_ref()
+    }
+
+    async fn keep(&self, conversation: &Value) -> Result<(), TaskFailure> {
+        let (_, task) = self.of();
+        let save = async {
+            let mut conn = self.inner.store.connection().await?;
+            conversation_save(&mut conn, task, conversation).await
+        };
+        save.await.map_err(|error| TaskFailure::transient(format!("The conversation could not be kept: {error}.")))
+    }
+
+    async fn turn(&self, kind: &'static str, payload: &Value) {
+        let (intent, task) = self.of();
+        let save = async {
+            let mut conn = self.inner.store.connection().await?;
+            turn_append(&mut conn, intent, Some(task), kind, payload, self.inner.now()).await
+        };
+        if let Err(error) = save.await {
+            tracing::warn!(task.id = %task, error = %error, kind, "a turn of a conversation could not be recorded");
+        }
+    }
+
+    async fn messages(&self) -> Vec<String> {
+        let (intent, task) = self.of();
+        let take = async {
+            let mut conn = self.inner.store.connection().await?;
+            messages_take(&mut conn, intent).await
+        };
+        take.await.unwrap_or_else(|error| {
+            tracing::warn!(task.id = %task, error = %error, "messages of people could not be read; they are read at the next step");
+            Vec::new()
+        })
+    }
+
+    async fn changed(&self) -> Result<Vec<String>, TaskFailure> {
+        let lock = self.inner.git_lock(self.of().0);
+        let _alone = lock.lock().await;
+        let changed = self.workspace.changed().await.map_err(|error| workspace_failure(&error))?;
+        self.workspace.files_of(changed).await.map_err(|error| workspace_failure(&error))
+    }
 }
 
 #[async_trait]
@@ -430,6 +575,10 @@ impl TaskContext for Context {
 
     async fn check(&self, report: CheckReport) {
         self.sink.check(report).await;
+    }
+
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        self.talk.as_ref().map(|talk| talk as &dyn Conversing)
     }
 
     async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64) {

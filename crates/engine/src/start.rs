@@ -22,7 +22,9 @@ use grace_store::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{cache::Cache, jobs, learning::KnownEstimates, recovery, running::Running, workspace::Workspace};
+use crate::{
+    cache::Cache, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections, workspace::Workspace,
+};
 
 /// How one server runs.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct EngineConfig {
     pub public_port: u16,
     /// How long a new release is watched after the switch before its predecessor is let go.
     pub watch: Duration,
+    /// Profiles of language models from the configuration; they win over saved ones of the same name.
+    pub models: Vec<ModelProfile>,
 }
 
 /// Why the engine could not start; the text says what would help.
@@ -78,6 +82,9 @@ pub(crate) struct Inner {
     pub statuses: Cache<IntentId>,
     pub active_pages: Cache<ListQuery>,
     pub estimates: KnownEstimates,
+    /// Plans that were previewed and may be started.
+    pub previewed: Previewed,
+    pub connections: Connections,
     pub running: Running,
     /// This server's name in leases and in the list of workers; the same after a restart in the same data folder.
     pub worker: String,
@@ -165,6 +172,8 @@ impl Engine {
             statuses: Cache::new(128 << 20),
             active_pages: Cache::new(16 << 20),
             estimates: KnownEstimates::default(),
+            previewed: Previewed::default(),
+            connections: Connections::default(),
             running: Running::default(),
             worker,
             busy: AtomicU32::new(0),

@@ -3,17 +3,19 @@
 use grace_domain::{
     Timestamp,
     list::ListQuery,
+    plan::Plan,
     present::time::duration,
     status::Status,
     task::{Task, TaskState},
     view::{AGENT_TYPE, PhaseView, StatusView},
 };
-use grace_store::StatusRows;
+use grace_store::{Account, StatusRows};
 
 /// The label of an agent: `Blueprint agent, no model`.
-pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -> Option<StatusView> {
-    let StatusRows { build, plan, tasks, artifacts, reviews, deployments, logs } = rows;
-    let plan = plan?;
+pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -> StatusView {
+    let StatusRows { build, plan, tasks, artifacts, reviews, deployments, logs, account } = rows;
+    // While it is being made there is none, and the page says so.
+    let plan = plan.map_or_else(|| Plan::unmade(&build.intent.title), |row| row.plan);
     let status = build.state.status;
     let end = build.finished_at.unwrap_or(now);
     let elapsed = build.started_at.map_or(0.0, |started| minutes((end - started).num_milliseconds()));
@@ -28,9 +30,8 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
     if let Some(failure) = &build.failure {
         blockers.push(failure.clone());
     }
-    let phases =
-        plan.plan.phases.iter().map(|phase| phase_view(phase, tasks.iter().filter(|task| task.phase == phase.name).collect(), status)).collect();
-    Some(StatusView {
+    let phases = plan.phases.iter().map(|phase| phase_view(phase, tasks.iter().filter(|task| task.phase == phase.name).collect(), status)).collect();
+    StatusView {
         intent_id: build.intent.id,
         status,
         current_phase: build.current_phase,
@@ -50,7 +51,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         revision: build.plan_revision,
         plan_hash: build.plan_hash,
         next_steps: next_steps(status, &tasks),
-        plan: plan.plan,
+        plan,
         phases,
         tests: build.tests,
         checks: build.checks,
@@ -64,9 +65,15 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         failure: build.failure,
         branch: build.branch,
         head: build.head,
-        cost: "0 tokens, no money: the blueprint agent uses no model.".into(),
+        cost: cost(&build.agent, &account),
+        spent: account.spent,
+        budget: account.budget,
         tasks,
-    })
+    }
+}
+
+fn cost(agent: &str, account: &Account) -> String {
+    if agent == "blueprint" { "0 tokens, no money: the blueprint agent uses no model.".into() } else { account.spent.words() }
 }
 
 fn minutes(milliseconds: i64) -> f64 {

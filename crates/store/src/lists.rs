@@ -19,6 +19,7 @@ use crate::{
     error::{During, StoreError, StoreResult},
     events::log_tail,
     intents::{BuildRow, intent_fetch},
+    models::{Account, account_fetch},
     plans::{PlanRow, plan_fetch},
     reviews::{ReviewRow, reviews_first_open, reviews_of},
     row::{Columns, Decoded, cut, plain_option},
@@ -104,6 +105,8 @@ pub struct StatusRows {
     pub deployments: Vec<Deployment>,
     /// The last 100 lines, oldest first.
     pub logs: Vec<LogView>,
+    /// What models took, and may take.
+    pub account: Account,
 }
 
 /// Reads a build's status; in a transaction of at least REPEATABLE READ, or with the build locked, all of one moment. The build's row is read
@@ -118,6 +121,7 @@ pub async fn status_fetch(conn: &mut PgConnection, id: IntentId) -> StoreResult<
         reviews: reviews_of(conn, id).await?,
         deployments: deployments_of(conn, id).await?,
         logs: log_tail(conn, id, 100).await?,
+        account: account_fetch(conn, id).await?,
     }))
 }
 

@@ -233,15 +233,19 @@ pub async fn conversation_fetch(conn: &mut PgConnection, task: TaskId) -> StoreR
     Ok(row.map(|row| row.json_option("conversation")).transpose().during("conversation_fetch")?.flatten())
 }
 
-/// What people said to a build after the event `after`, with the number of the last of it.
-pub async fn messages_after(conn: &mut PgConnection, intent: IntentId, after: i64) -> StoreResult<Vec<(i64, String)>> {
-    sqlx::query_as(
+/// What people said to a build since this was last asked, oldest first, at most 50 of them; each is given once.
+pub async fn messages_take(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Vec<String>> {
+    let found: Vec<(i64, String)> = sqlx::query_as(
         "SELECT seq, payload->>'text' FROM events
-          WHERE intent_id = $1 AND seq > $2 AND kind = 'message' AND payload->>'from' = 'person' ORDER BY seq LIMIT 50",
+          WHERE intent_id = $1 AND seq > coalesce((SELECT heard FROM accounts WHERE intent_id = $1), 0)
+            AND kind = 'message' AND payload->>'from' = 'person' ORDER BY seq LIMIT 50",
     )
     .bind(intent.0)
-    .bind(after)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await
-    .during("messages_after")
+    .during("messages_take")?;
+    if let Some((last, _)) = found.last() {
+        sqlx::query("UPDATE accounts SET heard = $2 WHERE intent_id = $1").bind(intent.0).bind(last).execute(conn).await.during("messages_take")?;
+    }
+    Ok(found.into_iter().map(|(_, text)| text).collect())
 }

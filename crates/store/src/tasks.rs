@@ -334,7 +334,7 @@ pub async fn tasks_cancel(conn: &mut PgConnection, intent: IntentId, at: Timesta
 /// Makes failed and cancelled tasks of a build wait again, each with `attempts` more attempts. Returns all tasks of the build.
 pub async fn tasks_reopen(conn: &mut PgConnection, intent: IntentId, attempts: u32) -> StoreResult<Vec<Task>> {
     sqlx::query(
-        "UPDATE tasks SET state = 'waiting', finished_at = NULL, error = NULL, max_attempts = attempt + $2
+        "UPDATE tasks SET state = 'waiting', finished_at = NULL, error = NULL, max_attempts = attempt + $2, conversation = NULL
           WHERE intent_id = $1 AND deployment_id IS NULL AND state IN ('failed', 'cancelled')",
     )
     .bind(intent.0)

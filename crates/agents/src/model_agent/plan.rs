@@ -124,7 +124,7 @@ fn unanswered(why: Unanswered) -> Problem {
     let code = match &why {
         Unanswered::NoModel(_) => "needs_model",
         Unanswered::OverBudget(_) => "over_budget",
-        Unanswered::Failed(_) => "model_failed",
+        Unanswered::Failed(_) | Unanswered::Unavailable(_) => "model_failed",
     };
     Problem::unavailable(code, why.to_string())
 }

@@ -41,9 +41,12 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
             build.status = *to;
             Freshness::Stale
         }
-        EventKind::TaskChanged { .. } | EventKind::Artifact(_) | EventKind::Check(_) | EventKind::Egress { .. } | EventKind::Message { .. } => {
-            Freshness::Current
-        }
+        EventKind::TaskChanged { .. }
+        | EventKind::Artifact(_)
+        | EventKind::Check(_)
+        | EventKind::Egress { .. }
+        | EventKind::Message { .. }
+        | EventKind::ModelCall { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
         | EventKind::Tests(_)
@@ -81,6 +84,11 @@ pub fn patch_status(build: &mut StatusView, event: &Event) -> Freshness {
                 (task.state, task.attempt) = (*state, *attempt);
             }
             Freshness::Stale
+        }
+        EventKind::ModelCall { spent, .. } => {
+            build.spent = *spent;
+            build.cost = spent.words();
+            Freshness::Current
         }
         EventKind::Egress { .. } | EventKind::Message { .. } | EventKind::Notification { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }

@@ -170,6 +170,25 @@ impl Workspace {
         self.head().await
     }
 
+    /// Paths that differ from the last commit, removed ones too; what is ignored is left out.
+    pub async fn changed(&self) -> Result<Vec<String>, WorkspaceError> {
+        let status = ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"];
+        let said = self.git.run(Call::new("status", &status)).await?;
+        // `XY path`, each ended by a NUL. What is no UTF-8 has no name that we could show.
+        Ok(said.bytes.split(|byte| *byte == 0).filter_map(|entry| String::from_utf8(entry.get(3..)?.to_vec()).ok()).collect())
+    }
+
+    /// Those of `paths` that are files which can be shown: links, removed ones and the largest are left out.
+    pub async fn files_of(&self, paths: Vec<String>) -> Result<Vec<String>, WorkspaceError> {
+        let root = self.git.work_tree.clone();
+        blocking(move || {
+            let root = beneath::Root::open(&root)?;
+            let shown = |path: &String| root.file(path).and_then(|file| file.metadata()).is_ok_and(|data| data.len() <= FILE_LIMIT);
+            Ok(paths.into_iter().filter(shown).collect())
+        })
+        .await
+    }
+
     /// The first of these files that was there before the build.
     pub async fn first_of_base(&self, paths: &[String]) -> Result<Option<String>, WorkspaceError> {
         let mut found = None;

@@ -1,0 +1,291 @@
+//! Making plans: which agent a request is for, plans that are there at once, and plans that a model takes its time for. Those are made by a job
+//! while the build is `planning`, so that a restart makes them again.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use grace_agents::{Agent, PlanInputs, tools::map};
+use grace_domain::{
+    event::{EventKind, Level},
+    id::IntentId,
+    intent::{AgentChoice, IntentRequest, Priority},
+    messages,
+    model::ModelRole,
+    plan::Plan,
+    problem::{Problem, ProblemKind},
+    status::{Status, Trigger},
+    view::{ApprovalResponse, ControlResponse, Proposal},
+};
+use grace_sandbox::beneath::Root;
+use grace_store::{CreatedIntent, NewIntent, NewJob, account_open, intent_create, job_enqueue, plans_of};
+
+use crate::{
+    builds::{proposal, short},
+    decide::Decision,
+    error::{Error, Result},
+    jobs::{PLAN, PlanPayload},
+    speaker::Speaker,
+    start::Inner,
+};
+
+/// Previewed plans that are kept to be started.
+const PREVIEWED: usize = 50;
+/// Longest overview of a repository that a plan is made with, in characters.
+const OVERVIEW: usize = 16_000;
+
+/// Plans that a model made for a preview, by their hash: asked again, it would plan something else than the person saw.
+#[derive(Default)]
+pub(crate) struct Previewed(Mutex<VecDeque<(String, Plan)>>);
+
+impl Previewed {
+    pub fn keep(&self, request: &IntentRequest, plan: &Plan) {
+        let mut kept = self.0.lock().expect("no holder of the lock panics");
+        if kept.len() == PREVIEWED {
+            kept.pop_front();
+        }
+        kept.push_back((plan.hash(request), plan.clone()));
+    }
+
+    fn find(&self, hash: &str) -> Option<Plan> {
+        let kept = self.0.lock().expect("no holder of the lock panics");
+        kept.iter().find(|(of, _)| of == hash).map(|(_, plan)| plan.clone())
+    }
+}
+
+impl Inner {
+    /// The agent for a request and its plan.
+    pub(crate) async fn plan(self: &Arc<Self>, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
+        let agent = self.agent_for(request).await?;
+        let plan = self.planned(&agent, request, modifications, None).await?;
+        Ok((agent, plan))
+    }
+
+    async fn planned(
+        self: &Arc<Self>,
+        agent: &Arc<dyn Agent>,
+        request: &IntentRequest,
+        modifications: Vec<String>,
+        intent: Option<IntentId>,
+    ) -> Result<Plan> {
+        let taught = self.taught(agent.name(), request).await?;
+        let repository = match intent {
+            Some(intent) if agent.needs_model() => self.overview(intent, request).await?,
+            _ => None,
+        };
+        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository };
+        let models = Speaker { inner: self.clone(), intent, task: None };
+        let mut plan = agent.plan(request, &inputs, &models).await?;
+        plan.assumptions.extend(taught.lessons);
+        Ok(plan)
+    }
+
+    /// What the given repository looks like; it is cloned for that, and nothing in it is run.
+    async fn overview(&self, intent: IntentId, request: &IntentRequest) -> Result<Option<String>> {
+        if request.artifacts.repository.is_none() {
+            return Ok(None);
+        }
+        let workspace = self.workspace(intent);
+        let lock = self.git_lock(intent);
+        let _alone = lock.lock().await;
+        workspace.prepare(request.artifacts.repository.as_ref(), &self.sandbox).await?;
+        let files = workspace.files().to_owned();
+        let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| map::overview(&root, OVERVIEW))).await;
+        Ok(Some(read.expect("reading files does not panic").map_err(Error::File)?))
+    }
+
+    /// Whoever the person chose; else the first that can build it. An agent that needs a model can nothing without one.
+    pub(crate) async fn agent_for(&self, request: &IntentRequest) -> Result<Arc<dyn Agent>> {
+        let wanted = match request.agent {
+            AgentChoice::Any => None,
+            AgentChoice::Blueprint => Some(false),
+            AgentChoice::Model => Some(true),
+        };
+        let mut reason = None;
+        for agent in self.agents.iter().filter(|agent| wanted.is_none_or(|model| model == agent.needs_model())) {
+            let able = match agent.supports(request.project_type, request.target_domain, request.constraints.stack) {
+                Ok(()) if agent.needs_model() => self.has_model().await?,
+                other => other,
+            };
+            match able {
+                Ok(()) => return Ok(agent.clone()),
+                Err(why) => {
+                    reason.get_or_insert(why);
+                }
+            }
+        }
+        let why = reason.unwrap_or_else(|| "No such agent is installed here.".into());
+        let field = if wanted == Some(true) { "agent" } else { "project_type" };
+        Err(Problem { code: "needs_model".into(), ..Problem::invalid_field(field, why) }.into())
+    }
+
+    /// Why no model can be asked.
+    pub(crate) async fn has_model(&self) -> Result<Result<(), String>> {
+        for role in [ModelRole::Planning, ModelRole::Building] {
+            if self.models_for(role).await?.is_empty() {
+                return Ok(Err(format!("Needs a model: no profile is chosen for {} in Settings.", role.label().to_lowercase())));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether builds of this agent are planned by a job.
+    pub(crate) fn is_slow(&self, agent: &str) -> bool {
+        self.agents.iter().any(|known| known.name() == agent && known.needs_model())
+    }
+
+    /// Stores an intent whose plan is made later, or is the one that was previewed.
+    pub(crate) async fn create_slowly(
+        self: &Arc<Self>,
+        agent: &Arc<dyn Agent>,
+        request: IntentRequest,
+        wanted: Option<String>,
+        idempotency: Option<(String, String)>,
+    ) -> Result<Proposal> {
+        let known = wanted.as_deref().and_then(|hash| self.previewed.find(hash));
+        let title = known.as_ref().map_or_else(|| first_words(&request.description), |plan| plan.title.clone());
+        let now = self.now();
+        let mut tx = self.store.begin().await?;
+        let new = NewIntent {
+            title: title.clone(),
+            request: request.clone(),
+            agent: agent.name().into(),
+            priority: Priority::Normal,
+            idempotency,
+            at: now,
+        };
+        let id = match intent_create(&mut tx, &new).await? {
+            CreatedIntent::New(id) => id,
+            CreatedIntent::Existing(id) => {
+                drop(tx);
+                return self.proposal_of(id).await;
+            }
+        };
+        account_open(&mut tx, id, &request.budget).await?;
+        let mut decision = Decision::within(self, tx, id).await?;
+        decision.event(EventKind::IntentCreated { title: title.clone() });
+        if let Some(plan) = known {
+            self.save_plan(&mut decision, plan.clone(), Vec::new()).await?;
+            decision.apply(Trigger::PlanProposed, None)?;
+            decision.apply(Trigger::PlanApproved, Some("The previewed plan was started."))?;
+            decision.log(Level::Info, "The previewed plan was approved by starting the build.", None);
+            let row = decision.finish().await?;
+            return Ok(proposal(Some(id), row.state.status, &plan, &request, "The build has started."));
+        }
+        decision.log(Level::Info, "The plan is being made.", None);
+        enqueue(&mut decision, Vec::new(), false).await?;
+        let row = decision.finish().await?;
+        Ok(proposal(Some(id), row.state.status, &Plan::unmade(&title), &request, "The plan is being made; it will wait for your approval."))
+    }
+
+    /// Lets a model change a plan that waits for approval.
+    pub(crate) async fn reopen_plan(&self, mut decision: Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<ApprovalResponse> {
+        decision.apply(Trigger::PlanReopened, Some("Changes were asked for."))?;
+        for text in &modifications {
+            decision.log(Level::Info, format!("Asked to change: \"{}\"", text.trim()), None);
+        }
+        enqueue(&mut decision, modifications, approve).await?;
+        let row = decision.finish().await?;
+        let message =
+            if approve { "The plan is being changed; the build starts with it." } else { "The plan is being changed. It will wait for approval." };
+        Ok(ApprovalResponse {
+            intent_id: row.intent.id,
+            status: row.state.status,
+            plan_updated: false,
+            message: message.into(),
+            plan_hash: row.plan_hash,
+            revision: row.plan_revision,
+        })
+    }
+
+    /// Makes a plan that could not be made.
+    pub(crate) async fn plan_again(&self, mut decision: Decision<'_>) -> Result<ControlResponse> {
+        let id = decision.intent();
+        decision.apply(Trigger::PlanReopened, None)?;
+        let message = "The plan is being made again.";
+        decision.log(Level::Info, message, None);
+        enqueue(&mut decision, Vec::new(), false).await?;
+        let row = decision.finish().await?;
+        Ok(ControlResponse { intent_id: id, status: row.state.status, message: message.into() })
+    }
+}
+
+async fn enqueue(decision: &mut Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<()> {
+    let intent = decision.intent().0;
+    let modifications = modifications.into_iter().map(|text| text.trim().to_owned()).collect();
+    let payload = PlanPayload { intent, modifications, approve };
+    let key = format!("plan-{intent}");
+    job_enqueue(&mut decision.tx, &NewJob { key: Some(&key), ..NewJob::now(PLAN, &payload) }).await?;
+    Ok(())
+}
+
+/// The job: makes the plan, if it is still wanted.
+pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modifications: Vec<String>, approve: bool) -> Result<()> {
+    let row = inner.row(intent).await?;
+    if row.state.status != Status::Planning {
+        return Ok(());
+    }
+    let mut conn = inner.store.connection().await?;
+    let mut all: Vec<String> = plans_of(&mut conn, intent).await?.into_iter().flat_map(|row| row.modifications).collect();
+    drop(conn);
+    all.extend(modifications.iter().cloned());
+    let agent = inner.agents.iter().find(|agent| agent.name() == row.agent).cloned();
+    let made = match agent {
+        Some(agent) => {
+            let planned = inner.planned(&agent, &row.intent.request, all, Some(intent));
+            tokio::select! {
+                planned = planned => planned,
+                // The next start makes it.
+                () = inner.shutdown.cancelled() => return Ok(()),
+            }
+        }
+        None => Err(Problem::new(ProblemKind::Unavailable, "no_agent", format!("The agent `{}` is not installed here.", row.agent)).into()),
+    };
+    let mut decision = Decision::begin(inner, intent).await?;
+    if decision.status() != Status::Planning {
+        // It was stopped meanwhile.
+        return Ok(());
+    }
+    match made {
+        Ok(plan) => {
+            inner.save_plan(&mut decision, plan, modifications).await?;
+            decision.apply(Trigger::PlanProposed, None)?;
+            if approve {
+                decision.apply(Trigger::PlanApproved, None)?;
+                let text = format!("Plan approved: revision {}, {}.", decision.row.plan_revision, short(&decision.row.plan_hash));
+                decision.log(Level::Info, text, None);
+            }
+        }
+        Err(error) => {
+            let reason = Problem::from(error).message;
+            decision.log(Level::Error, format!("No plan could be made: {reason}"), None);
+            if decision.row.plan_revision > 0 {
+                // The plan that was to be changed is still there, and still waits.
+                decision.apply(Trigger::PlanProposed, None)?;
+                let id = decision.intent();
+                let title = decision.row.intent.title.clone();
+                decision.notify(messages::plan_unchanged(id, &title, &reason)).await?;
+            } else {
+                decision.apply(Trigger::PlanFailed, Some(&reason))?;
+            }
+        }
+    }
+    decision.finish().await?;
+    Ok(())
+}
+
+fn first_words(description: &str) -> String {
+    let line = description.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    let mut title = String::new();
+    for word in line.split_whitespace() {
+        if title.len() + word.len() > 50 {
+            break;
+        }
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        title.push_str(word);
+    }
+    if title.is_empty() { line.chars().take(50).collect() } else { title.trim_end_matches(['.', ',', ':', ';']).to_owned() }
+}

@@ -1,0 +1,204 @@
+//! Asking models for one build: whose turn it is, what it may take, what it took. Nothing is sent that the budget does not allow. It must not
+//! know what is asked or why.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use grace_agents::{
+    Models, Unanswered,
+    model::{Failure, Model, ModelAnswer, ModelError, ModelRequest, Part, ProviderModel, Settings},
+};
+use grace_domain::{
+    event::EventKind,
+    id::{IntentId, TaskId},
+    messages,
+    model::{Limit, ModelProfile, ModelRole, Usage},
+};
+use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
+use tokio_util::sync::CancellationToken;
+
+use crate::{decide::Decision, error::Result, start::Inner};
+
+/// Output of a request that names no limit, in tokens.
+const OUTPUT: u32 = 8_000;
+/// With less room for an answer than this, asking is of no use.
+const LEAST_OUTPUT: u32 = 1_000;
+/// Percent of the budget at which people are warned.
+const WARN_AT: f64 = 80.0;
+
+/// Connections to models, kept because making one reads all certificates.
+#[derive(Default)]
+pub(crate) struct Connections(Mutex<HashMap<String, Arc<ProviderModel>>>);
+
+impl Connections {
+    fn to(&self, profile: &ModelProfile) -> Result<Arc<ProviderModel>, String> {
+        let mut known = self.0.lock().expect("no holder of the lock panics");
+        if let Some(model) = known.get(&profile.name).filter(|model| model.profile() == profile) {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(ProviderModel::new(profile.clone(), Settings::default()).map_err(|error| error.to_string())?);
+        known.insert(profile.name.clone(), model.clone());
+        Ok(model)
+    }
+}
+
+/// Asks for a build, or for a plan that no build is made of yet.
+pub(crate) struct Speaker {
+    pub inner: Arc<Inner>,
+    pub intent: Option<IntentId>,
+    pub task: Option<TaskId>,
+}
+
+#[async_trait]
+impl Models for Speaker {
+    async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
+        let profiles = self.inner.models_for(role).await.map_err(|error| broken(&error))?;
+        let mut refused = Unanswered::NoModel(role);
+        for profile in profiles {
+            match self.ask(role, &profile, request, cancel).await {
+                Err(Unanswered::Failed(error)) if !matches!(error.failure, Failure::Cancelled | Failure::ContextOverflow) => {
+                    tracing::warn!(profile = %profile.name, error = %error, "a model did not answer");
+                    refused = Unanswered::Failed(error);
+                }
+                other => return other,
+            }
+        }
+        Err(refused)
+    }
+
+    async fn context_tokens(&self, role: ModelRole) -> u32 {
+        let profiles = self.inner.models_for(role).await.unwrap_or_default();
+        // Whoever stands in must be able to take the conversation over.
+        profiles.iter().map(|profile| profile.context_tokens).min().unwrap_or(128_000)
+    }
+}
+
+impl Speaker {
+    async fn ask(
+        &self,
+        role: ModelRole,
+        profile: &ModelProfile,
+        request: &ModelRequest,
+        cancel: &CancellationToken,
+    ) -> Result<ModelAnswer, Unanswered> {
+        let model = self.inner.connections.to(profile).map_err(Unanswered::Unavailable)?;
+        let mut request = request.clone();
+        let reserved = self.reserve(profile, &mut request).await?;
+        let began = Instant::now();
+        let outcome = model.respond(&request, &|_| (), cancel).await;
+        let took = match &outcome {
+            Ok(answer) if answer.usage.tokens() > 0 => answer.usage,
+            // A server that counts nothing: what was sent and came, roughly.
+            Ok(answer) => Usage { requests: 1, input_tokens: input_most(&request) / 2, output_tokens: said(answer) / 3, ..Usage::default() },
+            Err(error) => after_failure(error, &reserved),
+        };
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.settle(role, profile, &reserved, &took, milliseconds).await.map_err(|error| broken(&error))?;
+        outcome.map_err(Unanswered::Failed)
+    }
+
+    /// Reserves the most that the request can take; gives the answer less room when the budget has not more.
+    async fn reserve(&self, profile: &ModelProfile, request: &mut ModelRequest) -> Result<Usage, Unanswered> {
+        let mut output = request.max_output_tokens.unwrap_or(OUTPUT);
+        let input = input_most(request);
+        let most = |output: u32| Usage { requests: 1, input_tokens: input, output_tokens: output.into(), ..Usage::default() };
+        let Some(intent) = self.intent else {
+            request.max_output_tokens = Some(output);
+            return Ok(most(output));
+        };
+        loop {
+            let usage = most(output);
+            let cost = profile.price.map_or(0, |price| price.cost(&usage));
+            let attempt = async {
+                let mut tx = self.inner.store.begin().await?;
+                let budget = account_fetch(&mut tx, intent).await?.budget;
+                if budget.cost.is_some() && profile.price.is_none() {
+                    return Ok(Err(None));
+                }
+                let reserved = account_reserve(&mut tx, intent, &usage, cost).await?;
+                self.inner.store.commit(tx).await?;
+                Ok::<_, crate::error::Error>(reserved.map_err(Some))
+            };
+            match attempt.await.map_err(|error| broken(&error))? {
+                Ok(()) => {
+                    request.max_output_tokens = Some(output);
+                    return Ok(usage);
+                }
+                Err(None) => {
+                    return Err(Unanswered::OverBudget(format!(
+                        "The budget is in money, and the price of `{}` is unknown. Give the price in Settings, or set a budget in tokens.",
+                        profile.name
+                    )));
+                }
+                Err(Some(limit)) if limit == Limit::Requests || output / 2 < LEAST_OUTPUT => {
+                    return Err(Unanswered::OverBudget(format!("The next request could pass the budget of {}.", limit.label())));
+                }
+                Err(Some(_)) => output /= 2,
+            }
+        }
+    }
+
+    /// Puts what a request took into the build's account and history, and warns when most of the budget is gone.
+    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: &Usage, took: &Usage, duration_ms: u64) -> Result<()> {
+        let Some(intent) = self.intent else { return Ok(()) };
+        let reserved_cost = profile.price.map_or(0, |price| price.cost(reserved));
+        let cost = profile.price.map(|price| price.cost(took));
+        let mut decision = Decision::begin(&self.inner, intent).await?;
+        let account = account_settle(&mut decision.tx, intent, (reserved, reserved_cost), (took, cost)).await?;
+        decision.event(EventKind::ModelCall {
+            task_id: self.task,
+            role,
+            profile: profile.name.clone(),
+            usage: *took,
+            cost,
+            spent: account.spent,
+            duration_ms,
+        });
+        let near = account.budget.share(&account.spent).is_some_and(|share| share >= WARN_AT);
+        if near && account_warn(&mut decision.tx, intent).await? {
+            let message = messages::budget_nearly_spent(intent, &decision.row.intent.title, &account.spent, &account.budget);
+            decision.notify(message).await?;
+        }
+        decision.finish().await?;
+        Ok(())
+    }
+}
+
+/// What a provider may have charged for a request that failed: nothing when it refused it, all of the input when it was cut off midway.
+fn after_failure(error: &ModelError, reserved: &Usage) -> Usage {
+    match error.failure {
+        Failure::Truncated | Failure::Timeout | Failure::Cancelled => *reserved,
+        _ => Usage { requests: 1, ..Usage::default() },
+    }
+}
+
+fn broken(error: &crate::error::Error) -> Unanswered {
+    tracing::error!(error = %error.chain(), "a model could not be asked");
+    Unanswered::Unavailable("Grace could not ask the model; the server's log has the cause.".into())
+}
+
+/// More tokens than the request's text can have: a token of English or code is three or four bytes long, one of any other script at least two.
+fn input_most(request: &ModelRequest) -> u64 {
+    let tools: usize = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.schema.to_string().len()).sum();
+    let schema = request.output_schema.as_ref().map_or(0, |schema| schema.schema.to_string().len());
+    let bytes = request.system.len() + tools + schema + request.messages.iter().flat_map(|message| &message.parts).map(bytes).sum::<usize>();
+    (bytes as u64).div_ceil(2) + 200
+}
+
+fn bytes(part: &Part) -> usize {
+    20 + match part {
+        Part::Text(text) => text.len(),
+        Part::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
+        Part::InvalidArguments(call) => call.name.len() + call.arguments.len(),
+        Part::ToolResult(result) => result.content.len(),
+        Part::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
+    }
+}
+
+fn said(answer: &ModelAnswer) -> u64 {
+    answer.parts.iter().map(bytes).sum::<usize>() as u64
+}
