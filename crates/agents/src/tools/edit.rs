@@ -126,8 +126,11 @@ fn apply(text: &str, edit: &Edit, ends_with_returns: bool) -> Result<(String, Ve
     Ok((changed, lines))
 }
 
+/// A line without what two lines may differ in.
+type Reduced = fn(&str) -> String;
+
 /// Ways in which two lines may be taken for the same, from the closest to the loosest, and what to say of them.
-const ALIKE: &[(fn(&str) -> String, &str)] = &[
+const ALIKE: &[(Reduced, &str)] = &[
     (|line| line.trim_end().to_owned(), "in whitespace at the ends of lines"),
     (|line| line.trim().to_owned(), "in indentation"),
     (|line| line.split_whitespace().collect::<Vec<_>>().join(" "), "in whitespace"),

@@ -147,7 +147,7 @@ impl Files {
             return format!("`{path}` is a folder; use `list`.");
         }
         let (folder, _) = path.rsplit_once('/').unwrap_or(("", path));
-        let entries = self.root.list(folder, usize::MAX).unwrap_or_default();
+        let entries = self.root.list(folder, 20_000).unwrap_or_default();
         match entries.iter().find(|entry| entry.path == Path::new(path)).map(|entry| entry.kind) {
             Some(EntryKind::Other) => format!("`{path}` is a link or not a regular file; links are not followed."),
             None => format!("`{path}` cannot be reached: something on the way is a link or a file."),

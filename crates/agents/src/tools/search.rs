@@ -151,8 +151,8 @@ impl Found<'_> {
                 if self.context > 0 && from > shown && !self.text.is_empty() {
                     self.text.push_str("--\n");
                 }
-                for before in from..index {
-                    self.line(path, before, lines[before], '-');
+                for (before, line) in (from..).zip(&lines[from..index]) {
+                    self.line(path, before, line, '-');
                 }
                 self.line(path, index, line, ':');
                 (shown, after) = (index + 1, self.context);
