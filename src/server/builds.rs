@@ -11,6 +11,7 @@ use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
     list::ListQuery,
+    model::Budget,
     problem::Problem,
     view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal},
 };
@@ -85,6 +86,14 @@ pub async fn stop_build(State(state): State<ServerState>, Id(intent): Id<IntentI
 
 pub async fn retry_build(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Json<ControlResponse>, Refusal> {
     Ok(Json(state.engine.retry(intent).await?))
+}
+
+pub async fn set_budget(
+    State(state): State<ServerState>,
+    Id(intent): Id<IntentId>,
+    JsonBody(budget): JsonBody<Budget>,
+) -> Result<Json<ControlResponse>, Refusal> {
+    Ok(Json(state.engine.set_budget(intent, budget).await?))
 }
 
 /// Body of `POST …/message`.

@@ -12,7 +12,7 @@ use grace_domain::{
     event::{Artifact, Event},
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
-    model::{ConnectionReport, ModelsView, ProfileDraft, Roles},
+    model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
     retrospective::{Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
     system::{Catalog, KernelView, QueueView, SystemView},
@@ -82,6 +82,11 @@ fn build_control(api: Documented) -> Documented {
         .post("/api/coding_agent/{id}/resume", builds::resume_build, control("Goes on where it was paused."))
         .post("/api/coding_agent/{id}/stop", builds::stop_build, control("Ends the build and the commands that run; what is committed stays."))
         .post("/api/coding_agent/{id}/retry", builds::retry_build, control("Runs the failed task of a failed build again."))
+        .post(
+            "/api/coding_agent/{id}/budget",
+            builds::set_budget,
+            control("What models may take for the build from now on, in all.").takes::<Budget>(),
+        )
         .post("/api/coding_agent/{id}/message", builds::send_message, control("A word to the build's agent.").takes::<builds::MessageBody>())
         .post(
             "/api/coding_agent/{id}/request_review",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::intent::{ProjectType, Stack, TargetDomain};
+use crate::intent::{AgentChoice, ProjectType, Stack, TargetDomain};
 
 /// One live probe of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,7 @@ pub struct Catalog {
     pub project_types: Vec<CatalogEntry<ProjectType>>,
     pub target_domains: Vec<CatalogEntry<TargetDomain>>,
     pub stacks: Vec<CatalogEntry<Stack>>,
+    pub agents: Vec<CatalogEntry<AgentChoice>>,
     /// Kinds of input beside the description that no agent here can use: `datasets`, `docs`, with the reason.
     pub unavailable_inputs: Vec<Facility>,
 }

@@ -7,7 +7,7 @@ use grace_domain::{
     event::{Author, EventKind},
     id::{IntentId, NotificationId, RetrospectiveId, ReviewId},
     list::{ListQuery, LogQuery},
-    messages::{ANSWER, DECIDE, DEPLOY},
+    messages::{ANSWER, DECIDE, DEPLOY, RAISE},
     problem::Problem,
     review::Answer,
     status::Trigger,
@@ -98,6 +98,7 @@ impl Engine {
                 Ok(said(&rejected.message, rejected.status))
             }
             (NotificationKind::BuildFailed, "retry") => self.retry(intent).await,
+            (NotificationKind::Budget, RAISE) => Ok(self.inner.set_budget(intent, None).await?),
             (NotificationKind::Deployment, "cancel_deploy") => {
                 let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
                 let all = deployments_of(&mut conn, intent).await.map_err(Error::from)?;

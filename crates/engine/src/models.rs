@@ -1,14 +1,21 @@
 //! The language models that a person has: profiles kept and changed, which serves for what, and whether they answer. Keys are read from this
 //! server's environment when a request is made, and never leave it.
 
+use grace_agents::model::{KeyReader, test_connection};
 use grace_domain::{
-    model::{MAX_PROFILES, ModelProfile, ModelRole, ModelsView, ProfileDraft, ProfileView, RoleChoice, Roles},
+    copilot::NotificationKind,
+    event::Level,
+    id::IntentId,
+    model::{Budget, ConnectionReport, MAX_PROFILES, ModelProfile, ModelRole, ModelsView, ProfileDraft, ProfileView, RoleChoice, Roles},
     problem::{FieldError, Problem},
+    status::{Status, Trigger},
+    view::ControlResponse,
 };
-use grace_store::{model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save};
+use grace_store::{account_fetch, account_set_budget, model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save};
 
 use crate::{
     Engine,
+    decide::Decision,
     error::{Error, Result},
     start::Inner,
 };
@@ -29,6 +36,17 @@ impl Engine {
     /// Forgets a profile. One that serves for something stays until another does.
     pub async fn delete_model(&self, name: &str) -> Result<ModelsView, Problem> {
         Ok(self.inner.delete_model(name).await?)
+    }
+
+    /// Asks the model something, and what its endpoint can do. Takes some seconds, and some tokens.
+    pub async fn test_model(&self, name: &str) -> Result<ConnectionReport, Problem> {
+        let profile = self.inner.model_named(name).await?;
+        Ok(test_connection(&profile, KeyReader::environment(), &self.inner.shutdown.child_token()).await)
+    }
+
+    /// What models may take for a build from now on, with what they took already.
+    pub async fn set_budget(&self, intent: IntentId, budget: Budget) -> Result<ControlResponse, Problem> {
+        Ok(self.inner.set_budget(intent, Some(budget)).await?)
     }
 
     /// Says which profiles serve for what.
@@ -140,6 +158,22 @@ impl Inner {
         setting_save(&mut conn, ROLES, &roles, self.now()).await?;
         drop(conn);
         self.models().await
+    }
+
+    /// Without a budget, the present one is raised by half. A build that is paused because it was spent goes on.
+    pub(crate) async fn set_budget(&self, intent: IntentId, budget: Option<Budget>) -> Result<ControlResponse> {
+        let mut decision = Decision::begin(self, intent).await?;
+        let account = account_fetch(&mut decision.tx, intent).await?;
+        let budget = budget.unwrap_or_else(|| account.budget.raised());
+        account_set_budget(&mut decision.tx, intent, &budget).await?;
+        let words = if budget == Budget::default() { "no limits".to_owned() } else { budget.words() };
+        decision.log(Level::Info, format!("The budget is {words} now; {} so far.", account.spent.words()), None);
+        let spent_out = decision.unnotify(NotificationKind::Budget, &intent.to_string()).await?;
+        if spent_out && decision.status() == Status::Paused {
+            decision.apply(Trigger::Resume, None)?;
+        }
+        let row = decision.finish().await?;
+        Ok(ControlResponse { intent_id: intent, status: row.state.status, message: format!("The budget is {words} now.") })
     }
 
     /// The profile that serves for `role` and the one that stands in for it, as far as they exist.

@@ -23,8 +23,9 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, account_fetch, answers_of, conversation_fetch, conversation_save, messages_take, turn_append, artifacts_save, attempts_of, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask,
-    task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
+    Claim, NewReview, TaskResult, account_fetch, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
+    intent_save_repository, messages_take, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish,
+    task_heartbeat, task_release, task_retry, turn_append,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -217,7 +218,9 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let cancelled = cancel.is_cancelled();
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), files, .. }, committed)) => wait_for_answer(inner, run, &workspace, &question, &files, committed).await,
+        Ok((TaskOutput { asks: Some(question), files, .. }, committed)) => {
+            wait_for_answer(inner, run, &workspace, &question, &files, committed).await
+        }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(_) if inner.shutdown.is_cancelled() => release(inner, run).await,
         Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use grace_domain::{
     copilot::Fact,
-    intent::{ProjectType, Stack, TargetDomain},
+    intent::{AgentChoice, ProjectType, Stack, TargetDomain},
     list::{ListQuery, Page},
     present::time::duration,
     problem::Problem,
@@ -27,7 +27,7 @@ const DURATIONS: u32 = 12;
 impl Engine {
     /// What the form offers, and why something cannot be built here.
     pub async fn catalog(&self) -> Result<Catalog, Problem> {
-        Ok(self.inner.catalog())
+        Ok(self.inner.catalog().await?)
     }
 
     /// What this machine has and enforces.
@@ -79,12 +79,14 @@ fn fact(name: &str, value: impl Into<String>) -> Fact {
 }
 
 impl Inner {
-    fn catalog(&self) -> Catalog {
-        let agent = self.agents.first();
+    async fn catalog(&self) -> Result<Catalog> {
+        let model = self.has_model().await?;
+        let able: Vec<_> = self.agents.iter().filter(|agent| model.is_ok() || !agent.needs_model()).collect();
+        let agent = able.first();
         // A choice is open when an agent can build it together with some choice of the other two; the closest combination says why not.
         let offered = |project_type: Option<ProjectType>, domain: Option<TargetDomain>, stack: Option<Stack>| {
             let mut reason = None;
-            for agent in &self.agents {
+            for agent in &able {
                 for project_type in project_type.map_or(ProjectType::ALL, |_| &[]).iter().copied().chain(project_type) {
                     for domain in domain.map_or(TargetDomain::ALL, |_| &[]).iter().copied().chain(domain) {
                         for stack in stack.map_or(Stack::ALL, |_| &[]).iter().copied().chain(stack) {
@@ -98,7 +100,7 @@ impl Inner {
             }
             Some(reason.unwrap_or_else(|| "No agent is installed here.".into()))
         };
-        Catalog {
+        Ok(Catalog {
             agent: agent.map_or("none", |agent| agent.label()).into(),
             project_types: ProjectType::ALL
                 .iter()
@@ -112,19 +114,33 @@ impl Inner {
                 .iter()
                 .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(None, None, Some(*value)) })
                 .collect(),
+            agents: AgentChoice::ALL
+                .iter()
+                .map(|value| CatalogEntry {
+                    value: *value,
+                    label: value.label().into(),
+                    unavailable: if *value == AgentChoice::Model { model.clone().err() } else { None },
+                })
+                .collect(),
             unavailable_inputs: ["datasets", "docs"]
                 .into_iter()
-                .map(|name| Facility { name: name.into(), available: false, detail: "Kept with the intent, but not read: needs a model.".into() })
+                .map(|name| Facility { name: name.into(), available: false, detail: "Kept with the intent, but no agent of this version reads it.".into() })
                 .collect(),
-        }
+        })
     }
 
     async fn system(&self) -> SystemView {
         let (database, toolchains) = tokio::join!(self.database_facility(), toolchains());
         let isolation = serde_json::to_value(self.sandbox.isolation()).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let mut agents: Vec<Facility> =
-            self.agents.iter().map(|agent| Facility { name: agent.name().into(), available: true, detail: agent.label().into() }).collect();
-        agents.push(Facility { name: "model".into(), available: false, detail: "This version has no model agent.".into() });
+        let model = self.has_model().await.unwrap_or_else(|_| Err("The profiles of models cannot be read.".into()));
+        let mut agents: Vec<Facility> = self
+            .agents
+            .iter()
+            .map(|agent| {
+                let missing = if agent.needs_model() { model.clone().err() } else { None };
+                Facility { name: agent.name().into(), available: missing.is_none(), detail: missing.unwrap_or_else(|| agent.label().into()) }
+            })
+            .collect();
         agents.push(Facility { name: "external".into(), available: false, detail: "This version starts no external coding agents.".into() });
         let mut targets = vec![self.target.facility()];
         targets.extend(grace_operations::other_targets());
