@@ -51,6 +51,18 @@ async fn a_server_that_hangs_is_given_up_in_time() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_keeps_the_line_open_is_waited_for() {
+    let piece = |delta: &str, reason: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":{reason}}}]}}\n\n");
+    let stream = [piece("\"content\":\"Well…\"", "null"), ": wait\n\n".repeat(5), piece("", "\"stop\""), "data: [DONE]\n\n".into()].concat();
+    // Five comments at 80 ms are longer than the 200 ms that silence may last.
+    let script = Script { pause_ms: 80, ..Script::of([Turn::fail(Fault::Stream(stream))]) };
+    let begun = Instant::now();
+    let answer = once(Provider::OpenAi, script, &ask("Well?")).await.0.unwrap();
+    assert_eq!(answer.text(), "Well…");
+    assert!(begun.elapsed() > Duration::from_millis(400));
+}
+
+#[tokio::test]
 async fn stopping_ends_a_request_at_once() {
     let server = start(Script::of([Turn::fail(Fault::HangInside)])).await;
     let settings = grace_agents::model::Settings { idle_timeout: Duration::from_secs(60), ..grace_agents::model::Settings::default() };
