@@ -1,9 +1,17 @@
 //! `grace serve | doctor`: reads the command line, starts the engine and the server, and ends both in order.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use grace::server::{AllowedHosts, ServerState, router};
-use grace_domain::system::SystemView;
+use grace_domain::{
+    model::{ModelProfile, ProfileDraft},
+    system::SystemView,
+};
 use grace_engine::{Engine, EngineConfig, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +26,7 @@ grace <command>
     --data-dir PATH       default: /var/lib/grace as root, else $XDG_DATA_HOME/grace or ~/.local/share/grace
     --site PATH           the folder that `cargo xtask bundle` filled; default: `site` beside the executable's folder
     --workers N           tasks that run at the same time; default: the number of cores
+    --models FILE         profiles of language models, a JSON list; see the README
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
     --data-dir PATH, --allow-unsandboxed as above
@@ -38,6 +47,7 @@ struct Options {
     data_dir: Option<PathBuf>,
     site: Option<PathBuf>,
     workers: Option<usize>,
+    models: Option<PathBuf>,
     allow_unsandboxed: bool,
 }
 
@@ -81,6 +91,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         data_dir: None,
         site: None,
         workers: None,
+        models: None,
         allow_unsandboxed: false,
     };
     let mut command = None;
@@ -92,6 +103,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("data-dir") => options.data_dir = Some(arguments.value()?.into()),
             Long("site") => options.site = Some(arguments.value()?.into()),
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
+            Long("models") => options.models = Some(arguments.value()?.into()),
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -207,7 +219,27 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         allow_unsandboxed: options.allow_unsandboxed,
         public_port: port,
         watch: WATCH,
+        models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
     })
+}
+
+/// The profiles of `--models`; what is wrong with one is told with its place and its field.
+fn read_models(path: &Path) -> Result<Vec<ModelProfile>, String> {
+    let at = |what: &str| format!("--models {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error.to_string()))?;
+    let drafts: Vec<ProfileDraft> = serde_json::from_str(&text).map_err(|error| at(&format!("it must be a JSON list of profiles: {error}")))?;
+    let mut profiles: Vec<ModelProfile> = Vec::new();
+    for (index, draft) in drafts.into_iter().enumerate() {
+        let profile = draft.parse().map_err(|problem| {
+            let fields: Vec<String> = problem.errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+            at(&format!("profile {}: {}", index + 1, fields.join(" ")))
+        })?;
+        if profiles.iter().any(|earlier| earlier.name == profile.name) {
+            return Err(at(&format!("profile {}: name: `{}` is there already", index + 1, profile.name)));
+        }
+        profiles.push(profile);
+    }
+    Ok(profiles)
 }
 
 /// Root's home is closed to the users that the database and agents' commands run as, so root keeps its data elsewhere.

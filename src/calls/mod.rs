@@ -9,6 +9,7 @@ pub mod codec;
 pub mod copilot;
 pub mod deployments;
 pub mod learning;
+pub mod models;
 pub mod posted;
 pub mod results;
 pub mod system;

@@ -101,6 +101,8 @@ mod reading {
                 include_deployment: ticked("include_deployment"),
                 require_review: ticked("require_review"),
             },
+            agent: value(fields, "agent"),
+            budget: None,
             plan_hash: None,
         }
     }

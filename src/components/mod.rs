@@ -24,6 +24,7 @@ pub mod kernels;
 pub mod keyboard;
 pub mod log_console;
 pub mod modal;
+pub mod models;
 pub mod phases;
 pub mod plan_dialogs;
 pub mod plan_preview;

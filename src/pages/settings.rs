@@ -1,4 +1,4 @@
-//! Settings: what this machine has and enforces, live from the probes.
+//! Settings: the language models, and what this machine has and enforces, live from the probes.
 
 use grace_domain::{
     present::Tone,
@@ -7,10 +7,11 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use crate::{
-    calls::system::read_system,
+    calls::{models::list_models, system::read_system},
     components::{
         frame::Top,
         icon::small_icon,
+        models::Models,
         states::{empty, loaded},
         status::badge,
     },
@@ -19,10 +20,14 @@ use crate::{
 
 #[component]
 pub fn SettingsPage() -> AnyView {
+    let models = Feed::new(|| Box::pin(list_models()));
     let system = Feed::new(|| Box::pin(read_system()));
     view! {
         <Top title="Settings"><h1>"Settings"</h1></Top>
-        <div class="page">{loaded(system, move || view! { <System system/> }.into_any())}</div>
+        <div class="page">
+            {loaded(models, move || view! { <Models models/> }.into_any())}
+            {loaded(system, move || view! { <System system/> }.into_any())}
+        </div>
     }
     .into_any()
 }

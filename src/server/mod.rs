@@ -10,6 +10,7 @@ mod events;
 mod extract;
 mod guard;
 mod learning;
+mod models;
 mod operations;
 mod pages;
 mod refusal;

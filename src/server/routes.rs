@@ -12,6 +12,7 @@ use grace_domain::{
     event::{Artifact, Event},
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
+    model::{ConnectionReport, ModelsView, ProfileDraft, Roles},
     retrospective::{Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
     system::{Catalog, KernelView, QueueView, SystemView},
@@ -23,7 +24,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, learning, operations, refusal, results, reviews, tasks,
+    events, learning, models, operations, refusal, results, reviews, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -206,6 +207,21 @@ fn operations_of(api: Documented) -> Documented {
     .get("/api/catalog", operations::get_catalog, operations("What can be built here, and why not the rest.").answers::<Catalog>(200))
     .get("/api/kernels", operations::list_kernels, operations("The kernels and what really runs behind them.").answers_page::<KernelView>())
     .post("/api/kernels/{key}/{command}", operations::control_kernel, operations("Starts or stops one.").answers::<KernelView>(200))
+    .get("/api/models", models::list_models, operations("Profiles of language models, and what each serves for.").answers::<ModelsView>(200))
+    .post(
+        "/api/models",
+        models::save_model,
+        operations("Keeps a profile; one of the same name is replaced. Names the variable that holds the key, never the key.")
+            .takes::<ProfileDraft>()
+            .answers::<ModelsView>(201),
+    )
+    .delete("/api/models/{name}", models::delete_model, operations("Forgets a profile.").answers_nothing())
+    .post(
+        "/api/models/{name}/test",
+        models::test_model,
+        operations("Asks the model something, and what its endpoint can do.").answers::<ConnectionReport>(200),
+    )
+    .post("/api/model_roles", models::set_roles, operations("Says which profiles serve for what.").takes::<Roles>().answers::<ModelsView>(200))
     .get("/healthz", operations::healthz, operations("The process lives.").answers_with(200, "text/plain"))
     .get("/readyz", operations::readyz, operations("Builds can be taken; what is enforced and what is there.").answers::<SystemView>(200))
     .get("/metrics", operations::metrics, operations("Figures for Prometheus.").answers_with(200, "text/plain"))

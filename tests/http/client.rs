@@ -31,11 +31,12 @@ async fn start() -> Arc<Server> {
     let data = tempfile::Builder::new().prefix("grace-http-").permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let configuration = EngineConfig {
         data_dir: data.path().to_owned(),
-        database_url: Some(grace_store::testing::empty_database().await),
+        database_url: Some(grace_store_testing::empty_database().await),
         workers: 1,
         allow_unsandboxed: true,
         public_port: 3000,
         watch: std::time::Duration::from_secs(1),
+        models: Vec::new(),
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");
     engine.queue_pause().await.unwrap();

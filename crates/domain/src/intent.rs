@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
+    model::Budget,
     problem::{FieldError, Problem},
 };
 
@@ -13,11 +14,11 @@ pub const MAX_DESCRIPTION: usize = 10_000;
 pub const MAX_LINKS: usize = 20;
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal, $label:literal;)+ }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$hint:meta])* $variant:ident = $text:literal, $label:literal;)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub enum $name { $(#[serde(rename = $text)] $variant,)+ }
+        pub enum $name { $($(#[$hint])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
@@ -32,6 +33,7 @@ macro_rules! choice {
         }
     };
 }
+pub(crate) use choice;
 
 choice!(ProjectType {
     Feature = "feature", "Feature";
@@ -74,6 +76,7 @@ choice!(Stack {
     RustAxum = "rust_axum", "Rust + Axum";
     SolidityReact = "solidity_react", "Solidity + Ethers.js + React";
     Terraform = "terraform", "Terraform";
+    Described = "described", "As described";
 });
 
 impl Stack {
@@ -110,6 +113,12 @@ pub struct RequestDraft {
     pub artifacts: ArtifactsDraft,
     #[serde(default)]
     pub options: OptionsDraft,
+    /// Who is to build it: see [`AgentChoice`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What models may take for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// Of a previewed plan: creating with it approves that plan, if it is still the one that Grace proposes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
@@ -166,7 +175,22 @@ pub struct IntentRequest {
     pub constraints: Constraints,
     pub artifacts: Artifacts,
     pub options: Options,
+    #[serde(default)]
+    pub agent: AgentChoice,
+    #[serde(default)]
+    pub budget: Budget,
 }
+
+choice!(
+    /// Who is to build it.
+    #[derive(Default)]
+    AgentChoice {
+        #[default]
+        Any = "any", "Grace chooses";
+        Blueprint = "blueprint", "Blueprint, no model";
+        Model = "model", "Model";
+    }
+);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -269,6 +293,7 @@ impl RequestDraft {
         let compliance = errors.choices("constraints.compliance", compliance, Compliance::parse, Compliance::allowed);
         let deadline = errors.deadline(self.constraints.deadline, today);
         let repository = errors.repository(self.artifacts.repository);
+        let agent = errors.choice("agent", self.agent, Some(AgentChoice::Any), AgentChoice::parse, AgentChoice::allowed);
         let datasets = errors.links("artifacts.datasets", self.artifacts.datasets);
         let docs = errors.links("artifacts.docs", self.artifacts.docs);
         if !errors.0.is_empty() {
@@ -281,14 +306,16 @@ impl RequestDraft {
             include_deployment: on(self.options.include_deployment),
             require_review: self.options.require_review.unwrap_or(false),
         };
-        match (project_type, target_domain, stack) {
-            (Some(project_type), Some(target_domain), Some(stack)) => Ok(IntentRequest {
+        match (project_type, target_domain, stack, agent) {
+            (Some(project_type), Some(target_domain), Some(stack), Some(agent)) => Ok(IntentRequest {
                 project_type,
                 description,
                 target_domain,
                 constraints: Constraints { deadline, environments, compliance, stack },
                 artifacts: Artifacts { repository, datasets, docs },
                 options,
+                agent,
+                budget: self.budget.unwrap_or_default(),
             }),
             _ => Err(Problem::invalid(errors.0)),
         }
@@ -318,6 +345,8 @@ impl From<IntentRequest> for RequestDraft {
                 include_deployment: Some(request.options.include_deployment),
                 require_review: Some(request.options.require_review),
             },
+            agent: Some(request.agent.as_str().into()),
+            budget: (request.budget != Budget::default()).then_some(request.budget),
             plan_hash: None,
         }
     }
@@ -456,7 +485,7 @@ pub fn public_https(text: &str) -> Result<url::Url, String> {
 }
 
 /// A person's wrong input, shortened for the message about it.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
     if text.chars().count() > 80 {
         short.push('…');

@@ -12,6 +12,7 @@ pub mod intent;
 pub mod learning;
 pub mod list;
 pub mod messages;
+pub mod model;
 pub mod plan;
 pub mod present;
 pub mod problem;

@@ -58,6 +58,15 @@ pub struct PlannedTask {
     pub depends_on: Vec<String>,
     /// Key of the [`Question`] that this task puts to a person instead of doing work.
     pub asks: Option<String>,
+    /// What is to be done, for the agent; empty when the key says it.
+    #[serde(default)]
+    pub detail: String,
+    /// Files that it is expected to make or change.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// The command whose success proves that it is done, run from the project's root; absent when the agent judges otherwise.
+    #[serde(default)]
+    pub verify: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +140,23 @@ pub enum ConfidenceLevel {
 }
 
 impl Plan {
+    /// What stands in for a plan that is still being made.
+    pub fn unmade(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            phases: Vec::new(),
+            deliverables: Vec::new(),
+            not_covered: Vec::new(),
+            assumptions: Vec::new(),
+            questions: Vec::new(),
+            warnings: Vec::new(),
+            compliance: Vec::new(),
+            confidence: Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "not planned yet".into() },
+            modifications: Vec::new(),
+            spec: None,
+        }
+    }
+
     /// SHA-256 (hex) of the request and of everything that a person approves. Estimates and confidence are left out: they move as other
     /// builds finish, and that must not make an approval stale.
     pub fn hash(&self, request: &IntentRequest) -> String {

@@ -183,6 +183,9 @@ impl BuildState {
 pub enum Trigger {
     PlanProposed,
     PlanRevised,
+    /// The plan is to be made anew by an agent that takes its time: it was asked to change, or could not be made.
+    PlanReopened,
+    PlanFailed,
     PlanApproved,
     PlanRejected,
     /// The runner took up the first task.
@@ -204,9 +207,11 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::PlanProposed,
         Self::PlanRevised,
+        Self::PlanReopened,
+        Self::PlanFailed,
         Self::PlanApproved,
         Self::PlanRejected,
         Self::Started,
@@ -227,6 +232,8 @@ impl Trigger {
         match self {
             Self::PlanProposed => "plan_proposed",
             Self::PlanRevised => "plan_revised",
+            Self::PlanReopened => "plan_reopened",
+            Self::PlanFailed => "plan_failed",
             Self::PlanApproved => "plan_approved",
             Self::PlanRejected => "plan_rejected",
             Self::Started => "started",
@@ -267,6 +274,8 @@ pub fn apply(state: BuildState, trigger: Trigger) -> Result<(BuildState, &'stati
     let decided: Option<(BuildState, &'static [Effect])> = match trigger {
         T::PlanProposed => (state.status == S::Planning).then(|| (to(S::AwaitingApproval), &[][..])),
         T::PlanRevised => (state.status == S::AwaitingApproval).then(|| (to(S::AwaitingApproval), &[][..])),
+        T::PlanReopened => matches!(state.status, S::AwaitingApproval | S::Failed).then(|| (to(S::Planning), &[][..])),
+        T::PlanFailed => (state.status == S::Planning).then(|| (to(S::Failed), &[][..])),
         T::PlanApproved => (state.status == S::AwaitingApproval).then(|| (to(S::Queued), &[Effect::Drive][..])),
         T::PlanRejected => (state.status == S::AwaitingApproval).then(|| (to(S::Stopped), &[][..])),
         T::Started => (state.status == S::Queued).then(|| (to(S::Executing), &[][..])),
@@ -300,7 +309,7 @@ pub fn apply(state: BuildState, trigger: Trigger) -> Result<(BuildState, &'stati
 
 fn sentence(trigger: Trigger) -> &'static str {
     match trigger {
-        Trigger::PlanProposed | Trigger::PlanRevised => "Changing the plan",
+        Trigger::PlanProposed | Trigger::PlanRevised | Trigger::PlanReopened | Trigger::PlanFailed => "Changing the plan",
         Trigger::PlanApproved => "Approving the plan",
         Trigger::PlanRejected => "Rejecting the plan",
         Trigger::Started | Trigger::Blocked | Trigger::Unblocked | Trigger::TaskGaveUp | Trigger::AllTasksDone => "Working on it",

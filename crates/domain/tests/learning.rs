@@ -23,6 +23,9 @@ fn plan() -> Plan {
         estimated_seconds: 36,
         depends_on: vec![],
         asks: None,
+        detail: String::new(),
+        files: Vec::new(),
+        verify: None,
     };
     Plan {
         title: "Chat".into(),

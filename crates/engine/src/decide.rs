@@ -183,7 +183,7 @@ impl<'a> Decision<'a> {
                 queue = tasks.iter().filter(|task| task.state == TaskState::Ready).map(|task| task.id).collect();
             }
             for task in queue {
-                enqueue_task(&mut self.tx, task, self.row.priority, None).await?;
+                enqueue_task(&mut self.tx, (intent, task), self.row.priority, None).await?;
             }
         }
         let any = |state: TaskState| tasks.iter().any(|task| task.state == state);
@@ -308,8 +308,13 @@ fn current_phase(status: Status, stage: Stage, tasks: &[Task]) -> Option<String>
 }
 
 /// Puts a task's job into the queue; `run_at` later, when a pause before the next attempt is wanted.
-pub(crate) async fn enqueue_task(conn: &mut PgConnection, task: TaskId, priority: Priority, run_at: Option<Timestamp>) -> Result<()> {
-    let payload = RunTaskPayload { task: task.0 };
+pub(crate) async fn enqueue_task(
+    conn: &mut PgConnection,
+    (intent, task): (IntentId, TaskId),
+    priority: Priority,
+    run_at: Option<Timestamp>,
+) -> Result<()> {
+    let payload = RunTaskPayload { intent: intent.0, task: task.0 };
     let key = format!("task-{}", task.0);
     let job = NewJob { key: Some(&key), run_at, priority: queue_priority(priority), ..NewJob::now(RUN_TASK, &payload) };
     job_enqueue(conn, &job).await?;

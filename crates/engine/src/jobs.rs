@@ -29,6 +29,7 @@ const REFETCH: Duration = Duration::from_millis(200);
 /// Runs one task of a build, if it is ready.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunTaskPayload {
+    pub intent: i64,
     pub task: i64,
 }
 
@@ -74,7 +75,7 @@ impl TaskHandler for RunTaskPayload {
     const IDENTIFIER: &'static str = RUN_TASK;
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        told(RUN_TASK, runner::run_task(&inner(&context), TaskId(self.task)).await)
+        told(RUN_TASK, runner::run_task(&inner(&context), IntentId(self.intent), TaskId(self.task)).await)
     }
 }
 

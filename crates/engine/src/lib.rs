@@ -13,6 +13,7 @@ mod events;
 mod highlight;
 mod jobs;
 mod learning;
+mod models;
 mod recovery;
 mod results;
 mod reviews;

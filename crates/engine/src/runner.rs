@@ -13,7 +13,7 @@ use futures::FutureExt;
 use grace_agents::{Agent, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
-    id::TaskId,
+    id::{IntentId, TaskId},
     messages,
     plan::{Plan, PlannedTask},
     review::ReviewType,
@@ -23,7 +23,7 @@ use grace_domain::{
 use grace_sandbox::Sandbox;
 use grace_store::{
     Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask,
-    task_cancelled, task_claim, task_fail, task_fetch, task_finish, task_heartbeat, task_release, task_retry,
+    task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -51,11 +51,11 @@ struct Run {
 }
 
 /// Runs a task if it is ready and may run; else does nothing, because whoever makes it ready enqueues it again.
-pub(crate) async fn run_task(inner: &Arc<Inner>, id: TaskId) -> Result<()> {
+pub(crate) async fn run_task(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<()> {
     if inner.shutdown.is_cancelled() {
         return Ok(());
     }
-    let Some(run) = take(inner, id).await? else { return Ok(()) };
+    let Some(run) = take(inner, intent, id).await? else { return Ok(()) };
     inner.busy.fetch_add(1, Ordering::Relaxed);
     let mut result = work(inner, &run).await;
     for pause in [1, 2, 4, 8, 16] {
@@ -82,14 +82,9 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, id: TaskId) -> Result<()> {
 }
 
 /// Claims the task. A task that asks is dealt with here: it is done when its answer is known, else its question is put.
-async fn take(inner: &Arc<Inner>, id: TaskId) -> Result<Option<Run>> {
-    let mut tx = inner.store.begin().await?;
-    let Some(task) = task_fetch(&mut tx, id).await? else { return Ok(None) };
-    if queue_paused(&mut tx).await? {
-        return Ok(None);
-    }
-    let mut decision = Decision::within(inner, tx, task.intent_id).await?;
-    if !decision.status().may_run() {
+async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option<Run>> {
+    let mut decision = Decision::begin(inner, intent).await?;
+    if !decision.status().may_run() || queue_paused(&mut decision.tx).await? {
         return Ok(None);
     }
     let now = decision.now;
@@ -97,7 +92,6 @@ async fn take(inner: &Arc<Inner>, id: TaskId) -> Result<Option<Run>> {
     if decision.status() == Status::Queued {
         decision.apply(Trigger::Started, None)?;
     }
-    let intent = decision.intent();
     let plan = plan_fetch(&mut decision.tx, intent).await?.map(|row| row.plan);
     let answers = answers_of(&mut decision.tx, intent).await?;
     let planned = plan.as_ref().and_then(|plan| plan.tasks().find(|planned| planned.key == claim.task.key).cloned());
@@ -354,7 +348,7 @@ async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result<()
             decision.task_changed(&task, Some(failure.message.clone()));
             let at = now + chrono::Duration::milliseconds(i64::try_from(delay_ms).unwrap_or(30_000));
             let priority = decision.row.priority;
-            enqueue_task(&mut decision.tx, id, priority, Some(at)).await?;
+            enqueue_task(&mut decision.tx, (decision.row.intent.id, id), priority, Some(at)).await?;
             decision.finish().await?;
         }
         AfterFailure::GiveUp => {

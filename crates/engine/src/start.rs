@@ -12,7 +12,7 @@ use std::{
 };
 
 use grace_agents::Agent;
-use grace_domain::{Timestamp, id::IntentId, list::ListQuery};
+use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile};
 use grace_operations::{LocalTarget, Proxy};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use grace_store::{

@@ -16,6 +16,7 @@ mod intents;
 mod jobs;
 mod learning;
 mod lists;
+mod models;
 mod plans;
 mod reviews;
 mod row;
@@ -23,8 +24,6 @@ mod settings;
 mod store;
 pub mod stream;
 mod tasks;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
 pub use copilot::{
@@ -49,6 +48,10 @@ pub use learning::{
     templates_list,
 };
 pub use lists::{Listing, StatusRows, intents_list, status_fetch};
+pub use models::{
+    Account, TurnRow, account_fetch, account_open, account_reserve, account_set_budget, account_settle, account_warn, conversation_fetch,
+    conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append, turns_after,
+};
 pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};
 pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw};
 pub use settings::{

@@ -3,7 +3,7 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres,
+    Connection as _, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -21,6 +21,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
 /// Longest wait for a free connection; then the database is reported as not answering.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// A connection that was used within this time is taken for alive.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// Most connections that do not wait for the disk.
 const RELAXED: u32 = 8;
 
@@ -37,17 +39,9 @@ impl Store {
     /// tables of Grace and of the job queue to this version, and begins to follow the event log.
     pub async fn connect(url: &str, connections: u32) -> StoreResult<Self> {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE)
-            .connect_with(options.clone())
-            .await
-            .map_err(StoreError::Connect)?;
+        let pool = pool_of(connections).connect_with(options.clone()).await.map_err(StoreError::Connect)?;
         migrate(&pool).await?;
-        let relaxed = PgPoolOptions::new()
-            .max_connections(RELAXED)
-            .acquire_timeout(ACQUIRE)
-            .connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]));
+        let relaxed = pool_of(RELAXED).connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]));
         let live = Arc::new(Live::start(options).await?);
         Ok(Self { pool, relaxed, live })
     }
@@ -99,6 +93,16 @@ impl Store {
 pub(crate) async fn migrate(pool: &PgPool) -> StoreResult<()> {
     MIGRATIONS.run(pool).await.map_err(StoreError::Migrate)?;
     graphile_worker_migrations::migrate(pool, "graphile_worker").await.map_err(StoreError::MigrateQueue)
+}
+
+/// A pool that asks a connection whether it still lives only after a rest: asking each time is one more round trip in everything.
+fn pool_of(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(|connection, resting| {
+        Box::pin(async move {
+            // Not an error: a connection that is gone is replaced by a new one.
+            Ok(resting.idle_for < TRUSTED || connection.ping().await.is_ok())
+        })
+    })
 }
 
 fn acquire(error: sqlx::Error) -> StoreError {

@@ -69,6 +69,9 @@ fn phases(spec: &Spec, estimates: &Estimates) -> Vec<Phase> {
                     estimated_seconds: estimates.seconds.get(planned.step.key()).copied().unwrap_or_else(|| planned.step.prior_seconds()),
                     depends_on: planned.depends_on.into_iter().map(|step| step.key().to_owned()).collect(),
                     asks: (planned.step == Step::AskAuthentication).then(|| "authentication".to_owned()),
+                    detail: String::new(),
+                    files: Vec::new(),
+                    verify: None,
                 })
                 .collect(),
         })

@@ -123,6 +123,9 @@ impl Agent for Scripted {
                 estimated_seconds: inputs.estimates.seconds.get(step.key).copied().unwrap_or(2),
                 depends_on: step.after.iter().map(|key| (*key).into()).collect(),
                 asks: matches!(step.act, Act::Ask).then(|| "colour".into()),
+                detail: String::new(),
+                files: Vec::new(),
+                verify: None,
             };
             match phases.iter_mut().find(|phase| phase.stage == step.stage) {
                 Some(phase) => phase.tasks.push(task),
@@ -260,7 +263,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         // The user of the sandbox must be able to enter it.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self { data_dir: folder.path().join("data"), database_url: grace_store::testing::empty_database().await, _folder: folder }
+        Self { data_dir: folder.path().join("data"), database_url: grace_store_testing::empty_database().await, _folder: folder }
     }
 
     pub fn config(&self) -> EngineConfig {
@@ -282,6 +285,7 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         allow_unsandboxed: false,
         public_port: 3000,
         watch: Duration::from_secs(3),
+        models: Vec::new(),
     }
 }
 

@@ -48,8 +48,7 @@ impl EmbeddedPostgres {
     }
 
     /// For tests: nothing is waited for until it is on the disk.
-    #[cfg(feature = "testing")]
-    pub(crate) async fn start_disposable(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    pub async fn start_disposable(data_dir: &Path) -> Result<Self, EmbeddedError> {
         Self::start_with(data_dir, Durability::None).await
     }
 
@@ -73,7 +72,7 @@ impl EmbeddedPostgres {
         self.database_url("grace")
     }
 
-    pub(crate) fn database_url(&self, database: &str) -> String {
+    pub fn database_url(&self, database: &str) -> String {
         format!("postgres://grace@localhost:5432/{database}?host={}", self.place.socket.display())
     }
 
@@ -114,8 +113,7 @@ impl EmbeddedPostgres {
 }
 
 /// Removes what a test process has left that was killed. When its Postgres is still ending, that is left to the next test process.
-#[cfg(feature = "testing")]
-pub(crate) fn remove_disposable(data_dir: &Path) {
+pub fn remove_disposable(data_dir: &Path) {
     let removed = Account::choose().and_then(|account| Place::choose(data_dir, &account)).and_then(|place| {
         if process::holder(&place)?.is_none() {
             place.remove_socket();

@@ -11,9 +11,8 @@ use grace_domain::{
     list::LogQuery,
     status::Status,
 };
-use grace_store::{
-    Cursor, EventsAfter, Store, StoreError, event_append, events_after, events_of, intent_fetch, intent_lock, log_tail, logs_fetch, testing,
-};
+use grace_store::{Cursor, EventsAfter, Store, StoreError, event_append, events_after, events_of, intent_fetch, intent_lock, log_tail, logs_fetch};
+use grace_store_testing as testing;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::fixture::{at, intent, log};

@@ -54,6 +54,9 @@ pub fn planned(key: &str, depends_on: &[&str]) -> PlannedTask {
         estimated_seconds: 60,
         depends_on: depends_on.iter().map(|key| (*key).to_owned()).collect(),
         asks: None,
+        detail: String::new(),
+        files: Vec::new(),
+        verify: None,
     }
 }
 

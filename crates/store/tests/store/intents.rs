@@ -14,8 +14,9 @@ use grace_domain::{
 use grace_store::{
     CreatedIntent, Listing, NewIntent, NewReview, PlanRow, StoreError, Summary, answer_save, answers_of, event_append, intent_create, intent_fetch,
     intent_lock, intent_save_repository, intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in, intents_list,
-    plan_fetch, plan_save, plans_of, review_open, status_fetch, testing,
+    plan_fetch, plan_save, plans_of, review_open, status_fetch,
 };
+use grace_store_testing as testing;
 
 use crate::fixture::{at, intent, log, new_intent, plan, request, set_status, tasks};
 

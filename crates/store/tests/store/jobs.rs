@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use grace_store::{NewJob, job_enqueue, job_remove, testing};
+use grace_store::{NewJob, job_enqueue, job_remove};
+use grace_store_testing as testing;
 use graphile_worker::{IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, WorkerContext, WorkerOptions};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;

@@ -15,9 +15,10 @@ use grace_store::{
     Store, TaskResult, chat_append, chat_history, durations_last, estimates_fetch, learning_figures, notification_close, notification_dismiss,
     notification_fetch, notification_put, notifications_close_all, notifications_open, notifications_read_all, playbook_add, playbook_list,
     queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record, retrospectives_list,
-    setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete, template_save, templates_list, testing, worker_beat,
-    worker_remove, workers_list,
+    setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete, template_save, templates_list, worker_beat, worker_remove,
+    workers_list,
 };
+use grace_store_testing as testing;
 
 use crate::fixture::{at, intent, set_status, tasks};
 

@@ -12,8 +12,9 @@ use grace_store::{
     NewDeployment, NewRelease, NewReview, NewTask, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
     deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_of,
     deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_releases, release_fetch, release_save, releases_of,
-    review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of, testing,
+    review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
 };
+use grace_store_testing as testing;
 
 use crate::fixture::{at, intent, new_task, tasks};
 

@@ -10,8 +10,9 @@ use grace_domain::{
 use grace_store::{
     NewTask, StoreError, TaskResult, attempts_of, intent_save_priority, queue_fetch, queue_set_paused, task_ask, task_cancelled, task_claim,
     task_fail, task_fetch, task_finish, task_heartbeat, task_release, task_retry, tasks_cancel, tasks_insert, tasks_list, tasks_of, tasks_ready,
-    tasks_recover, tasks_reopen, tasks_running_on, testing, worker_beat, workers_silent,
+    tasks_recover, tasks_reopen, tasks_running_on, worker_beat, workers_silent,
 };
+use grace_store_testing as testing;
 
 use crate::fixture::{at, intent, new_task, set_status, tasks};
 

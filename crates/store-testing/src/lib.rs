@@ -10,14 +10,12 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::sync::OnceCell;
-
-use crate::{
+use grace_store::{
     Store,
     embedded::{self, EmbeddedPostgres},
-    store,
 };
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::sync::OnceCell;
 
 /// Connections of a test's store: few, because many tests share one server.
 const CONNECTIONS: u32 = 8;
@@ -86,9 +84,8 @@ async fn server() -> Result<Server, Box<dyn std::error::Error + Send + Sync>> {
     remove_left_behind(&mut admin).await?;
     let template = format!("grace_template_{}", std::process::id());
     sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {template}"))).execute(&mut admin).await?;
-    let pool = PgPool::connect(&url(&template)).await?;
-    store::migrate(&pool).await?;
-    pool.close().await;
+    // Connecting makes the tables.
+    Store::connect(&url(&template), 1).await?.close().await;
     admin.close().await?;
     Ok(Server { options, url, template, _postgres: postgres })
 }

@@ -1,0 +1,162 @@
+//! The language models that a person has: profiles kept and changed, which serves for what, and whether they answer. Keys are read from this
+//! server's environment when a request is made, and never leave it.
+
+use grace_domain::{
+    model::{MAX_PROFILES, ModelProfile, ModelRole, ModelsView, ProfileDraft, ProfileView, RoleChoice, Roles},
+    problem::{FieldError, Problem},
+};
+use grace_store::{model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save};
+
+use crate::{
+    Engine,
+    error::{Error, Result},
+    start::Inner,
+};
+
+const ROLES: &str = "model_roles";
+
+impl Engine {
+    /// Profiles by name, and what each serves for.
+    pub async fn models(&self) -> Result<ModelsView, Problem> {
+        Ok(self.inner.models().await?)
+    }
+
+    /// Keeps a profile; one of the same name is replaced. The first of all serves for everything until that is changed.
+    pub async fn save_model(&self, draft: ProfileDraft) -> Result<ModelsView, Problem> {
+        Ok(self.inner.save_model(draft.parse()?).await?)
+    }
+
+    /// Forgets a profile. One that serves for something stays until another does.
+    pub async fn delete_model(&self, name: &str) -> Result<ModelsView, Problem> {
+        Ok(self.inner.delete_model(name).await?)
+    }
+
+    /// Says which profiles serve for what.
+    pub async fn set_model_roles(&self, roles: Roles) -> Result<ModelsView, Problem> {
+        Ok(self.inner.set_model_roles(roles).await?)
+    }
+}
+
+impl Inner {
+    async fn models(&self) -> Result<ModelsView> {
+        let (profiles, roles) = self.known_models().await?;
+        let profiles = profiles
+            .into_iter()
+            .map(|profile| ProfileView {
+                key_found: profile.key_variable.as_deref().is_none_or(key_found),
+                configured: self.config.models.iter().any(|configured| configured.name == profile.name),
+                roles: ModelRole::ALL.iter().copied().filter(|role| roles.of(*role).profile.as_ref() == Some(&profile.name)).collect(),
+                profile,
+            })
+            .collect();
+        Ok(ModelsView { profiles, roles })
+    }
+
+    /// Those of the configuration come before those that were saved under the same name.
+    async fn known_models(&self) -> Result<(Vec<ModelProfile>, Roles)> {
+        let mut conn = self.store.connection().await?;
+        let saved = model_profiles_list(&mut conn).await?;
+        let roles: Option<Roles> = setting_fetch(&mut conn, ROLES).await?;
+        let mut profiles = self.config.models.clone();
+        profiles.extend(saved.into_iter().filter(|profile| !self.config.models.iter().any(|configured| configured.name == profile.name)));
+        profiles.sort_by(|one, other| one.name.cmp(&other.name));
+        let roles = roles.unwrap_or_else(|| {
+            let first = RoleChoice { profile: self.config.models.first().map(|profile| profile.name.clone()), fallback: None };
+            Roles { planning: first.clone(), building: first.clone(), small: first }
+        });
+        Ok((profiles, roles))
+    }
+
+    async fn save_model(&self, profile: ModelProfile) -> Result<ModelsView> {
+        let (known, mut roles) = self.known_models().await?;
+        if self.config.models.iter().any(|configured| configured.name == profile.name) {
+            let why = "A profile of this name is in the configuration file, which wins. Change it there, or take another name.";
+            return Err(Problem::invalid_field("name", why).into());
+        }
+        if known.len() >= MAX_PROFILES && !known.iter().any(|one| one.name == profile.name) {
+            return Err(Problem::invalid_field("name", format!("There are {MAX_PROFILES} profiles; delete one first.")).into());
+        }
+        let now = self.now();
+        let mut tx = self.store.begin().await?;
+        model_profile_save(&mut tx, &profile, now).await?;
+        if ModelRole::ALL.iter().all(|role| roles.of(*role).profile.is_none()) {
+            for role in ModelRole::ALL {
+                roles.of_mut(*role).profile = Some(profile.name.clone());
+            }
+            setting_save(&mut tx, ROLES, &roles, now).await?;
+        }
+        self.store.commit(tx).await?;
+        self.models().await
+    }
+
+    async fn delete_model(&self, name: &str) -> Result<ModelsView> {
+        let (known, roles) = self.known_models().await?;
+        if self.config.models.iter().any(|configured| configured.name == name) {
+            return Err(Problem::conflict("model_configured", "This profile is in the configuration file; take it out there.").into());
+        }
+        let used: Vec<&str> = ModelRole::ALL
+            .iter()
+            .filter(|role| [&roles.of(**role).profile, &roles.of(**role).fallback].contains(&&Some(name.to_owned())))
+            .map(|role| role.label())
+            .collect();
+        // The last one may go with its roles: nobody is left to take them.
+        if !used.is_empty() && known.len() > 1 {
+            let text = format!("`{name}` serves for {}. Choose another profile there first.", used.join(", ").to_lowercase());
+            return Err(Problem::conflict("model_in_use", text).into());
+        }
+        let mut tx = self.store.begin().await?;
+        if !model_profile_delete(&mut tx, name).await? {
+            return Err(Problem::not_found(format!("model profile `{name}`")).into());
+        }
+        if !used.is_empty() {
+            setting_save(&mut tx, ROLES, &Roles::default(), self.now()).await?;
+        }
+        self.store.commit(tx).await?;
+        self.models().await
+    }
+
+    async fn set_model_roles(&self, roles: Roles) -> Result<ModelsView> {
+        let (known, _) = self.known_models().await?;
+        let mut errors = Vec::new();
+        for role in ModelRole::ALL {
+            let RoleChoice { profile, fallback } = roles.of(*role);
+            for (field, name) in [("profile", profile), ("fallback", fallback)] {
+                if let Some(name) = name
+                    && !known.iter().any(|profile| profile.name == *name)
+                {
+                    let message = format!("There is no profile `{}`.", name.chars().take(80).collect::<String>());
+                    errors.push(FieldError { field: format!("{}.{field}", role.as_str()), message });
+                }
+            }
+            if fallback.is_some() && fallback == profile {
+                let message = "A profile cannot stand in for itself; choose another one or none.".to_owned();
+                errors.push(FieldError { field: format!("{}.fallback", role.as_str()), message });
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors).into());
+        }
+        let mut conn = self.store.connection().await?;
+        setting_save(&mut conn, ROLES, &roles, self.now()).await?;
+        drop(conn);
+        self.models().await
+    }
+
+    /// The profile that serves for `role` and the one that stands in for it, as far as they exist.
+    pub(crate) async fn models_for(&self, role: ModelRole) -> Result<Vec<ModelProfile>> {
+        let (known, roles) = self.known_models().await?;
+        let RoleChoice { profile, fallback } = roles.of(role);
+        let wanted = [profile, fallback].into_iter().flatten();
+        Ok(wanted.filter_map(|name| known.iter().find(|profile| profile.name == *name).cloned()).collect())
+    }
+
+    pub(crate) async fn model_named(&self, name: &str) -> Result<ModelProfile> {
+        let (known, _) = self.known_models().await?;
+        let found = known.into_iter().find(|profile| profile.name == name);
+        Ok(found.ok_or_else(|| Error::from(Problem::not_found(format!("model profile `{}`", name.chars().take(80).collect::<String>()))))?)
+    }
+}
+
+fn key_found(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}

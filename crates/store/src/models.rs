@@ -1,0 +1,247 @@
+//! Language models: their profiles, what a build has spent on them, and what was said. Which profile serves for what is a setting.
+
+use grace_domain::{
+    Timestamp,
+    id::{IntentId, TaskId},
+    model::{Budget, Limit, ModelProfile, Spending, Usage},
+};
+use serde_json::Value;
+use sqlx::{PgConnection, postgres::PgRow};
+
+use crate::{
+    error::{During, StoreResult},
+    row::{Columns, Decoded, big, int, json},
+};
+
+/// Keeps a profile under its name; replaces the one of that name.
+pub async fn model_profile_save(conn: &mut PgConnection, profile: &ModelProfile, at: Timestamp) -> StoreResult<()> {
+    sqlx::query(
+        "INSERT INTO model_profiles (name, profile, created_at, updated_at) VALUES ($1, $2, $3, $3)
+         ON CONFLICT (name) DO UPDATE SET profile = excluded.profile, updated_at = excluded.updated_at",
+    )
+    .bind(&profile.name)
+    .bind(json(profile))
+    .bind(at)
+    .execute(conn)
+    .await
+    .during("model_profile_save")?;
+    Ok(())
+}
+
+/// Whether there was one of that name.
+pub async fn model_profile_delete(conn: &mut PgConnection, name: &str) -> StoreResult<bool> {
+    let done = sqlx::query("DELETE FROM model_profiles WHERE name = $1").bind(name).execute(conn).await.during("model_profile_delete")?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// All profiles by name, at most 1 000.
+pub async fn model_profiles_list(conn: &mut PgConnection) -> StoreResult<Vec<ModelProfile>> {
+    sqlx::query("SELECT profile FROM model_profiles ORDER BY name LIMIT 1000")
+        .try_map(|row: PgRow| row.json("profile"))
+        .fetch_all(conn)
+        .await
+        .during("model_profiles_list")
+}
+
+/// What a build may spend and has spent, what is reserved for requests under way included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Account {
+    pub budget: Budget,
+    pub spent: Spending,
+    pub warned: bool,
+}
+
+/// Opens a build's account; what is there already stays.
+pub async fn account_open(conn: &mut PgConnection, intent: IntentId, budget: &Budget) -> StoreResult<()> {
+    sqlx::query("INSERT INTO accounts (intent_id, budget) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(intent.0)
+        .bind(json(budget))
+        .execute(conn)
+        .await
+        .during("account_open")?;
+    Ok(())
+}
+
+/// The account of a build; an empty one without limits for builds that have none.
+pub async fn account_fetch(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Account> {
+    let found = sqlx::query("SELECT * FROM accounts WHERE intent_id = $1")
+        .bind(intent.0)
+        .try_map(|row| account(&row))
+        .fetch_optional(conn)
+        .await
+        .during("account_fetch")?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Reserves what a request may take at most, or says which limit it would pass. Of requests that reserve at the same time, one comes after the
+/// other. A reservation that nobody settles, because the server died, stays spent: the provider may have charged for it.
+pub async fn account_reserve(conn: &mut PgConnection, intent: IntentId, most: &Usage, cost: u64) -> StoreResult<Result<(), Limit>> {
+    // Locked until the caller's transaction ends.
+    let found = sqlx::query("SELECT * FROM accounts WHERE intent_id = $1 FOR UPDATE")
+        .bind(intent.0)
+        .try_map(|row| account(&row))
+        .fetch_optional(&mut *conn)
+        .await
+        .during("account_reserve")?;
+    let account = found.unwrap_or_default();
+    if let Some(limit) = account.budget.passed(&account.spent, most, cost) {
+        return Ok(Err(limit));
+    }
+    account_add(conn, intent, &Change { usage: *most, cost, priced: true }, None).await?;
+    Ok(Ok(()))
+}
+
+/// Puts what a request really took in place of what was reserved for it, and answers with the account then.
+pub async fn account_settle(conn: &mut PgConnection, intent: IntentId, reserved: (&Usage, u64), took: (&Usage, Option<u64>)) -> StoreResult<Account> {
+    let change = Change { usage: *took.0, cost: took.1.unwrap_or(0), priced: took.1.is_some() };
+    account_add(conn, intent, &change, Some(reserved)).await?;
+    account_fetch(conn, intent).await
+}
+
+struct Change {
+    usage: Usage,
+    cost: u64,
+    priced: bool,
+}
+
+async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, minus: Option<(&Usage, u64)>) -> StoreResult<()> {
+    let (less, less_cost) = minus.map_or((Usage::default(), 0), |(usage, cost)| (*usage, cost));
+    sqlx::query(
+        "UPDATE accounts SET requests = requests + $2 - $3, input_tokens = input_tokens + $4 - $5, cached_tokens = cached_tokens + $6 - $7,
+                output_tokens = output_tokens + $8 - $9, cost = cost + $10 - $11, unpriced = unpriced + $12
+          WHERE intent_id = $1",
+    )
+    .bind(intent.0)
+    .bind(int(plus.usage.requests))
+    .bind(int(less.requests))
+    .bind(big(plus.usage.input_tokens))
+    .bind(big(less.input_tokens))
+    .bind(big(plus.usage.cached_tokens))
+    .bind(big(less.cached_tokens))
+    .bind(big(plus.usage.output_tokens))
+    .bind(big(less.output_tokens))
+    .bind(big(plus.cost))
+    .bind(big(less_cost))
+    .bind(i32::from(!plus.priced))
+    .execute(conn)
+    .await
+    .during("account_add")?;
+    Ok(())
+}
+
+/// Gives a build another budget, and warns anew when that is nearly spent.
+pub async fn account_set_budget(conn: &mut PgConnection, intent: IntentId, budget: &Budget) -> StoreResult<()> {
+    sqlx::query(
+        "INSERT INTO accounts (intent_id, budget) VALUES ($1, $2) ON CONFLICT (intent_id) DO UPDATE SET budget = excluded.budget, warned = false",
+    )
+    .bind(intent.0)
+    .bind(json(budget))
+    .execute(conn)
+    .await
+    .during("account_set_budget")?;
+    Ok(())
+}
+
+/// Remembers that the build's people were warned; whether this call was the first.
+pub async fn account_warn(conn: &mut PgConnection, intent: IntentId) -> StoreResult<bool> {
+    let done = sqlx::query("UPDATE accounts SET warned = true WHERE intent_id = $1 AND NOT warned").bind(intent.0).execute(conn).await;
+    Ok(done.during("account_warn")?.rows_affected() > 0)
+}
+
+fn account(row: &PgRow) -> Decoded<Account> {
+    Ok(Account {
+        budget: row.json("budget")?,
+        spent: Spending {
+            usage: Usage {
+                requests: row.count("requests")?,
+                input_tokens: row.size("input_tokens")?,
+                cached_tokens: row.size("cached_tokens")?,
+                output_tokens: row.size("output_tokens")?,
+            },
+            cost: row.size("cost")?,
+            unpriced: row.count("unpriced")?,
+        },
+        warned: row.flag("warned")?,
+    })
+}
+
+/// One thing that was said between an agent and a model, or that a tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnRow {
+    pub id: i64,
+    /// None while the plan is made.
+    pub task: Option<TaskId>,
+    /// `opening`, `answer`, `results`, `note`
+    pub kind: String,
+    pub payload: Value,
+    pub at: Timestamp,
+}
+
+/// Appends to what was said; answers with its number.
+pub async fn turn_append(
+    conn: &mut PgConnection,
+    intent: IntentId,
+    task: Option<TaskId>,
+    kind: &str,
+    payload: &Value,
+    at: Timestamp,
+) -> StoreResult<i64> {
+    sqlx::query_scalar("INSERT INTO turns (intent_id, task_id, kind, payload, at) VALUES ($1, $2, $3, $4, $5) RETURNING id")
+        .bind(intent.0)
+        .bind(task.map(|task| task.0))
+        .bind(kind)
+        .bind(json(payload))
+        .bind(at)
+        .fetch_one(conn)
+        .await
+        .during("turn_append")
+}
+
+/// What was said in a build after `after`, oldest first, at most `limit`.
+pub async fn turns_after(conn: &mut PgConnection, intent: IntentId, after: i64, limit: u32) -> StoreResult<Vec<TurnRow>> {
+    sqlx::query("SELECT * FROM turns WHERE intent_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+        .bind(intent.0)
+        .bind(after)
+        .bind(i64::from(limit))
+        .try_map(|row: PgRow| {
+            Ok(TurnRow {
+                id: row.big("id")?,
+                task: row.big_option("task_id")?.map(TaskId),
+                kind: row.text("kind")?,
+                payload: row.json("payload")?,
+                at: row.at("at")?,
+            })
+        })
+        .fetch_all(conn)
+        .await
+        .during("turns_after")
+}
+
+/// Where a task's conversation stood when it began to wait for a person.
+pub async fn conversation_save(conn: &mut PgConnection, task: TaskId, conversation: &Value) -> StoreResult<()> {
+    sqlx::query("UPDATE tasks SET conversation = $2 WHERE id = $1")
+        .bind(task.0)
+        .bind(json(conversation))
+        .execute(conn)
+        .await
+        .during("conversation_save")?;
+    Ok(())
+}
+
+pub async fn conversation_fetch(conn: &mut PgConnection, task: TaskId) -> StoreResult<Option<Value>> {
+    let row = sqlx::query("SELECT conversation FROM tasks WHERE id = $1").bind(task.0).fetch_optional(conn).await.during("conversation_fetch")?;
+    Ok(row.map(|row| row.json_option("conversation")).transpose().during("conversation_fetch")?.flatten())
+}
+
+/// What people said to a build after the event `after`, with the number of the last of it.
+pub async fn messages_after(conn: &mut PgConnection, intent: IntentId, after: i64) -> StoreResult<Vec<(i64, String)>> {
+    sqlx::query_as(
+        "SELECT seq, payload->>'text' FROM events
+          WHERE intent_id = $1 AND seq > $2 AND kind = 'message' AND payload->>'from' = 'person' ORDER BY seq LIMIT 50",
+    )
+    .bind(intent.0)
+    .bind(after)
+    .fetch_all(conn)
+    .await
+    .during("messages_after")
+}

@@ -1,0 +1,383 @@
+//! Language models in Settings: the profiles, what each serves for, and whether they answer.
+
+use std::collections::BTreeMap;
+
+use grace_domain::{
+    model::{ConnectionReport, Effort, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles},
+    present::Tone,
+    problem::Problem,
+};
+use leptos::prelude::*;
+
+use super::{
+    actions::{ActButton, Confirmation, Deed},
+    desk::desk,
+    dialog::Dialog,
+    form_parts::field_error,
+    icon::{icon, small_icon},
+    states::{empty, problem},
+    status::badge,
+};
+use crate::{
+    calls::{
+        CallError,
+        models::{delete_model, save_model, set_model_roles, test_model},
+    },
+    live::Feed,
+};
+
+/// What the last test of each profile found.
+type Tests = RwSignal<BTreeMap<String, Result<ConnectionReport, CallError>>>;
+
+#[component]
+pub fn Models(models: Feed<ModelsView>) -> AnyView {
+    let edited: RwSignal<Option<ProfileDraft>> = RwSignal::new(None);
+    let tests: Tests = RwSignal::new(BTreeMap::new());
+    let count = move || models.map(|models| models.profiles.len());
+    let list = move || {
+        let profiles = models.map(|models| models.profiles.clone());
+        if profiles.is_empty() {
+            return empty(
+                "No model yet. Without one Grace builds what its blueprints know; with one it builds what is described. Add a profile for a provider, or for a model on this machine.",
+            );
+        }
+        let rows: Vec<_> = profiles.into_iter().map(|view| row(view, models, edited, tests)).collect();
+        view! {
+            <table class="cards">
+                <thead><tr>
+                    <th scope="col">"Name"</th><th scope="col">"Model"</th><th scope="col">"Key"</th><th scope="col">"Serves for"</th>
+                    <th scope="col"><span class="vh">"Actions"</span></th>
+                </tr></thead>
+                {rows}
+            </table>
+        }
+        .into_any()
+    };
+    view! {
+        <section aria-labelledby="h-models">
+            <div class="head">
+                <h2 id="h-models">"Models"</h2>
+                <span class="count">{count}</span>
+                <div class="tools">
+                    <button type="button" class="btn needs-script" on:click=move |_| edited.set(Some(fresh()))>{small_icon("plus")}"Add a profile"</button>
+                </div>
+            </div>
+            <div class="panel">{list}</div>
+            {move || models.map(|models| !models.profiles.is_empty()).then(|| view! { <RoleChoices models/> })}
+            <noscript><p class="hint">"Profiles are added and changed with JavaScript, by the REST API, or in the file that --models names."</p></noscript>
+            <ProfileDialog edited models/>
+        </section>
+    }
+    .into_any()
+}
+
+fn fresh() -> ProfileDraft {
+    ProfileDraft { provider: Provider::OpenAi.as_str().into(), context_tokens: Some(128_000), ..ProfileDraft::default() }
+}
+
+fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<ProfileDraft>>, tests: Tests) -> AnyView {
+    let ProfileView { profile, key_found, configured, roles } = view;
+    let name = profile.name.clone();
+    let key = match &profile.key_variable {
+        None => view! { <span class="soft">"none"</span> }.into_any(),
+        Some(variable) if key_found => view! { <code>{variable.clone()}</code> }.into_any(),
+        Some(variable) => view! { <span title="The server was started without this variable"><code>{variable.clone()}</code>" "{badge(Tone::Warning, "warn", "Not set")}</span> }.into_any(),
+    };
+    let serves = if roles.is_empty() { "nothing yet".to_owned() } else { roles.iter().map(|role| role.label()).collect::<Vec<_>>().join(", ") };
+    let test = {
+        let name = name.clone();
+        Deed::new(move || {
+            let name = name.clone();
+            async move {
+                let outcome = test_model(name.clone()).await;
+                tests.try_update(|tests| tests.insert(name, outcome));
+                Ok(String::new())
+            }
+        })
+    };
+    let forget = {
+        let name = name.clone();
+        Deed::new(move || {
+            let name = name.clone();
+            async move {
+                delete_model(name.clone()).await?;
+                models.refresh();
+                Ok(format!("{name} is forgotten."))
+            }
+        })
+    };
+    let confirm = Confirmation {
+        title: format!("Forget {name}?"),
+        consequence: "Builds that use it cannot go on with it. Its key is in the server's environment and stays there.".into(),
+        action: "Forget it",
+    };
+    let reason = configured.then(|| "It is in the configuration file; change it there.".to_owned());
+    let locked = Signal::stored(reason.clone());
+    let draft = ProfileDraft::from(profile.clone());
+    let found = {
+        let name = name.clone();
+        move || tests.with(|tests| tests.get(&name).cloned()).map(report)
+    };
+    view! {
+        <tbody>
+            <tr>
+                <th scope="row">{name.clone()}</th>
+                <td data-l="Model">{model_words(&profile)}</td>
+                <td data-l="Key">{key}</td>
+                <td data-l="Serves for">{serves}</td>
+                <td class="acts">
+                    <ActButton label="Test" icon="play" deed=test/>
+                    <button type="button" class="btn btn-icon btn-ghost" aria-label=format!("Change {name}") title=reason.unwrap_or_else(|| "Change".into()) disabled=configured
+                        on:click=move |_| edited.set(Some(draft.clone()))>{small_icon("edit")}</button>
+                    <ActButton label=format!("Forget {name}") icon="trash" icon_only=true class="btn btn-ghost btn-danger" deed=forget confirm=Some(confirm) reason=locked/>
+                </td>
+            </tr>
+            {found}
+        </tbody>
+    }
+    .into_any()
+}
+
+fn model_words(profile: &ModelProfile) -> AnyView {
+    let mut facts = vec![profile.provider.label().to_owned(), format!("{} tokens", profile.context_tokens)];
+    if let Some(address) = &profile.base_url {
+        facts.insert(1, address.clone());
+    }
+    facts.push(match profile.price {
+        Some(Price { input, output, .. }) => format!("${} in, ${} out per million", dollars(input), dollars(output)),
+        None => "price unknown".into(),
+    });
+    view! { <code class="strong">{profile.model.clone()}</code><br/><span class="soft">{facts.join(" · ")}</span> }.into_any()
+}
+
+/// Millionths as a person writes them: `3`, `0.075`.
+fn dollars(millionths: u64) -> String {
+    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `3`, `0.075` as millionths; `None`: not an amount.
+fn millionths(text: &str) -> Option<u64> {
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    if part.len() > 6 || !text.trim().chars().all(|c| c.is_ascii_digit() || c == '.') || (whole.is_empty() && part.is_empty()) {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let part: u64 = format!("{part:0<6}").parse().ok()?;
+    whole.checked_mul(1_000_000)?.checked_add(part)
+}
+
+fn report(outcome: Result<ConnectionReport, CallError>) -> AnyView {
+    let body = match outcome {
+        Err(error) => problem(error),
+        Ok(report) if !report.works => {
+            view! { <div class="problem danger" role="alert">{icon("fail")}<p class="grow">{report.message}</p></div> }.into_any()
+        }
+        Ok(report) => {
+            let times = match (report.first_ms, report.total_ms) {
+                (Some(first), Some(total)) => format!("First words after {first} ms, all after {total} ms."),
+                (None, Some(total)) => format!("Answered after {total} ms."),
+                _ => String::new(),
+            };
+            let findings: Vec<_> = report
+                .findings
+                .into_iter()
+                .map(|finding| {
+                    let mark = if finding.works { badge(Tone::Success, "ok", "Yes") } else { badge(Tone::Warning, "warn", "No") };
+                    view! { <li>{mark}<span><b class="strong">{finding.name}</b>" "<span class="soft">{finding.detail}</span></span></li> }
+                })
+                .collect();
+            view! { <div role="status"><p>{badge(Tone::Success, "ok", "Works")}" "{times}" "<span class="soft">{report.message}</span></p><ul class="findings">{findings}</ul></div> }.into_any()
+        }
+    };
+    view! { <tr class="found"><td colspan="5">{body}</td></tr> }.into_any()
+}
+
+/// Which profile plans, which builds, which does small jobs, and which stands in for each.
+#[component]
+fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
+    let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
+    let desk = desk();
+    let choose = move |role: ModelRole, fallback: bool, name: String| {
+        let mut roles: Roles = models.map(|models| models.roles.clone());
+        let choice = roles.of_mut(role);
+        *(if fallback { &mut choice.fallback } else { &mut choice.profile }) = Some(name).filter(|name| !name.is_empty());
+        failed.set(None);
+        leptos::task::spawn_local(async move {
+            match set_model_roles(roles).await {
+                Ok(_) => desk.toast("success", format!("Saved: {}.", role.label().to_lowercase())),
+                Err(error) => failed.set(Some(error)),
+            }
+            models.refresh();
+        });
+    };
+    let select = move |role: ModelRole, fallback: bool| {
+        let label = if fallback { format!("{}, when that cannot answer", role.label()) } else { role.label().to_owned() };
+        let options = move || {
+            let (names, chosen) = models.map(|models| {
+                let choice = models.roles.of(role);
+                let chosen = if fallback { choice.fallback.clone() } else { choice.profile.clone() };
+                (models.profiles.iter().map(|view| view.profile.name.clone()).collect::<Vec<_>>(), chosen)
+            });
+            let none = view! { <option value="" selected=chosen.is_none()>"None"</option> };
+            let rest: Vec<_> = names
+                .into_iter()
+                .map(|name| view! { <option value=name.clone() selected=chosen.as_ref() == Some(&name)>{name.clone()}</option> })
+                .collect();
+            view! { {none}{rest} }
+        };
+        view! {
+            <label class="field">
+                <span class="label">{label}</span>
+                <span class="select"><select class="input" on:change=move |event| choose(role, fallback, event_target_value(&event))>{options}</select>{small_icon("down")}</span>
+            </label>
+        }
+    };
+    let fields: Vec<_> = ModelRole::ALL.iter().flat_map(|role| [select(*role, false), select(*role, true)]).collect();
+    view! { <div class="panel pad role-choices">{fields}{move || failed.get().map(problem)}</div> }.into_any()
+}
+
+#[component]
+fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>) -> AnyView {
+    let open = super::dialog::open_while(edited);
+    let title = Signal::derive(move || {
+        edited.with(|draft| match draft {
+            Some(draft) if !draft.name.is_empty() => format!("Change {}", draft.name),
+            _ => "A model profile".to_owned(),
+        })
+    });
+    view! { <Dialog open title><ProfileForm edited models/></Dialog> }.into_any()
+}
+
+#[component]
+fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>) -> AnyView {
+    let desk = desk();
+    let begun = edited.get_untracked().unwrap_or_else(fresh);
+    let known = !begun.name.is_empty();
+    let price = begun.price.map_or_else(Default::default, |price| [price.input, price.output, price.cached_input].map(dollars));
+    let draft = RwSignal::new(begun);
+    let prices: RwSignal<[String; 3]> = RwSignal::new(price);
+    let busy = RwSignal::new(false);
+    let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        let mut sent = draft.get_untracked();
+        sent.price = match read_price(&prices.get_untracked()) {
+            Ok(price) => price,
+            Err(why) => return failed.set(Some(CallError(Problem::invalid_field("price", why)))),
+        };
+        busy.set(true);
+        failed.set(None);
+        leptos::task::spawn_local(async move {
+            match save_model(sent).await {
+                Ok(_) => {
+                    desk.toast("success", "Saved. Test it to see what it can do.");
+                    models.refresh();
+                    edited.set(None);
+                }
+                Err(error) => failed.set(Some(error)),
+            }
+            busy.set(false);
+        });
+    };
+    let text = move |field: &'static str,
+                     label: &'static str,
+                     hint: &'static str,
+                     locked: bool,
+                     read: fn(&ProfileDraft) -> String,
+                     write: fn(&mut ProfileDraft, String)| {
+        let first = draft.with_untracked(read);
+        view! {
+            <div class="field">
+                <label class="label" for=format!("profile-{field}")>{label}</label>
+                <input class="input" id=format!("profile-{field}") value=first disabled=locked autocomplete="off" spellcheck="false" maxlength="2000"
+                    on:input=move |event| draft.update(|draft| write(draft, event_target_value(&event)))/>
+                <span class="hint">{hint}</span>
+                {field_error(failed, field)}
+            </div>
+        }
+        .into_any()
+    };
+    let choices = |values: Vec<(&'static str, &'static str)>, chosen: String| {
+        values.into_iter().map(move |(value, label)| view! { <option value=value selected=value == chosen>{label}</option> }).collect::<Vec<_>>()
+    };
+    let providers =
+        choices(Provider::ALL.iter().map(|one| (one.as_str(), one.label())).collect(), draft.with_untracked(|draft| draft.provider.clone()));
+    let mut efforts = vec![("", "As the provider has it")];
+    efforts.extend(Effort::ALL.iter().map(|one| (one.as_str(), one.label())));
+    let efforts = choices(efforts, draft.with_untracked(|draft| draft.effort.clone().unwrap_or_default()));
+    let price = move |index: usize, label: &'static str| {
+        view! {
+            <label class="field">
+                <span class="label">{label}</span>
+                <input class="input" inputmode="decimal" value=prices.with_untracked(|prices| prices[index].clone())
+                    on:input=move |event| prices.update(|prices| prices[index] = event_target_value(&event))/>
+            </label>
+        }
+    };
+    view! {
+        <form on:submit=submit>
+            <div class="dialog-body form-grid">
+                {text("name", "Name", "Yours to choose.", known, |draft| draft.name.clone(), |draft, value| draft.name = value)}
+                <div class="field">
+                    <label class="label" for="profile-provider">"Protocol"</label>
+                    <span class="select"><select class="input" id="profile-provider" on:change=move |event| draft.update(|draft| draft.provider = event_target_value(&event))>{providers}</select>{small_icon("down")}</span>
+                    {field_error(failed, "provider")}
+                </div>
+                {text("model", "Model", "As the endpoint calls it.", false, |draft| draft.model.clone(), |draft, value| draft.model = value)}
+                {text("base_url", "Address", "Empty: the provider's own. For a server on this machine, http://127.0.0.1:8000/v1", false, |draft| draft.base_url.clone().unwrap_or_default(), |draft, value| draft.base_url = Some(value))}
+                {text("key_variable", "Variable of the key", "Name of the environment variable that the server was started with; empty when no key is needed.", false, |draft| draft.key_variable.clone().unwrap_or_default(), |draft, value| draft.key_variable = Some(value))}
+                {text("context_tokens", "Context in tokens", "What fits into one request with its answer.", false, |draft| draft.context_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(), |draft, value| draft.context_tokens = Some(value.trim().parse().unwrap_or(0)))}
+                <div class="field">
+                    <label class="label" for="profile-effort">"Effort"</label>
+                    <span class="select"><select class="input" id="profile-effort" on:change=move |event| draft.update(|draft| draft.effort = Some(event_target_value(&event)))>{efforts}</select>{small_icon("down")}</span>
+                    {field_error(failed, "effort")}
+                </div>
+                <fieldset class="field">
+                    <legend class="label">"US dollars per million tokens"</legend>
+                    <div class="form-three">{price(0, "in")}{price(1, "out")}{price(2, "cached in")}</div>
+                    <span class="hint">"Empty: unknown. A budget in money needs them."</span>
+                    {field_error(failed, "price")}
+                </fieldset>
+                {move || failed.get().filter(|error| error.0.errors.is_empty()).map(problem)}
+            </div>
+            <footer class="dialog-foot">
+                <button type="button" class="btn" on:click=move |_| edited.set(None)>"Cancel"</button>
+                <button type="submit" class="btn btn-primary" disabled=move || busy.get() aria-busy=move || busy.get().to_string()>"Save profile"</button>
+            </footer>
+        </form>
+    }
+    .into_any()
+}
+
+/// Three amounts, or none at all; cached input costs what input does when nobody says otherwise.
+fn read_price([input, output, cached]: &[String; 3]) -> Result<Option<Price>, String> {
+    if [input, output, cached].iter().all(|text| text.trim().is_empty()) {
+        return Ok(None);
+    }
+    let amount = |text: &String, what: &str| {
+        millionths(text).ok_or_else(|| format!("Give what {what} costs as an amount such as 3 or 0.075, or leave all three empty."))
+    };
+    let input = amount(input, "input")?;
+    let cached_input = if cached.trim().is_empty() { input } else { amount(cached, "cached input")? };
+    Ok(Some(Price { input, output: amount(output, "output")?, cached_input }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_they_are_written() {
+        for (text, value) in [("3", 3_000_000), ("0.075", 75_000), (".5", 500_000), ("15.", 15_000_000), ("0.000001", 1)] {
+            assert_eq!(millionths(text), Some(value), "{text}");
+        }
+        for text in ["", "-1", "1,5", "1.2.3", "0.0000001", "99999999999999999999"] {
+            assert_eq!(millionths(text), None, "{text}");
+        }
+        assert_eq!(dollars(75_000), "0.075");
+        assert_eq!(dollars(3_000_000), "3");
+        assert_eq!(read_price(&[String::new(), String::new(), String::new()]), Ok(None));
+        assert!(read_price(&["3".into(), String::new(), String::new()]).is_err());
+    }
+}
