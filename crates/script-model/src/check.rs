@@ -11,7 +11,8 @@ use crate::script::Script;
 pub(crate) struct Beginning {
     system: String,
     tools: Vec<(String, Value)>,
-    messages: Vec<Value>,
+    /// As text: the order of fields counts.
+    messages: Vec<String>,
 }
 
 pub(crate) fn check(request: &Request, script: &Script, body: &str, problems: &mut Vec<String>, conversations: &mut HashMap<String, Beginning>) {
@@ -84,7 +85,8 @@ fn check_results(said: &[Said], found: &mut impl FnMut(String)) {
 fn check_beginning(request: &Request, found: &mut impl FnMut(String), conversations: &mut HashMap<String, Beginning>) {
     // The first message tells conversations apart.
     let first = request.raw.iter().find(|message| message["role"] != "system").map(Value::to_string).unwrap_or_default();
-    let now = Beginning { system: request.system.clone(), tools: request.tools.clone(), messages: request.raw.clone() };
+    let now =
+        Beginning { system: request.system.clone(), tools: request.tools.clone(), messages: request.raw.iter().map(Value::to_string).collect() };
     let name = format!("{:?} {first}", request.protocol);
     if let Some(before) = conversations.get(&name).filter(|before| before.messages.len() < now.messages.len()) {
         let names = |tools: &[(String, Value)]| tools.iter().map(|(name, schema)| format!("{name} {schema}")).collect::<Vec<_>>();
@@ -94,8 +96,7 @@ fn check_beginning(request: &Request, found: &mut impl FnMut(String), conversati
         if names(&before.tools) != names(&now.tools) {
             found("the tools changed within a conversation".into());
         }
-        // As text: the order of fields counts.
-        if before.messages.iter().zip(&now.messages).any(|(before, now)| before.to_string() != now.to_string()) {
+        if before.messages.iter().zip(&now.messages).any(|(before, now)| before != now) {
             found("earlier messages changed within a conversation".into());
         }
     }

@@ -197,11 +197,9 @@ impl Asked<'_> {
 
     /// No complete answer of HTTP.
     fn interrupted(&self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> ModelError {
-        if let Some(inner) = error.downcast_ref::<ProtocolError>() {
-            // A failed status travels inside the stream's error.
-            if let ProtocolError::HttpError { status, body, headers, .. } = inner {
-                return self.answered(status.as_u16(), body, headers);
-            }
+        // A failed status travels inside the stream's error.
+        if let Some(ProtocolError::HttpError { status, body, headers, .. }) = error.downcast_ref() {
+            return self.answered(status.as_u16(), body, headers);
         }
         let Some(error) = error.downcast_ref::<reqwest::Error>() else {
             return self.malformed(&excerpt(&error.to_string(), self.key));

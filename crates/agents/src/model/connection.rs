@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::client::{ProviderModel, Settings};
 use super::error::{Failure, ModelError};
 use super::message::{Message, ModelAnswer, ModelRequest, OutputSchema, ToolDefinition};
-use super::profile::{KeyReader, ModelProfile};
+use super::profile::{Effort, KeyReader, ModelProfile};
 use super::{Model, Piece};
 
-/// Room for models that think before they speak.
-const OUTPUT_TOKENS: u32 = 1024;
+/// Room for models that think before they speak: some providers set 1024 tokens aside for a low effort, and want the limit above it.
+const OUTPUT_TOKENS: u32 = 2048;
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +47,9 @@ pub async fn test_connection(profile: &ModelProfile, keys: KeyReader, cancel: &C
     let second = Duration::from_secs(1);
     let settings =
         Settings { retries: 0, first_token_timeout: 60 * second, idle_timeout: 30 * second, total_timeout: 90 * second, ..Settings::default() };
-    test_with(profile, keys, settings, cancel).await
-}
-
-async fn test_with(profile: &ModelProfile, keys: KeyReader, settings: Settings, cancel: &CancellationToken) -> Result<ConnectionReport, ModelError> {
-    let model = ProviderModel::new(profile.clone(), settings).map_err(|error| ModelError::new(Failure::Refused, error.to_string()))?.with_keys(keys);
+    let effort = profile.effort.map(|effort| if effort == Effort::Off { Effort::Off } else { Effort::Low });
+    let profile = ModelProfile { effort, ..profile.clone() };
+    let model = ProviderModel::new(profile, settings).map_err(|error| ModelError::new(Failure::Refused, error.to_string()))?.with_keys(keys);
     let plain = ModelRequest {
         messages: vec![Message::user("Write the numbers from one to ten in words, nothing else.")],
         max_output_tokens: Some(OUTPUT_TOKENS),

@@ -221,7 +221,9 @@ impl fmt::Debug for Key {
 
 /// Reads a key by the name that a profile gives.
 #[derive(Clone)]
-pub struct KeyReader(Arc<dyn Fn(&str) -> Option<Key> + Send + Sync>);
+pub struct KeyReader(Arc<ReadKey>);
+
+type ReadKey = dyn Fn(&str) -> Option<Key> + Send + Sync;
 
 impl KeyReader {
     pub fn new(read: impl Fn(&str) -> Option<Key> + Send + Sync + 'static) -> Self {

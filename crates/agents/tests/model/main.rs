@@ -1,5 +1,7 @@
 //! The model layer against the scripted model: five protocols, every fault, no outside network.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod answers;
 mod conversations;
 mod faults;
