@@ -45,18 +45,23 @@ pub fn keys() -> KeyReader {
     KeyReader::new(|name| (name == "MODEL_KEY").then(|| Key::new(KEY)).flatten())
 }
 
-/// No retries, and little patience.
+/// No retries; patient enough for a machine that is busy.
 pub fn brisk() -> Settings {
     Settings {
-        connect_timeout: Duration::from_secs(1),
-        first_token_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_millis(200),
-        total_timeout: Duration::from_secs(3),
+        connect_timeout: Duration::from_secs(5),
+        first_token_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(5),
+        total_timeout: Duration::from_secs(10),
         retries: 0,
         backoff_base: Duration::from_millis(10),
         backoff_max: Duration::from_millis(40),
         retry_after_max: Duration::from_secs(2),
     }
+}
+
+/// For servers that hang.
+pub fn impatient() -> Settings {
+    Settings { first_token_timeout: Duration::from_millis(800), idle_timeout: Duration::from_millis(400), ..brisk() }
 }
 
 pub fn model(profile: ModelProfile, settings: Settings) -> ProviderModel {
@@ -81,8 +86,17 @@ pub async fn respond(model: &dyn Model, request: &ModelRequest) -> (Result<Model
 
 /// One request to a server with this script; the server found nothing wrong with it.
 pub async fn once(provider: Provider, script: Script, request: &ModelRequest) -> (Result<ModelAnswer, ModelError>, Vec<Piece>) {
+    once_with(brisk(), provider, script, request).await
+}
+
+pub async fn once_with(
+    settings: Settings,
+    provider: Provider,
+    script: Script,
+    request: &ModelRequest,
+) -> (Result<ModelAnswer, ModelError>, Vec<Piece>) {
     let server = start(script).await;
-    let heard = respond(&model(profile(&server, provider), brisk()), request).await;
+    let heard = respond(&model(profile(&server, provider), settings), request).await;
     assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
     heard
 }
