@@ -5,7 +5,6 @@
 mod answers;
 mod conversations;
 mod faults;
-mod profiles;
 mod retries;
 mod secrets;
 mod server;

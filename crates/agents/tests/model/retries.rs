@@ -19,7 +19,7 @@ async fn what_passes_is_tried_again_and_the_answer_is_whole() {
         let server = start(Script::of([Turn::fail(fault.clone()).once(), Turn::say("Now it works.")])).await;
         let (answer, pieces) = respond(&model(profile(&server, Provider::Anthropic), patient()), &ask("You?")).await;
         let answer = answer.unwrap();
-        assert_eq!((answer.text().as_str(), answer.attempts), ("Now it works.", 2), "{fault:?}");
+        assert_eq!((answer.text().as_str(), answer.attempts, answer.usage.requests), ("Now it works.", 2, 2), "{fault:?}");
         let waited = pieces.iter().position(|piece| matches!(piece, Piece::Waiting { attempt: 1, .. })).unwrap();
         let said_something = pieces[..waited].iter().any(|piece| matches!(piece, Piece::Text(_)));
         assert_eq!(pieces.get(waited + 1) == Some(&Piece::Restarted), said_something, "{fault:?}: {pieces:?}");

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use grace_agents::model::{
-    Key, KeyReader, KeySource, Message, Model, ModelAnswer, ModelError, ModelProfile, ModelRequest, Piece, Provider, ProviderModel, Settings,
-    ToolDefinition,
+    Key, KeyReader, Message, Model, ModelAnswer, ModelError, ModelProfile, ModelRequest, Piece, Provider, ProviderModel, Settings, ToolDefinition,
 };
 use grace_script_model::{Protocol, Script, ScriptModel};
 use serde_json::json;
@@ -32,9 +31,9 @@ pub fn profile(server: &ScriptModel, provider: Provider) -> ModelProfile {
     ModelProfile {
         name: "under-test".into(),
         provider,
-        base_url: Some(server.base_url(protocol(provider)).parse().unwrap()),
+        base_url: Some(server.base_url(protocol(provider))),
         model: "scripted".into(),
-        key: KeySource::Environment("MODEL_KEY".into()),
+        key_variable: Some("MODEL_KEY".into()),
         context_tokens: 100_000,
         price: None,
         effort: None,
