@@ -16,7 +16,9 @@ CREATE TABLE accounts (
     -- What is reserved for requests under way is counted in here.
     requests integer NOT NULL DEFAULT 0 CHECK (requests >= 0),
     input_tokens bigint NOT NULL DEFAULT 0 CHECK (input_tokens >= 0),
+    -- Parts of the input: what providers had kept, and what they were told to keep.
     cached_tokens bigint NOT NULL DEFAULT 0 CHECK (cached_tokens >= 0),
+    written_tokens bigint NOT NULL DEFAULT 0 CHECK (written_tokens >= 0),
     output_tokens bigint NOT NULL DEFAULT 0 CHECK (output_tokens >= 0),
     cost bigint NOT NULL DEFAULT 0 CHECK (cost >= 0),
     -- Requests to models whose price is unknown.

@@ -254,7 +254,9 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>)
     let desk = desk();
     let begun = edited.get_untracked().unwrap_or_else(fresh);
     let known = !begun.name.is_empty();
-    let price = begun.price.map_or_else(Default::default, |price| [price.input, price.output, price.cached_input].map(dollars));
+    let price = begun
+        .price
+        .map_or_else(Default::default, |price| [dollars(price.input), dollars(price.output), price.cached_input.map(dollars).unwrap_or_default()]);
     let draft = RwSignal::new(begun);
     let prices: RwSignal<[String; 3]> = RwSignal::new(price);
     let busy = RwSignal::new(false);
@@ -262,8 +264,10 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>)
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let mut sent = draft.get_untracked();
+        // What writing into the cache costs is set by programs alone: the form keeps it.
+        let cache_write = sent.price.and_then(|price| price.cache_write);
         sent.price = match read_price(&prices.get_untracked()) {
-            Ok(price) => price,
+            Ok(price) => price.map(|price| Price { cache_write, ..price }),
             Err(why) => return failed.set(Some(CallError(Problem::invalid_field("price", why)))),
         };
         busy.set(true);
@@ -358,9 +362,8 @@ fn read_price([input, output, cached]: &[String; 3]) -> Result<Option<Price>, St
     let amount = |text: &String, what: &str| {
         millionths(text).ok_or_else(|| format!("Give what {what} costs as an amount such as 3 or 0.075, or leave all three empty."))
     };
-    let input = amount(input, "input")?;
-    let cached_input = if cached.trim().is_empty() { input } else { amount(cached, "cached input")? };
-    Ok(Some(Price { input, output: amount(output, "output")?, cached_input }))
+    let cached_input = if cached.trim().is_empty() { None } else { Some(amount(cached, "cached input")?) };
+    Ok(Some(Price { input: amount(input, "input")?, output: amount(output, "output")?, cached_input, cache_write: None }))
 }
 
 #[cfg(test)]
@@ -379,5 +382,8 @@ mod tests {
         assert_eq!(dollars(3_000_000), "3");
         assert_eq!(read_price(&[String::new(), String::new(), String::new()]), Ok(None));
         assert!(read_price(&["3".into(), String::new(), String::new()]).is_err());
+        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: None, cache_write: None };
+        assert_eq!(read_price(&["3".into(), "15".into(), String::new()]), Ok(Some(price)));
+        assert_eq!(read_price(&["3".into(), "15".into(), "0.3".into()]), Ok(Some(Price { cached_input: Some(300_000), ..price })));
     }
 }

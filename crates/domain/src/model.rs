@@ -2,6 +2,7 @@
 //! not know a key: a profile names where its key is found.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     intent::{choice, shown},
@@ -30,9 +31,11 @@ choice!(
 choice!(
     /// How much a model is to think, where it can be told.
     Effort {
+        Off = "off", "Off";
         Low = "low", "Low";
         Medium = "medium", "Medium";
         High = "high", "High";
+        Max = "max", "Max";
     }
 );
 
@@ -45,7 +48,47 @@ choice!(
     }
 );
 
-/// One model at one endpoint.
+impl Provider {
+    /// For people, after “speaks”: `the OpenAI chat protocol`.
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Self::OpenAi => "the OpenAI chat protocol",
+            Self::OpenAiResponses => "the OpenAI responses protocol",
+            Self::Anthropic => "the Anthropic messages protocol",
+            Self::Gemini => "the Gemini protocol",
+            Self::Ollama => "the Ollama protocol",
+        }
+    }
+
+    /// The address that the provider publishes.
+    pub fn default_base_url(self) -> &'static str {
+        match self {
+            Self::OpenAi | Self::OpenAiResponses => "https://api.openai.com/v1/",
+            Self::Anthropic => "https://api.anthropic.com/v1/",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta/",
+            Self::Ollama => "http://localhost:11434/",
+        }
+    }
+
+    /// The last part of an address, which people copy along with the base.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::OpenAi => "/chat/completions",
+            Self::OpenAiResponses => "/responses",
+            Self::Anthropic => "/messages",
+            Self::Gemini => "/models",
+            Self::Ollama => "/api/chat",
+        }
+    }
+}
+
+/// The ending of a model's name that the protocol crate takes for an effort and cuts off: `max` of `qwen-max`.
+pub fn effort_ending(model: &str) -> Option<&str> {
+    let (_, ending) = model.rsplit_once('-')?;
+    matches!(ending, "zero" | "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max").then_some(ending)
+}
+
+/// One model at one endpoint. [`ProfileDraft::parse`] is where it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelProfile {
@@ -62,17 +105,23 @@ pub struct ModelProfile {
     pub context_tokens: u32,
     /// What tokens cost; unknown when absent, and then no budget of money can be kept.
     pub price: Option<Price>,
+    /// As the provider decides when absent; then the reasoning is not kept where asking for it is refused by models that do not reason.
     pub effort: Option<Effort>,
 }
 
 /// In millionths of a US dollar per million tokens: 3 dollars per million are 3 000 000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Price {
     pub input: u64,
     pub output: u64,
-    /// Input that the provider had kept from an earlier request.
-    pub cached_input: u64,
+    /// Input that the provider had kept from an earlier request; the same as `input` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<u64>,
+    /// Input that the provider was told to keep; the same as `input` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
 }
 
 /// Tokens that requests took.
@@ -80,9 +129,13 @@ pub struct Price {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     pub requests: u32,
-    /// All input, cached input included.
+    /// All input, cached and written input included.
     pub input_tokens: u64,
+    /// Input that the provider had kept from an earlier request.
     pub cached_tokens: u64,
+    /// Input that the provider was told to keep.
+    #[serde(default)]
+    pub written_tokens: u64,
     /// All output, reasoning included.
     pub output_tokens: u64,
 }
@@ -92,11 +145,17 @@ impl Usage {
         self.requests = self.requests.saturating_add(other.requests);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
+        self.written_tokens = self.written_tokens.saturating_add(other.written_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }
 
     pub fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// Some servers say nothing of tokens.
+    pub fn is_reported(&self) -> bool {
+        self.tokens() > 0
     }
 }
 
@@ -104,9 +163,15 @@ impl Price {
     /// Millionths of a dollar, rounded up: nothing is ever cheaper than it is.
     pub fn cost(&self, usage: &Usage) -> u64 {
         let cached = usage.cached_tokens.min(usage.input_tokens);
-        let sum = [(usage.input_tokens - cached, self.input), (cached, self.cached_input), (usage.output_tokens, self.output)]
-            .into_iter()
-            .fold(0u128, |sum, (tokens, price)| sum.saturating_add(u128::from(tokens) * u128::from(price)));
+        let written = usage.written_tokens.min(usage.input_tokens - cached);
+        let sum = [
+            (usage.input_tokens - cached - written, self.input),
+            (cached, self.cached_input.unwrap_or(self.input)),
+            (written, self.cache_write.unwrap_or(self.input)),
+            (usage.output_tokens, self.output),
+        ]
+        .into_iter()
+        .fold(0u128, |sum, (tokens, price)| sum.saturating_add(u128::from(tokens) * u128::from(price)));
         u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 }
@@ -248,16 +313,16 @@ impl ProfileDraft {
         if name.is_empty() || name.chars().count() > NAME || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
             wrong("name", format!("Give it a name of 1 to {NAME} letters, digits, dots, lines and underscores."));
         }
-        let model = self.model.trim().to_owned();
-        if model.is_empty() || model.chars().count() > 2 * NAME || model.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            wrong("model", "Give the model's name as the endpoint knows it, without spaces.".into());
-        }
         let provider = Provider::parse(&self.provider);
+        let model = self.model.trim().to_owned();
+        if let Err(why) = model_name(&model, provider) {
+            wrong("model", why);
+        }
         if provider.is_none() {
             wrong("provider", format!("`{}` is not one of: {}.", shown(&self.provider), Provider::allowed()));
         }
         let base_url = given(self.base_url);
-        if let Some(Err(why)) = base_url.as_deref().map(endpoint) {
+        if let Some(Err(why)) = base_url.as_deref().map(|address| endpoint(address, provider)) {
             wrong("base_url", why);
         }
         let key_variable = given(self.key_variable);
@@ -301,24 +366,50 @@ impl From<ModelProfile> for ProfileDraft {
     }
 }
 
-/// Checks the address of an endpoint; it may be on this machine or a private network, because that is where people run their own models.
-fn endpoint(text: &str) -> Result<(), String> {
-    let example = "Give an address such as https://models.example.com/v1.";
+/// Checks a model's name. The protocol crate takes some endings of it for an effort and cuts them off, and reads `::` as the end of a prefix: where
+/// that cannot be undone the name is refused, rather than another model asked.
+fn model_name(model: &str, provider: Option<Provider>) -> Result<(), String> {
+    if model.is_empty() || model.chars().count() > 2 * NAME || model.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("Give the model's name as the endpoint knows it, in 1 to {} characters without spaces.", 2 * NAME));
+    }
+    if model.contains("::") {
+        return Err("“::” in a model's name is not supported.".into());
+    }
+    if provider == Some(Provider::Gemini) && model.contains(['/', '?', '#']) {
+        return Err("Give the name alone, without “models/” before it.".into());
+    }
+    match effort_ending(model).filter(|_| matches!(provider, Some(Provider::Anthropic | Provider::Gemini))) {
+        Some(ending) => Err(format!("Leave “-{ending}” off the name and set “effort” instead.")),
+        None => Ok(()),
+    }
+}
+
+/// Checks the address of an endpoint; it may be on this machine or a private network, because that is where people run their own models. What is
+/// refused is not repeated: it may hold a key.
+fn endpoint(text: &str, provider: Option<Provider>) -> Result<(), String> {
+    let example = "such as https://models.example.com/v1";
     if text.len() > 2_000 {
-        return Err(format!("The address is longer than 2 000 characters. {example}"));
+        return Err(format!("The address is longer than 2 000 characters. Give one {example}."));
     }
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("`{}` is not an address. {example}", shown(text)))?;
-    if !matches!(scheme, "http" | "https") {
-        return Err(format!("`{}` addresses are not opened. {example}", shown(scheme)));
+    let unreadable = || format!("Give an address with a host that begins with http:// or https://, and has no spaces in it, {example}.");
+    // Some of these would be taken out or encoded without a word.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(unreadable());
     }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
+    let url = Url::parse(text).map_err(|_| unreadable())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(unreadable());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
         return Err("The address holds a user name or password. Put the key into an environment variable instead.".into());
     }
-    if authority.is_empty() || text.contains(['?', '#']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("The address must have a host, and no spaces, `?` or `#`. {example}"));
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("Leave off everything from “?” or “#” on.".into());
     }
-    Ok(())
+    match provider.map(Provider::operation).filter(|operation| url.path().trim_end_matches('/').ends_with(operation)) {
+        Some(operation) => Err(format!("Leave “{operation}” off the end; it is added to every request.")),
+        None => Ok(()),
+    }
 }
 
 /// A profile as Settings shows it.
@@ -382,7 +473,7 @@ pub struct ModelsView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectionReport {
-    /// Whether the model answered at all.
+    /// Whether the model answered, and nothing came between when it was asked what it can do.
     pub works: bool,
     /// What it answered, shortened; or what is wrong and how to mend it.
     pub message: String,
@@ -396,7 +487,7 @@ pub struct ConnectionReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
-    /// `tools`, `structured output`, `usage`
+    /// `streaming`, `tools`, `structured output`, `usage`
     pub name: String,
     pub works: bool,
     pub detail: String,
@@ -425,33 +516,133 @@ mod tests {
         assert_eq!(refused(|draft| draft.provider = "acme".into()), ["provider"]);
         assert_eq!(refused(|draft| draft.context_tokens = Some(10)), ["context_tokens"]);
         assert_eq!(refused(|draft| draft.effort = Some("much".into())), ["effort"]);
-        for address in ["example.com", "ftp://example.com", "https://user:word@example.com", "https://", "http://a b", "http://a?key=1"] {
-            assert_eq!(refused(|draft| draft.base_url = Some(address.into())), ["base_url"], "{address}");
-        }
         assert_eq!(refused(|draft| draft.name.clear()).len(), 1);
         assert_eq!(refused(|draft| *draft = ProfileDraft::default()), ["name", "model", "provider"]);
     }
 
     #[test]
-    fn a_key_given_for_its_variable_is_refused_and_not_repeated() {
-        let refused = ProfileDraft { key_variable: Some("sk-1234".into()), ..draft() }.parse().unwrap_err();
-        assert_eq!(refused.errors[0].field, "key_variable");
-        assert!(!refused.message.contains("1234"));
+    fn a_profile_is_written_and_read_the_same() {
+        let text = r#"{"name":"local","provider":"openai_responses","base_url":"http://localhost:8000/v1","model":"m/n:7b","key_variable":"MY_KEY","context_tokens":8192,"price":{"input":3000000,"output":15000000},"effort":"off"}"#;
+        let profile = serde_json::from_str::<ProfileDraft>(text).unwrap().parse().unwrap();
+        assert_eq!((profile.provider, profile.effort), (Provider::OpenAiResponses, Some(Effort::Off)));
+        assert_eq!(profile.price, Some(Price { input: 3_000_000, output: 15_000_000, cached_input: None, cache_write: None }));
+        assert_eq!(serde_json::to_string(&profile).unwrap(), text);
+        assert_eq!(serde_json::from_str::<ModelProfile>(text).unwrap(), profile);
     }
 
     #[test]
-    fn cost_counts_cached_input_apart_and_rounds_up() {
-        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: 300_000 };
-        let usage = Usage { requests: 1, input_tokens: 1_000, cached_tokens: 400, output_tokens: 10 };
-        assert_eq!(price.cost(&usage), 600 * 3 + 120 + 150);
-        assert_eq!(price.cost(&Usage { input_tokens: 1, cached_tokens: 1, ..Usage::default() }), 1);
-        assert_eq!(Price { input: u64::MAX, output: u64::MAX, cached_input: 0 }.cost(&Usage { output_tokens: u64::MAX, ..usage }), u64::MAX);
+    fn a_field_that_is_not_known_is_named() {
+        for (text, named) in [
+            (r#"{"name":"a","api_key":"x"}"#, "unknown field `api_key`"),
+            (r#"{"name":"a","price":{"input":1,"output":1,"cached":1}}"#, "unknown field `cached`"),
+            (r#"{"name":"a","price":{"input":1}}"#, "missing field `output`"),
+        ] {
+            let error = serde_json::from_str::<ProfileDraft>(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+        let error = ProfileDraft { provider: "opnai".into(), ..draft() }.parse().unwrap_err();
+        assert!(error.message.contains("`opnai` is not one of: openai, "), "{error}");
+    }
+
+    #[test]
+    fn each_wrong_address_is_told_what_to_do_and_is_not_repeated() {
+        let begin = "begins with http:// or https://";
+        for (provider, address, told) in [
+            ("openai", "secret.example.com", begin),
+            ("openai", "secret:4711@example.com", begin),
+            ("openai", "ftp://secret", begin),
+            ("openai", "https://", begin),
+            ("openai", "http://secret b", begin),
+            ("openai", "http://secret/a b", begin),
+            ("openai", "http://secret:99999/", begin),
+            ("openai", "http://[secret", begin),
+            ("openai", "https://user:secret@example.com", "environment variable"),
+            ("openai", "https://secret@example.com", "environment variable"),
+            ("openai", "http://a?key=secret", "Leave off everything from “?”"),
+            ("openai", "http://a/v1#secret", "Leave off everything from “?”"),
+            ("openai", "http://a/v1/chat/completions", "Leave “/chat/completions” off"),
+            ("openai_responses", "http://a/v1/responses/", "Leave “/responses” off"),
+            ("anthropic", "http://a/v1/messages", "Leave “/messages” off"),
+            ("gemini", "http://a/v1beta/models", "Leave “/models” off"),
+            ("ollama", "http://a/api/chat", "Leave “/api/chat” off"),
+        ] {
+            let draft = ProfileDraft { provider: provider.into(), base_url: Some(address.into()), ..draft() };
+            let problem = draft.parse().unwrap_err();
+            assert_eq!((problem.errors.len(), problem.errors[0].field.as_str()), (1, "base_url"), "{address}");
+            assert!(problem.message.contains(told) && !problem.message.contains("secret"), "{address}: {problem}");
+        }
+        for address in ["http://127.0.0.1:8000/v1", "https://[::1]/", "http://host/messages"] {
+            ProfileDraft { base_url: Some(address.into()), ..draft() }.parse().unwrap();
+        }
+    }
+
+    #[test]
+    fn each_wrong_name_of_a_model_is_told_what_to_do() {
+        let long = "m".repeat(201);
+        for (provider, model, told) in [
+            ("openai", "", "without spaces"),
+            ("openai", "a b", "without spaces"),
+            ("openai", "a\u{7}b", "without spaces"),
+            ("openai", long.as_str(), "1 to 200 characters"),
+            ("openai", "ns::m", "not supported"),
+            ("gemini", "models/gemini-x", "without “models/”"),
+            ("gemini", "gemini-x?key=1", "name alone"),
+            ("gemini", "gemini-x-high", "Leave “-high” off the name and set “effort”"),
+            ("anthropic", "claude-x-max", "Leave “-max” off the name and set “effort”"),
+        ] {
+            let draft = ProfileDraft { provider: provider.into(), model: model.into(), ..draft() };
+            let problem = draft.parse().unwrap_err();
+            assert_eq!((problem.errors.len(), problem.errors[0].field.as_str()), (1, "model"), "{model}");
+            assert!(problem.message.contains(told), "{model}: {problem}");
+        }
+        for (provider, model) in [("openai", "qwen-max"), ("ollama", "m-low"), ("openai", "org/m:7b"), ("anthropic", "claude-x-4")] {
+            ProfileDraft { provider: provider.into(), model: model.into(), ..draft() }.parse().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_given_for_its_variable_is_refused_and_not_repeated() {
+        for given in ["sk-1234", "MY KEY 1234", "1234", "ÄKEY1234"] {
+            let refused = ProfileDraft { key_variable: Some(given.into()), ..draft() }.parse().unwrap_err();
+            assert_eq!(refused.errors[0].field, "key_variable");
+            assert!(refused.message.contains("name of an environment variable") && !refused.message.contains("1234"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn cost_counts_cached_and_written_input_apart_and_rounds_up() {
+        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: Some(300_000), cache_write: Some(3_750_000) };
+        let usage = Usage { requests: 1, input_tokens: 1_000, cached_tokens: 600, written_tokens: 100, output_tokens: 500 };
+        // 300 × 3 + 600 × 0.3 + 100 × 3.75 + 500 × 15
+        assert_eq!(price.cost(&usage), 900 + 180 + 375 + 7_500);
+        let plain = Price { cached_input: None, cache_write: None, ..price };
+        assert_eq!(plain.cost(&usage), 3_000 + 7_500);
+        assert_eq!(price.cost(&Usage { input_tokens: 1, cached_tokens: 1, ..Usage::default() }), 1, "rounded up");
+        assert_eq!(Price { input: 1, ..plain }.cost(&Usage { input_tokens: 1, ..Usage::default() }), 1, "rounded up");
+        // Parts that are more than the whole count no more than it.
+        assert_eq!(price.cost(&Usage { cached_tokens: 2_000, output_tokens: 0, ..usage }), 300);
+        assert_eq!(price.cost(&Usage { cached_tokens: 0, written_tokens: 2_000, output_tokens: 0, ..usage }), 3_750);
+        let endless = Usage { input_tokens: u64::MAX, output_tokens: u64::MAX, ..usage };
+        assert_eq!(plain.cost(&endless), u64::MAX);
+        assert_eq!(Price { input: u64::MAX, output: u64::MAX, ..plain }.cost(&endless), u64::MAX);
+    }
+
+    #[test]
+    fn usage_adds_up_in_each_of_its_numbers() {
+        let one = Usage { requests: 1, input_tokens: 20, cached_tokens: 3, written_tokens: 4, output_tokens: 5 };
+        let mut sum = one;
+        sum.add(one);
+        assert_eq!(sum, Usage { requests: 2, input_tokens: 40, cached_tokens: 6, written_tokens: 8, output_tokens: 10 });
+        assert_eq!(sum.tokens(), 50);
+        assert!(sum.is_reported() && !Usage { requests: 1, ..Usage::default() }.is_reported());
+        let before = serde_json::from_str(r#"{"requests":1,"input_tokens":20,"cached_tokens":3,"output_tokens":5}"#);
+        assert_eq!(before.ok(), Some(Usage { written_tokens: 0, ..one }));
     }
 
     #[test]
     fn a_budget_binds_by_the_token() {
         let budget = Budget { tokens: Some(100), cost: None, requests: Some(3) };
-        let spent = Spending { usage: Usage { requests: 2, input_tokens: 60, cached_tokens: 0, output_tokens: 20 }, cost: 0, unpriced: 2 };
+        let spent = Spending { usage: Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() }, cost: 0, unpriced: 2 };
         let next = |tokens| Usage { requests: 1, input_tokens: tokens, ..Usage::default() };
         assert_eq!(budget.passed(&spent, &next(20), 0), None);
         assert_eq!(budget.passed(&spent, &next(21), 0), Some(Limit::Tokens));

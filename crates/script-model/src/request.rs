@@ -51,6 +51,8 @@ pub(crate) struct Said {
     /// Ids; empty where the protocol has none.
     pub calls: Vec<String>,
     pub results: Vec<String>,
+    /// Of the calls; parsed where the protocol has them as text.
+    pub arguments: Vec<Value>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +82,10 @@ fn list(value: &Value) -> &[Value] {
 
 fn id(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+fn parsed(value: &Value) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default())
 }
 
 fn unmark(value: &mut Value) {
@@ -145,7 +151,7 @@ impl Request {
             "tool" => Speaker::Tool,
             _ => Speaker::User,
         };
-        let mut said = Said { speaker, text: text(&message["content"]), calls: Vec::new(), results: Vec::new() };
+        let mut said = Said { speaker, text: text(&message["content"]), calls: Vec::new(), results: Vec::new(), arguments: Vec::new() };
         match self.protocol {
             Protocol::OpenAi | Protocol::Ollama if role == "system" => {
                 self.system.push_str(&said.text);
@@ -153,6 +159,7 @@ impl Request {
             }
             Protocol::OpenAi | Protocol::Ollama => {
                 said.calls = list(&message["tool_calls"]).iter().map(|call| id(&call["id"])).collect();
+                said.arguments = list(&message["tool_calls"]).iter().map(|call| parsed(&call["function"]["arguments"])).collect();
                 if speaker == Speaker::Tool {
                     said.results.push(id(&message["tool_call_id"]));
                 }
@@ -162,8 +169,10 @@ impl Request {
                 Some("function_call") => {
                     said.speaker = Speaker::Assistant;
                     said.calls.push(id(&message["call_id"]));
+                    said.arguments.push(parsed(&message["arguments"]));
                     if let Some(last) = self.said.last_mut().filter(|last| last.speaker == Speaker::Assistant) {
                         last.calls.append(&mut said.calls);
+                        last.arguments.append(&mut said.arguments);
                         return;
                     }
                 }
@@ -178,13 +187,16 @@ impl Request {
             Protocol::Anthropic => {
                 let of = |kind: &'static str| list(&message["content"]).iter().filter(move |part| part["type"] == kind);
                 said.calls = of("tool_use").map(|part| id(&part["id"])).collect();
+                said.arguments = of("tool_use").map(|part| part["input"].clone()).collect();
                 said.results = of("tool_result").map(|part| id(&part["tool_use_id"])).collect();
                 said.text.extend(of("tool_result").map(|part| text(&part["content"])));
             }
             Protocol::Gemini => {
                 let parts = list(&message["parts"]);
                 said.text = text(&message["parts"]);
-                said.calls = parts.iter().filter_map(|part| part.get("functionCall")).map(|call| id(&call["id"])).collect();
+                let calls = || parts.iter().filter_map(|part| part.get("functionCall"));
+                said.calls = calls().map(|call| id(&call["id"])).collect();
+                said.arguments = calls().map(|call| call["args"].clone()).collect();
                 let responses = || parts.iter().filter_map(|part| part.get("functionResponse"));
                 said.results = responses().map(|response| id(&response["id"])).collect();
                 said.text.extend(responses().map(|response| text(&response["response"]["content"])));

@@ -73,10 +73,10 @@ pub(crate) fn steps(request: &Request, reply: &Reply, fault: Option<&Fault>) -> 
     let (call, text, end) = (position(Kind::Call), position(Kind::Text), position(Kind::End));
     let send = |count: usize| pieces.iter().take(count).map(|(_, piece)| Step::Send(piece.clone()));
     match fault {
-        Some(Fault::Stream(text)) => vec![Step::Send(text.clone())],
+        Some(Fault::Stream(text)) => text.split_inclusive("\n\n").map(|block| Step::Send(block.to_owned())).collect(),
         Some(Fault::HangInside) => send(text + 2).chain([Step::Hang]).collect(),
         Some(Fault::CutInCall) => {
-            let half = pieces.get(call).map(|(_, piece)| piece[..piece.len() / 2].to_owned());
+            let half = pieces.get(call).map(|(_, piece)| piece[..piece.floor_char_boundary(piece.len() / 2)].to_owned());
             send(call).chain(half.map(Step::Send)).chain([Step::Cut]).collect()
         }
         Some(Fault::EndMissing) => send(end).collect(),
@@ -109,15 +109,23 @@ fn identity(call: &Call, number: usize) -> String {
 /// Arguments in two pieces; the second is missing from the last call when they are cut.
 fn halves(reply: &Reply, number: usize, is_cut: bool) -> Vec<String> {
     let text = reply.calls[number].arguments.to_string();
-    let (first, second) = text.split_at(text.len() / 2);
+    let (first, second) = text.split_at(text.floor_char_boundary(text.len() / 2));
     if is_cut && number + 1 == reply.calls.len() { vec![first.into()] } else { vec![first.into(), second.into()] }
+}
+
+/// Of the three: the limit, the end, or calls.
+fn reason(reply: &Reply, is_cut: bool, [limit, end, calls]: [&'static str; 3]) -> &'static str {
+    match () {
+        () if is_cut => limit,
+        () if reply.calls.is_empty() => end,
+        () => calls,
+    }
 }
 
 fn open_ai(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
     let chunk = |delta: Value, reason: Value| {
-        data(
-            &json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "scripted", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}),
-        )
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+        data(&json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "scripted", "choices": [choice]}))
     };
     let mut pieces = vec![(Kind::Start, chunk(json!({"role": "assistant", "content": ""}), Value::Null))];
     pieces.extend(words(&reply.reasoning).map(|word| (Kind::Text, chunk(json!({"reasoning_content": word}), Value::Null))));
@@ -130,13 +138,7 @@ fn open_ai(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
             pieces.push((Kind::Call, chunk(json!({"tool_calls": [{"index": number, "function": {"arguments": half}}]}), Value::Null)));
         }
     }
-    let reason = if is_cut {
-        "length"
-    } else if reply.calls.is_empty() {
-        "stop"
-    } else {
-        "tool_calls"
-    };
+    let reason = reason(reply, is_cut, ["length", "stop", "tool_calls"]);
     pieces.push((Kind::End, chunk(json!({}), reason.into())));
     if let Some(usage) = reply.usage {
         let details = json!({"cached_tokens": usage.cached});
@@ -155,8 +157,7 @@ fn responses(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
         let item = json!({"type": "reasoning", "id": "rs_1", "encrypted_content": "sealed-thoughts", "summary": []});
         pieces.push((Kind::Text, event(&json!({"type": "response.output_item.done", "output_index": 9, "item": item}))));
     }
-    pieces
-        .extend(words(&reply.text).map(|word| (Kind::Text, event(&json!({"type": "response.output_text.delta", "output_index": 0, "delta": word})))));
+    pieces.extend(words(&reply.text).map(|word| (Kind::Text, event(&json!({"type": "response.output_text.delta", "delta": word})))));
     for (number, call) in reply.calls.iter().enumerate() {
         let item = |arguments: &str| json!({"type": "function_call", "call_id": identity(call, number), "name": call.name, "arguments": arguments});
         pieces.push((Kind::Call, event(&json!({"type": "response.output_item.added", "output_index": number + 10, "item": item("")}))));
@@ -181,7 +182,7 @@ fn responses(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
 
 fn anthropic(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
     let usage = reply.usage.map(|usage| {
-        json!({"input_tokens": usage.input - usage.cached - usage.written, "output_tokens": 1, "cache_read_input_tokens": usage.cached,
+        json!({"input_tokens": usage.input.saturating_sub(usage.cached + usage.written), "output_tokens": 1, "cache_read_input_tokens": usage.cached,
             "cache_creation_input_tokens": usage.written})
     });
     let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "scripted", "usage": usage});
@@ -211,13 +212,7 @@ fn anthropic(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
         let deltas = halves.into_iter().map(|half| json!({"type": "input_json_delta", "partial_json": half})).collect();
         block(Kind::Call, json!({"type": "tool_use", "id": identity(call, number), "name": call.name, "input": {}}), deltas, is_closed);
     }
-    let reason = if is_cut {
-        "max_tokens"
-    } else if reply.calls.is_empty() {
-        "end_turn"
-    } else {
-        "tool_use"
-    };
+    let reason = reason(reply, is_cut, ["max_tokens", "end_turn", "tool_use"]);
     let usage = reply.usage.map(|usage| json!({"output_tokens": usage.output}));
     pieces.push((Kind::End, event(&json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": usage}))));
     pieces.push((Kind::End, event(&json!({"type": "message_stop"}))));
@@ -246,7 +241,7 @@ fn gemini(reply: &Reply, is_cut: bool) -> Vec<(Kind, String)> {
     }
     let mut last = json!({"candidates": [{"finishReason": if is_cut { "MAX_TOKENS" } else { "STOP" }, "index": 0}]});
     if let Some(usage) = reply.usage {
-        last["usageMetadata"] = json!({"promptTokenCount": usage.input, "candidatesTokenCount": usage.output - usage.reasoning,
+        last["usageMetadata"] = json!({"promptTokenCount": usage.input, "candidatesTokenCount": usage.output.saturating_sub(usage.reasoning),
             "thoughtsTokenCount": usage.reasoning, "cachedContentTokenCount": usage.cached, "totalTokenCount": usage.input + usage.output});
     }
     pieces.push((Kind::End, data(&last)));

@@ -108,7 +108,8 @@ async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, m
     let (less, less_cost) = minus.map_or((Usage::default(), 0), |(usage, cost)| (*usage, cost));
     sqlx::query(
         "UPDATE accounts SET requests = requests + $2 - $3, input_tokens = input_tokens + $4 - $5, cached_tokens = cached_tokens + $6 - $7,
-                output_tokens = output_tokens + $8 - $9, cost = cost + $10 - $11, unpriced = unpriced + $12
+                written_tokens = written_tokens + $8 - $9, output_tokens = output_tokens + $10 - $11, cost = cost + $12 - $13,
+                unpriced = unpriced + $14
           WHERE intent_id = $1",
     )
     .bind(intent.0)
@@ -118,6 +119,8 @@ async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, m
     .bind(big(less.input_tokens))
     .bind(big(plus.usage.cached_tokens))
     .bind(big(less.cached_tokens))
+    .bind(big(plus.usage.written_tokens))
+    .bind(big(less.written_tokens))
     .bind(big(plus.usage.output_tokens))
     .bind(big(less.output_tokens))
     .bind(big(plus.cost))
@@ -156,6 +159,7 @@ fn account(row: &PgRow) -> Decoded<Account> {
                 requests: row.count("requests")?,
                 input_tokens: row.size("input_tokens")?,
                 cached_tokens: row.size("cached_tokens")?,
+                written_tokens: row.size("written_tokens")?,
                 output_tokens: row.size("output_tokens")?,
             },
             cost: row.size("cost")?,

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use genai::Error as ProtocolError;
 use genai::chat::{ChatFrameSink, FrameCtx, RawFrameRef};
+use grace_domain::model::{ModelProfile, Provider};
 use reqwest::header::HeaderMap;
 use serde_json::error::Category;
 use tokio::time::Instant;
 
 use super::error::{Failure, ModelError, excerpt};
-use super::profile::{Key, KeySource, ModelProfile, Provider};
+use super::key::Key;
 
 /// What an attempt is about, for words.
 pub(super) struct Asked<'a> {
@@ -124,13 +125,10 @@ impl Asked<'_> {
     }
 
     pub fn missing_key(&self) -> ModelError {
-        let variable = match &self.profile.key {
-            KeySource::Environment(variable) => variable.as_str(),
-            KeySource::None => "",
-        };
+        let variable = self.profile.key_variable.as_deref().unwrap_or_default();
         let text = format!(
             "There is no key: the environment variable {variable} is not set, is empty, or holds characters that no key has. Set it, or \
-             change “key” of the model profile “{}”.",
+             change “key_variable” of the model profile “{}”.",
             self.profile.name
         );
         ModelError::new(Failure::MissingKey, text)
@@ -163,15 +161,15 @@ impl Asked<'_> {
         let said = if said.is_empty() { status_text } else { format!("{status_text}: “{said}”") };
         let address = self.address;
         let message = match failure {
-            Failure::WrongKey => match &self.profile.key {
-                KeySource::Environment(variable) => {
+            Failure::WrongKey => match &self.profile.key_variable {
+                Some(variable) => {
                     format!(
-                        "{address} does not accept the key in {variable}{said}. Check “key” of the model profile “{name}”, and the variable's content."
+                        "{address} does not accept the key in {variable}{said}. Check “key_variable” of the model profile “{name}”, and the variable's content."
                     )
                 }
-                KeySource::None => {
+                None => {
                     format!(
-                        "{address} wants a key and the model profile “{name}” names none{said}. Set “key” to an environment variable that holds it."
+                        "{address} wants a key and the model profile “{name}” names none{said}. Set “key_variable” to an environment variable that holds it."
                     )
                 }
             },
@@ -197,11 +195,9 @@ impl Asked<'_> {
 
     /// No complete answer of HTTP.
     fn interrupted(&self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> ModelError {
-        if let Some(inner) = error.downcast_ref::<ProtocolError>() {
-            // A failed status travels inside the stream's error.
-            if let ProtocolError::HttpError { status, body, headers, .. } = inner {
-                return self.answered(status.as_u16(), body, headers);
-            }
+        // A failed status travels inside the stream's error.
+        if let Some(ProtocolError::HttpError { status, body, headers, .. }) = error.downcast_ref() {
+            return self.answered(status.as_u16(), body, headers);
         }
         let Some(error) = error.downcast_ref::<reqwest::Error>() else {
             return self.malformed(&excerpt(&error.to_string(), self.key));
@@ -225,6 +221,11 @@ impl Asked<'_> {
             self.truncated()
         }
     }
+}
+
+/// Whether the provider never heard of the request.
+pub(super) fn is_unconnected(error: &ProtocolError) -> bool {
+    matches!(error, ProtocolError::WebStream { error, .. } if error.downcast_ref().is_some_and(reqwest::Error::is_connect))
 }
 
 fn is_worded(error: &serde_json::Error) -> bool {

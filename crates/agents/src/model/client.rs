@@ -11,15 +11,17 @@ use genai::adapter::AdapterKind;
 use genai::chat::{ChatStream, ChatStreamEvent, StopReason, StreamEnd};
 use genai::resolver::{AuthData, Endpoint};
 use genai::{Client, ModelIden, ServiceTarget};
+use grace_domain::model::{ModelProfile, Provider, Usage};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
+use url::Url;
 
-use super::classify::{Asked, Wire};
+use super::classify::{Asked, Wire, is_unconnected};
 use super::error::{ModelError, SetupError};
+use super::key::{Key, KeyReader};
 use super::message::{ModelAnswer, ModelRequest};
-use super::profile::{Key, KeyReader, KeySource, ModelProfile, Provider};
 use super::{Model, Piece, convert};
 
 /// How long to wait, and how often to try.
@@ -58,6 +60,7 @@ impl Default for Settings {
 /// A model that is reached over HTTP.
 pub struct ProviderModel {
     profile: ModelProfile,
+    address: Url,
     settings: Settings,
     keys: KeyReader,
     client: Client,
@@ -67,14 +70,12 @@ impl ProviderModel {
     /// Connects to nothing yet. Keys are read from the environment.
     ///
     /// # Errors
-    /// [`SetupError::Profile`] with the first of [`ModelProfile::problems`].
+    /// [`SetupError::Address`] when `base_url` is none; [`SetupError::Connection`] when this machine cannot make any.
     pub fn new(profile: ModelProfile, settings: Settings) -> Result<Self, SetupError> {
-        if let Some(problem) = profile.problems().into_iter().next() {
-            return Err(SetupError::Profile { name: profile.name, problem });
-        }
-        let transport = transport(&profile, &settings).map_err(|error| SetupError::Connection(Box::new(error)))?;
+        let address = address(&profile).map_err(|cause| SetupError::Address { name: profile.name.clone(), cause })?;
+        let transport = transport(&address, &settings).map_err(|error| SetupError::Connection(Box::new(error)))?;
         let client = Client::builder().with_reqwest(transport).build().map_err(|error| SetupError::Connection(Box::new(error)))?;
-        Ok(Self { profile, settings, keys: KeyReader::environment(), client })
+        Ok(Self { profile, address, settings, keys: KeyReader::environment(), client })
     }
 
     /// Keys are read by `keys` instead.
@@ -98,27 +99,38 @@ impl ProviderModel {
         }
     }
 
-    /// One attempt; `heard` says whether the listener was told anything of the answer.
+    fn asked<'a>(&'a self, key: Option<&'a Key>) -> Asked<'a> {
+        Asked { profile: &self.profile, address: self.address.as_str(), key }
+    }
+
+    /// One attempt, counted in `tries`.
     async fn attempt(
         &self,
         asked: &Asked<'_>,
         request: &ModelRequest,
         on: &(dyn Fn(Piece) + Send + Sync),
-        heard: &AtomicBool,
+        tries: &Tries,
     ) -> Result<Ended, ModelError> {
         let wire = Arc::new(Wire::new());
         let (chat, options) = convert::outgoing(&self.profile, request, asked.key);
         let options = options.with_raw_frame_sink_arc(wire.clone());
         let target = self.target(asked.address, asked.key);
+        let failure = |error: &genai::Error| {
+            if is_unconnected(error) {
+                tries.requests.fetch_sub(1, Ordering::Relaxed);
+            }
+            asked.failure(error, &wire.seen())
+        };
+        tries.requests.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
         let sent = quiet(self.client.exec_chat_stream(target, chat, Some(&options))).await;
-        let mut stream = sent.map_err(|error| asked.failure(&error, &wire.seen()))?.stream;
+        let mut stream = sent.map_err(|error| failure(&error))?.stream;
         let mut first = None;
         let mut names = Vec::new();
         loop {
             let event = match self.next(asked, &mut stream, &wire, begun, first.is_some()).await? {
                 Some(Ok(event)) => event,
-                Some(Err(error)) => return Err(asked.failure(&error, &wire.seen())),
+                Some(Err(error)) => return Err(failure(&error)),
                 None => return Err(asked.unfinished(&wire.seen())),
             };
             if !matches!(event, ChatStreamEvent::Start | ChatStreamEvent::Heartbeat) {
@@ -141,7 +153,7 @@ impl ProviderModel {
                 }
                 ChatStreamEvent::Start | ChatStreamEvent::Heartbeat | ChatStreamEvent::ThoughtSignatureChunk(_) => continue,
             };
-            heard.store(true, Ordering::Relaxed);
+            tries.heard.store(true, Ordering::Relaxed);
             on(piece);
         }
     }
@@ -171,16 +183,13 @@ impl ProviderModel {
         request: &ModelRequest,
         on: &(dyn Fn(Piece) + Send + Sync),
         deadline: Instant,
-        attempts: &AtomicU32,
+        tries: &Tries,
     ) -> Result<Ended, ModelError> {
-        let address = self.profile.address();
-        let unkeyed = Asked { profile: &self.profile, address: address.as_str(), key: None };
-        let key = match &self.profile.key {
-            KeySource::None => None,
-            KeySource::Environment(variable) => Some(self.keys.read(variable).ok_or_else(|| unkeyed.missing_key())?),
+        let key = match &self.profile.key_variable {
+            None => None,
+            Some(variable) => Some(self.keys.read(variable).ok_or_else(|| self.asked(None).missing_key())?),
         };
-        let asked = Asked { key: key.as_ref(), ..unkeyed };
-        let heard = AtomicBool::new(false);
+        let asked = self.asked(key.as_ref());
         let settings = &self.settings;
         let backoff = ExponentialBuilder::default()
             .with_min_delay(settings.backoff_base)
@@ -188,11 +197,11 @@ impl ProviderModel {
             .with_max_times(usize::try_from(settings.retries).unwrap_or(usize::MAX))
             .with_jitter();
         let attempt = || {
-            attempts.fetch_add(1, Ordering::Relaxed);
-            if heard.swap(false, Ordering::Relaxed) {
+            tries.attempts.fetch_add(1, Ordering::Relaxed);
+            if tries.heard.swap(false, Ordering::Relaxed) {
                 on(Piece::Restarted);
             }
-            self.attempt(&asked, request, on, &heard)
+            self.attempt(&asked, request, on, tries)
         };
         attempt
             .retry(backoff)
@@ -204,7 +213,7 @@ impl ProviderModel {
                 let is_welcome = error.retry_after.is_none_or(|asked| asked <= settings.retry_after_max);
                 (is_welcome && Instant::now() + pause < deadline).then_some(pause)
             })
-            .notify(|error, pause| on(Piece::Waiting { attempt: attempts.load(Ordering::Relaxed), pause, why: error.clone() }))
+            .notify(|error, pause| on(Piece::Waiting { attempt: tries.attempts.load(Ordering::Relaxed), pause, why: error.clone() }))
             .await
     }
 }
@@ -223,22 +232,31 @@ impl Model for ProviderModel {
     ) -> Result<ModelAnswer, ModelError> {
         let begun = Instant::now();
         let deadline = begun + self.settings.total_timeout;
-        let attempts = AtomicU32::new(0);
+        let tries = Tries::default();
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(ModelError::cancelled()),
-            ended = timeout_at(deadline, self.with_retries(request, on, deadline, &attempts)) => ended,
+            ended = timeout_at(deadline, self.with_retries(request, on, deadline, &tries)) => ended,
         };
         let Ok(ended) = ended else {
-            let address = self.profile.address();
-            let asked = Asked { profile: &self.profile, address: address.as_str(), key: None };
-            return Err(asked.late("gave no complete answer", self.settings.total_timeout));
+            return Err(self.asked(None).late("gave no complete answer", self.settings.total_timeout));
         };
         let Ended { end, first } = ended?;
         let (parts, usage, stop) = convert::incoming(end, self.profile.provider, convert::call_ids(&request.messages));
-        let attempts = attempts.load(Ordering::Relaxed);
+        let usage = Usage { requests: tries.requests.into_inner(), ..usage };
+        let attempts = tries.attempts.into_inner();
         Ok(ModelAnswer { parts, usage, stop, latency_to_first: first, latency_total: begun.elapsed(), attempts })
     }
+}
+
+/// What was tried for one answer.
+#[derive(Default)]
+struct Tries {
+    attempts: AtomicU32,
+    /// Attempts that reached the provider.
+    requests: AtomicU32,
+    /// Whether the listener was told anything of the answer since the last attempt began.
+    heard: AtomicBool,
 }
 
 struct Ended {
@@ -272,14 +290,23 @@ fn quiet<F: Future>(future: F) -> tracing::instrument::WithDispatch<F> {
     future.with_subscriber(NoSubscriber::new())
 }
 
+/// Where requests go, with a slash at the end: operations are joined to it.
+fn address(profile: &ModelProfile) -> Result<Url, url::ParseError> {
+    let mut address = Url::parse(profile.base_url.as_deref().unwrap_or(profile.provider.default_base_url()))?;
+    if !address.path().ends_with('/') {
+        let path = format!("{}/", address.path());
+        address.set_path(&path);
+    }
+    Ok(address)
+}
+
 /// TLS by rustls with `ring`, which the rest of Grace has already: chosen here, once for the process, because the transport is built
 /// without any. A choice that was made before stays.
-fn transport(profile: &ModelProfile, settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
+fn transport(address: &Url, settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
     static PROVIDER: std::sync::Once = std::sync::Once::new();
     PROVIDER.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    let address = profile.address();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("grace/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(settings.connect_timeout)
@@ -299,4 +326,55 @@ fn transport(profile: &ModelProfile, settings: &Settings) -> Result<reqwest::Cli
         builder = builder.no_proxy();
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(provider: Provider, base_url: Option<&str>) -> ModelProfile {
+        ModelProfile {
+            name: "a".into(),
+            provider,
+            base_url: base_url.map(str::to_owned),
+            model: "m".into(),
+            key_variable: None,
+            context_tokens: 100_000,
+            price: None,
+            effort: None,
+        }
+    }
+
+    #[test]
+    fn requests_go_to_the_profiles_address_or_to_the_providers_own() {
+        for provider in Provider::ALL {
+            assert_eq!(address(&profile(*provider, None)).unwrap().as_str(), provider.default_base_url());
+        }
+        for (given, used) in [
+            ("http://localhost:8000", "http://localhost:8000/"),
+            ("http://localhost:8000/v1", "http://localhost:8000/v1/"),
+            ("http://localhost:8000/v1/", "http://localhost:8000/v1/"),
+        ] {
+            assert_eq!(address(&profile(Provider::OpenAi, Some(given))).unwrap().as_str(), used);
+        }
+        let Err(error) = ProviderModel::new(profile(Provider::OpenAi, Some("localhost")), Settings::default()) else { panic!("it was taken") };
+        assert!(error.to_string().contains("“base_url” of the model profile “a”"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_could_not_connect_is_no_request() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/", listener.local_addr().unwrap());
+        let model = ProviderModel::new(profile(Provider::OpenAi, Some(&base_url)), Settings::default()).unwrap();
+        let tries = Tries::default();
+        let heard_and_left = async { drop(listener.accept().await.unwrap()) };
+        let (request, asked) = (ModelRequest::default(), model.asked(None));
+        let (attempt, ()) = tokio::join!(model.attempt(&asked, &request, &|_| (), &tries), heard_and_left);
+        assert!(attempt.is_err());
+        assert_eq!(tries.requests.load(Ordering::Relaxed), 1);
+        drop(listener);
+        let attempt = model.attempt(&asked, &request, &|_| (), &tries).await;
+        assert!(attempt.is_err());
+        assert_eq!(tries.requests.load(Ordering::Relaxed), 1);
+    }
 }

@@ -1,92 +1,107 @@
 //! Tries a profile with real, small requests and says what the model can do. It must not know where profiles are kept.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use grace_domain::model::{ConnectionReport, Effort, Finding, ModelProfile, Usage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::classify::seconds;
 use super::client::{ProviderModel, Settings};
 use super::error::{Failure, ModelError};
+use super::key::KeyReader;
 use super::message::{Message, ModelAnswer, ModelRequest, OutputSchema, ToolDefinition};
-use super::profile::{KeyReader, ModelProfile};
 use super::{Model, Piece};
 
-/// Room for models that think before they speak.
-const OUTPUT_TOKENS: u32 = 1024;
+/// Room for models that think before they speak: some providers set 1024 tokens aside for a low effort, and want the limit above it.
+const OUTPUT_TOKENS: u32 = 2048;
 
-/// What was found out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionReport {
-    pub latency_first_ms: u64,
-    pub latency_total_ms: u64,
-    /// The beginning of what the model said.
-    pub answered: String,
-    /// Whether the answer came in more than one piece.
-    pub streams: bool,
-    pub tools: Capability,
-    pub structured_output: Capability,
-    pub usage_reported: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Capability {
-    Yes,
-    /// Why not, for people.
-    No(String),
-}
-
-/// Three requests: a plain one, one that wants a tool called, one for structured output.
-///
-/// # Errors
-/// The first request's failure, or that of a later one when it says nothing about the model's abilities: a wrong profile is
-/// [`Failure::Refused`] with the field's name.
-pub async fn test_connection(profile: &ModelProfile, keys: KeyReader, cancel: &CancellationToken) -> Result<ConnectionReport, ModelError> {
+/// Three requests: a plain one, one that wants a tool called, one for structured output. What fails is told in the report: a profile that is
+/// wrong, a model that does not answer, and a connection that breaks before all is asked.
+pub async fn test_connection(profile: &ModelProfile, keys: KeyReader, cancel: &CancellationToken) -> ConnectionReport {
     let second = Duration::from_secs(1);
     let settings =
         Settings { retries: 0, first_token_timeout: 60 * second, idle_timeout: 30 * second, total_timeout: 90 * second, ..Settings::default() };
-    test_with(profile, keys, settings, cancel).await
+    let effort = profile.effort.map(|effort| if effort == Effort::Off { Effort::Off } else { Effort::Low });
+    match ProviderModel::new(ModelProfile { effort, ..profile.clone() }, settings) {
+        Ok(model) => ask_all(&model.with_keys(keys), cancel).await.unwrap_or_else(|error| failed(with_remedy(&error))),
+        Err(error) => failed(error.to_string()),
+    }
 }
 
-async fn test_with(profile: &ModelProfile, keys: KeyReader, settings: Settings, cancel: &CancellationToken) -> Result<ConnectionReport, ModelError> {
-    let model = ProviderModel::new(profile.clone(), settings).map_err(|error| ModelError::new(Failure::Refused, error.to_string()))?.with_keys(keys);
+fn failed(message: String) -> ConnectionReport {
+    ConnectionReport { works: false, message, first_ms: None, total_ms: None, findings: Vec::new() }
+}
+
+/// Most failures name what is to be changed; those that pass by themselves name none.
+fn with_remedy(error: &ModelError) -> String {
+    match error.retry_after.filter(|pause| !pause.is_zero()) {
+        _ if !error.failure.passes() => error.message.clone(),
+        Some(pause) => format!("{} Try again in {}.", error.message, seconds(pause)),
+        None => format!("{} Try again later.", error.message),
+    }
+}
+
+async fn ask_all(model: &ProviderModel, cancel: &CancellationToken) -> Result<ConnectionReport, ModelError> {
     let plain = ModelRequest {
         messages: vec![Message::user("Write the numbers from one to ten in words, nothing else.")],
         max_output_tokens: Some(OUTPUT_TOKENS),
         ..ModelRequest::default()
     };
-    let pieces = Mutex::new(0_usize);
+    let pieces = AtomicUsize::new(0);
     let count = |piece| {
-        if let (Piece::Text(_), Ok(mut pieces)) = (piece, pieces.lock()) {
-            *pieces += 1;
+        if let Piece::Text(_) = piece {
+            pieces.fetch_add(1, Ordering::Relaxed);
         }
     };
     let answer = model.respond(&plain, &count, cancel).await?;
-    let pieces = pieces.into_inner().unwrap_or_default();
-    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let tools = ability(model.respond(&tool_request(), &|_| (), cancel).await, calls_the_tool)?;
+    let structured = ability(model.respond(&structured_request(), &|_| (), cancel).await, fits_the_schema)?;
+    let milliseconds = |duration: Duration| Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     Ok(ConnectionReport {
-        latency_first_ms: milliseconds(answer.latency_to_first),
-        latency_total_ms: milliseconds(answer.latency_total),
-        answered: answer.text().chars().take(200).collect(),
-        streams: pieces > 1,
-        usage_reported: answer.usage.is_reported(),
-        tools: capability(model.respond(&tool_request(), &|_| (), cancel).await, calls_the_tool)?,
-        structured_output: capability(model.respond(&structured_request(), &|_| (), cancel).await, fits_the_schema)?,
+        works: true,
+        message: answer.text().chars().take(200).collect(),
+        first_ms: milliseconds(answer.latency_to_first),
+        total_ms: milliseconds(answer.latency_total),
+        findings: vec![
+            finding("streaming", streams(pieces.into_inner())),
+            finding("tools", tools),
+            finding("structured output", structured),
+            finding("usage", counts_tokens(&answer.usage)),
+        ],
     })
 }
 
+/// What was seen of an ability, or of its absence, for people.
+type Seen = Result<String, String>;
+
+fn finding(name: &str, seen: Seen) -> Finding {
+    let works = seen.is_ok();
+    Finding { name: name.into(), works, detail: seen.unwrap_or_else(|reason| reason) }
+}
+
+fn streams(pieces: usize) -> Seen {
+    if pieces > 1 { Ok(format!("The answer came in {pieces} pieces.")) } else { Err("The answer came all at once, at its end.".into()) }
+}
+
+fn counts_tokens(usage: &Usage) -> Seen {
+    let Usage { input_tokens, output_tokens, .. } = usage;
+    if usage.is_reported() {
+        Ok(format!("It counted {input_tokens} tokens of input and {output_tokens} of output."))
+    } else {
+        Err("It says nothing of the tokens that it takes.".into())
+    }
+}
+
 /// A refusal is an answer to the question whether the model can; a connection that breaks is not.
-fn capability(answer: Result<ModelAnswer, ModelError>, can: fn(&ModelAnswer) -> Result<(), String>) -> Result<Capability, ModelError> {
+fn ability(answer: Result<ModelAnswer, ModelError>, can: fn(&ModelAnswer) -> Seen) -> Result<Seen, ModelError> {
     match answer {
-        Ok(answer) => Ok(can(&answer).map_or_else(Capability::No, |()| Capability::Yes)),
+        Ok(answer) => Ok(can(&answer)),
         Err(error) => match error.failure {
-            Failure::Refused | Failure::Malformed | Failure::WrongModel | Failure::WrongAddress | Failure::ContentFilter => {
-                Ok(Capability::No(error.message))
-            }
+            Failure::Refused | Failure::Malformed | Failure::WrongModel | Failure::WrongAddress | Failure::ContentFilter => Ok(Err(error.message)),
             // Servers that do not know tools or schemas fall over them with a 500 or say nothing.
-            Failure::Overloaded | Failure::Truncated if error.status != Some(529) => Ok(Capability::No(error.message)),
+            Failure::Overloaded | Failure::Truncated if error.status != Some(529) => Ok(Err(error.message)),
             _ => Err(error),
         },
     }
@@ -111,9 +126,9 @@ fn tool_request() -> ModelRequest {
     }
 }
 
-fn calls_the_tool(answer: &ModelAnswer) -> Result<(), String> {
+fn calls_the_tool(answer: &ModelAnswer) -> Seen {
     match answer.tool_calls().next() {
-        Some(call) if call.name == "add" => Ok(()),
+        Some(call) if call.name == "add" => Ok("It called the tool that it was told to call.".into()),
         Some(call) => Err(format!("It called “{}”, which it was not given.", call.name)),
         None => Err("It was told to call a tool and did not.".into()),
     }
@@ -136,8 +151,8 @@ fn structured_request() -> ModelRequest {
     }
 }
 
-fn fits_the_schema(answer: &ModelAnswer) -> Result<(), String> {
+fn fits_the_schema(answer: &ModelAnswer) -> Seen {
     let value: Value = serde_json::from_str(answer.text().trim()).map_err(|_| "It was asked for JSON and answered with other text.".to_owned())?;
     let fits = value.get("city").is_some_and(Value::is_string) && value.as_object().is_some_and(|fields| fields.len() == 1);
-    if fits { Ok(()) } else { Err("It answered with JSON that does not fit the schema.".into()) }
+    if fits { Ok("It answered with JSON that fits the schema.".into()) } else { Err("It answered with JSON that does not fit the schema.".into()) }
 }

@@ -7,10 +7,11 @@ use genai::chat::{
     CacheControl, ChatMessage, ChatOptions, ChatRequest, ChatResponseFormat, ChatRole, ContentPart, CustomPart, JsonSpec, MessageContent,
     ReasoningEffort, StopReason, StreamEnd, Tool, ToolResponse, Usage as ReportedUsage,
 };
+use grace_domain::model::{Effort, ModelProfile, Provider, Usage, effort_ending};
 use serde_json::{Value, json};
 
-use super::message::{InvalidCall, Message, ModelRequest, Opaque, Part, Reasoning, Role, Stop, ToolCall, ToolResult, Usage};
-use super::profile::{Effort, Key, ModelProfile, Provider, effort_ending};
+use super::key::Key;
+use super::message::{InvalidCall, Message, ModelRequest, Opaque, Part, Reasoning, Role, Stop, ToolCall, ToolResult};
 
 /// The request as it goes out.
 pub(super) fn outgoing(profile: &ModelProfile, request: &ModelRequest, key: Option<&Key>) -> (ChatRequest, ChatOptions) {
@@ -77,7 +78,8 @@ fn options(profile: &ModelProfile, request: &ModelRequest, key: Option<&Key>) ->
     }
     if speaks_openai && profile.base_url.is_none() {
         // Compatible servers may refuse a field that they do not know.
-        options.prompt_cache_key = Some(format!("grace-{}", profile.name));
+        // Keys of more than 64 characters are refused.
+        options.prompt_cache_key = Some(format!("grace-{}", profile.name).chars().take(64).collect());
     }
     if let (Provider::Ollama, Some(key)) = (provider, key) {
         // That protocol has no key of its own; one is wanted by what stands in front of the server.
@@ -182,9 +184,9 @@ fn outgoing_id(id: &str, provider: Provider) -> String {
     }
 }
 
-/// The parts of an answer, its usage and why it stopped. `taken` are the ids of the conversation's calls so far.
+/// The parts of an answer, the tokens of its one request and why it stopped. `taken` are the ids of the conversation's calls so far.
 pub(super) fn incoming(end: StreamEnd, provider: Provider, taken: HashSet<String>) -> (Vec<Part>, Usage, Stop) {
-    let usage = end.captured_usage.map(incoming_usage).unwrap_or_default();
+    let usage = incoming_usage(end.captured_usage.unwrap_or_default());
     let content = end.captured_content.map(MessageContent::into_parts).unwrap_or_default();
     let mut parts = incoming_parts(content, provider, taken);
     let unsigned = end.captured_reasoning_content.filter(|text| !text.is_empty());
@@ -278,15 +280,15 @@ fn incoming_usage(usage: ReportedUsage) -> Usage {
     let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(0);
     let input = usage.prompt_tokens_details.unwrap_or_default();
     let reasoning = count(usage.completion_tokens_details.unwrap_or_default().reasoning_tokens);
-    let cached_input = count(input.cached_tokens);
-    let cache_written = count(input.cache_creation_tokens);
+    let cached_tokens = count(input.cached_tokens);
+    let written_tokens = count(input.cache_creation_tokens);
     Usage {
+        requests: 1,
         // Gateways report cached tokens and forget them in the sum.
-        input: count(usage.prompt_tokens).max(cached_input + cache_written),
+        input_tokens: count(usage.prompt_tokens).max(cached_tokens + written_tokens),
+        cached_tokens,
+        written_tokens,
         // One provider reports reasoning alone when nothing was said.
-        output: count(usage.completion_tokens).max(reasoning),
-        cached_input,
-        cache_written,
-        reasoning,
+        output_tokens: count(usage.completion_tokens).max(reasoning),
     }
 }

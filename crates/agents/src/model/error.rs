@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::profile::{Key, ProfileProblem};
+use super::key::Key;
 
 /// The longest text of a server that is shown, in characters.
 const EXCERPT: usize = 500;
@@ -10,8 +10,12 @@ const EXCERPT: usize = 500;
 /// A profile that no model can be made of.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    #[error("The model profile “{name}” cannot be used: {problem}")]
-    Profile { name: String, problem: ProfileProblem },
+    #[error("The address in “base_url” of the model profile “{name}” cannot be read. Give one such as http://localhost:8000/v1.")]
+    Address {
+        name: String,
+        #[source]
+        cause: url::ParseError,
+    },
     #[error("The connection to models could not be prepared; is there a folder of certificates on this machine?")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

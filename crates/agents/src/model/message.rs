@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
+use grace_domain::model::{Provider, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::profile::Provider;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,23 +117,6 @@ pub struct ModelRequest {
     pub temperature: Option<f64>,
 }
 
-/// Tokens. `cached_input` and `cache_written` are parts of `input`, `reasoning` is a part of `output`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    pub input: u64,
-    pub output: u64,
-    pub cached_input: u64,
-    pub cache_written: u64,
-    pub reasoning: u64,
-}
-
-impl Usage {
-    /// Some servers say nothing of tokens.
-    pub fn is_reported(&self) -> bool {
-        self.input > 0 || self.output > 0
-    }
-}
-
 /// Why the model stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,12 +133,14 @@ pub enum Stop {
 pub struct ModelAnswer {
     /// Fit for [`Message::assistant`].
     pub parts: Vec<Part>,
+    /// Tokens of the attempt that succeeded, and how many attempts reached the provider.
     pub usage: Usage,
     pub stop: Stop,
     /// Until the first sign of the answer, in the attempt that succeeded.
     pub latency_to_first: Duration,
     /// From the call to the end, with failed attempts and pauses.
     pub latency_total: Duration,
+    /// All of them, with those that could not connect.
     pub attempts: u32,
 }
 

@@ -7,9 +7,8 @@ mod client;
 mod connection;
 mod convert;
 mod error;
+mod key;
 mod message;
-mod price;
-mod profile;
 
 use std::time::Duration;
 
@@ -17,13 +16,13 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use client::{ProviderModel, Settings};
-pub use connection::{Capability, ConnectionReport, test_connection};
+pub use connection::test_connection;
 pub use error::{Failure, ModelError, SetupError};
+pub use grace_domain::model::{ConnectionReport, Effort, Finding, ModelProfile, Price, Provider, Usage};
+pub use key::{Key, KeyReader};
 pub use message::{
-    InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, ToolCall, ToolDefinition, ToolResult, Usage,
+    InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, ToolCall, ToolDefinition, ToolResult,
 };
-pub use price::{ListedPrice, Price, cost, listed_price};
-pub use profile::{Effort, Key, KeyReader, KeySource, ModelProfile, ProfileProblem, Provider};
 
 /// Something that answers requests.
 #[async_trait]

@@ -16,7 +16,7 @@ fn result(call_id: &str, content: &str, is_error: bool) -> ToolResult {
 
 #[tokio::test]
 async fn calls_and_their_results_go_back_as_each_provider_demands() {
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let calls = [Call::new("look", json!({"path": "a"})), Call::new("look", json!({"path": "b"}))];
         let again = Turn::call([Call::new("look", json!({"path": "c"}))]);
         let server = start(Script::of([on_request(1, Turn::call(calls)), on_request(2, again), on_request(3, Turn::say("Done."))])).await;
@@ -41,7 +41,7 @@ async fn calls_and_their_results_go_back_as_each_provider_demands() {
 
 #[tokio::test]
 async fn two_messages_of_the_user_in_a_row_are_sent_as_one() {
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let server = start(Script::of([Turn::say("Yes.")])).await;
         let mut request = ask("First.");
         request.messages.push(Message::user("Second."));
@@ -54,7 +54,7 @@ async fn two_messages_of_the_user_in_a_row_are_sent_as_one() {
 
 #[tokio::test]
 async fn a_call_that_could_not_be_read_is_answered_with_an_error() {
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let server = start(Script::of([on_request(1, Turn::fail(Fault::ArgumentsCut)), on_request(2, Turn::say("Sorry."))])).await;
         let model = model(profile(&server, provider), brisk());
         let mut request = ask("Look.");

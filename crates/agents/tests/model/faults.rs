@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use grace_agents::model::{Failure, KeyReader, KeySource, Model, ModelError, ModelProfile, Provider, ProviderModel};
-use grace_script_model::{Fault, Script, Turn};
+use grace_agents::model::{Failure, KeyReader, Model, ModelError, ModelProfile, Provider, ProviderModel};
+use grace_script_model::{Fault, Protocol, Script, Turn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{ask, brisk, model, once, profile, respond, start};
+use crate::server::{ask, brisk, impatient, model, once_with, profile, respond, start};
 
 async fn failure(provider: Provider, fault: Fault) -> ModelError {
     let begun = Instant::now();
-    let error = once(provider, Script::of([Turn::fail(fault)]), &ask("Look.")).await.0.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{provider:?}: {error}");
+    let error = once_with(impatient(), provider, Script::of([Turn::fail(fault)]), &ask("Look.")).await.0.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{provider:?}: {error}");
     error
 }
 
@@ -33,7 +33,7 @@ async fn each_fault_gives_its_failure_for_each_provider() {
         (Fault::Empty, Failure::Truncated, None),
     ];
     for (fault, expected, status) in cases {
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             let error = failure(provider, fault.clone()).await;
             assert_eq!((error.failure, error.status), (expected, status), "{fault:?} from {provider:?}: {error}");
         }
@@ -42,12 +42,25 @@ async fn each_fault_gives_its_failure_for_each_provider() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_in_time() {
-    for provider in Provider::ALL {
+    let all = Provider::ALL.iter().map(async |&provider| {
         let (before, inside) = tokio::join!(failure(provider, Fault::HangBefore), failure(provider, Fault::HangInside));
         assert_eq!((before.failure, inside.failure), (Failure::Timeout, Failure::Timeout), "{provider:?}");
-        assert!(before.message.contains("did not begin to answer within 300 ms"), "{before}");
-        assert!(inside.message.contains("said nothing more within 200 ms"), "{inside}");
-    }
+        assert!(before.message.contains("did not begin to answer within 800 ms"), "{before}");
+        assert!(inside.message.contains("said nothing more within 400 ms"), "{inside}");
+    });
+    futures::future::join_all(all).await;
+}
+
+#[tokio::test]
+async fn a_server_that_only_keeps_the_line_open_is_waited_for() {
+    let piece = |delta: &str, reason: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":{reason}}}]}}\n\n");
+    let stream = [piece("\"content\":\"Well…\"", "null"), ": wait\n\n".repeat(8), piece("", "\"stop\""), "data: [DONE]\n\n".into()].concat();
+    // Eight comments at 80 ms are longer than the 400 ms that silence may last.
+    let script = Script { pause_ms: 80, ..Script::of([Turn::fail(Fault::Stream(stream))]) };
+    let begun = Instant::now();
+    let answer = once_with(impatient(), Provider::OpenAi, script, &ask("Well?")).await.0.unwrap();
+    assert_eq!(answer.text(), "Well…");
+    assert!(begun.elapsed() > Duration::from_millis(600));
 }
 
 #[tokio::test]
@@ -66,24 +79,23 @@ async fn stopping_ends_a_request_at_once() {
 #[tokio::test]
 async fn words_tell_a_wrong_key_from_a_wrong_model_and_a_wrong_address() {
     let server = start(Script::of([Turn::say("Yes.")])).await;
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let right = profile(&server, provider);
         let told = async |profile: ModelProfile| respond(&model(profile, brisk()), &ask("You?")).await.0.unwrap_err();
         let strange = KeyReader::new(|_| grace_agents::model::Key::new("another-key"));
         let error = respond(&ProviderModel::new(right.clone(), brisk()).unwrap().with_keys(strange), &ask("You?")).await.0.unwrap_err();
         assert_eq!((error.failure, error.status), (Failure::WrongKey, Some(401)), "{provider:?}: {error}");
-        assert!(error.message.contains("does not accept the key in MODEL_KEY") && error.message.contains("“key”"), "{error}");
-        let error = told(ModelProfile { key: KeySource::None, ..right.clone() }).await;
+        assert!(error.message.contains("does not accept the key in MODEL_KEY") && error.message.contains("“key_variable”"), "{error}");
+        let error = told(ModelProfile { key_variable: None, ..right.clone() }).await;
         assert_eq!(error.failure, Failure::WrongKey, "{provider:?}: {error}");
         assert!(error.message.contains("names none"), "{error}");
-        let error = told(ModelProfile { key: KeySource::Environment("NO_SUCH".into()), ..right.clone() }).await;
+        let error = told(ModelProfile { key_variable: Some("NO_SUCH".into()), ..right.clone() }).await;
         assert_eq!(error.failure, Failure::MissingKey, "{provider:?}: {error}");
         assert!(error.message.contains("NO_SUCH is not set"), "{error}");
         let error = told(ModelProfile { model: "other".into(), ..right.clone() }).await;
         assert_eq!((error.failure, error.status), (Failure::WrongModel, Some(404)), "{provider:?}: {error}");
         assert!(error.message.contains("no model “other”") && error.message.contains("Check “model”"), "{error}");
-        let mut elsewhere = right.base_url.clone().unwrap();
-        elsewhere.set_path("/nowhere");
+        let elsewhere = format!("{}nowhere", server.base_url(Protocol::Ollama));
         let error = told(ModelProfile { base_url: Some(elsewhere), ..right.clone() }).await;
         assert_eq!((error.failure, error.status), (Failure::WrongAddress, Some(404)), "{provider:?}: {error}");
         assert!(error.message.contains("no model behind that address") && error.message.contains("“base_url”"), "{error}");
@@ -92,7 +104,7 @@ async fn words_tell_a_wrong_key_from_a_wrong_model_and_a_wrong_address() {
 
 async fn told_by(address: String) -> ModelError {
     let server = start(Script::default()).await;
-    let profile = ModelProfile { base_url: Some(address.parse().unwrap()), ..profile(&server, Provider::OpenAi) };
+    let profile = ModelProfile { base_url: Some(address), ..profile(&server, Provider::OpenAi) };
     respond(&model(profile, brisk()), &ask("You?")).await.0.unwrap_err()
 }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use grace_agents::model::{Failure, Piece, Provider, Settings};
 use grace_script_model::{Fault, Script, Turn};
 
-use crate::server::{ask, brisk, model, profile, respond, start};
+use crate::server::{ask, brisk, impatient, model, profile, respond, start};
 
 fn patient() -> Settings {
-    Settings { retries: 3, ..brisk() }
+    Settings { retries: 3, ..impatient() }
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn what_passes_is_tried_again_and_the_answer_is_whole() {
         let server = start(Script::of([Turn::fail(fault.clone()).once(), Turn::say("Now it works.")])).await;
         let (answer, pieces) = respond(&model(profile(&server, Provider::Anthropic), patient()), &ask("You?")).await;
         let answer = answer.unwrap();
-        assert_eq!((answer.text().as_str(), answer.attempts), ("Now it works.", 2), "{fault:?}");
+        assert_eq!((answer.text().as_str(), answer.attempts, answer.usage.requests), ("Now it works.", 2, 2), "{fault:?}");
         let waited = pieces.iter().position(|piece| matches!(piece, Piece::Waiting { attempt: 1, .. })).unwrap();
         let said_something = pieces[..waited].iter().any(|piece| matches!(piece, Piece::Text(_)));
         assert_eq!(pieces.get(waited + 1) == Some(&Piece::Restarted), said_something, "{fault:?}: {pieces:?}");
@@ -57,7 +57,7 @@ async fn the_pause_that_a_provider_asks_for_is_kept() {
         let begun = Instant::now();
         let (answer, pieces) = respond(&model(profile(&server, Provider::OpenAi), patient()), &ask("You?")).await;
         answer.unwrap();
-        assert!(begun.elapsed() >= at_least && begun.elapsed() < Duration::from_millis(2500), "{after}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() >= at_least && begun.elapsed() < Duration::from_secs(4), "{after}: {:?}", begun.elapsed());
         assert!(pieces.iter().any(|piece| matches!(piece, Piece::Waiting { pause, .. } if *pause >= at_least)), "{pieces:?}");
     }
 }
@@ -75,7 +75,7 @@ async fn a_pause_that_is_too_long_is_left_to_the_caller() {
 #[tokio::test]
 async fn all_attempts_together_end_in_time() {
     let server = start(Script::of([Turn::fail(Fault::HangBefore)])).await;
-    let settings = Settings { retries: 100, total_timeout: Duration::from_millis(700), ..brisk() };
+    let settings = Settings { retries: 100, first_token_timeout: Duration::from_millis(150), total_timeout: Duration::from_millis(700), ..brisk() };
     let begun = Instant::now();
     let error = respond(&model(profile(&server, Provider::Ollama), settings), &ask("You?")).await.0.unwrap_err();
     assert_eq!(error.failure, Failure::Timeout, "{error}");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use grace_agents::model::{Failure, Key, KeySource, ModelProfile, Provider, ProviderModel};
+use grace_agents::model::{Failure, Key, Provider};
 use grace_script_model::{Fault, Script, ScriptModel, Turn};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -45,7 +45,7 @@ async fn a_key_that_a_server_repeats_is_in_no_error_and_no_log() {
     let _guard = tracing::subscriber::set_default(words.clone());
     // Repeats what it is given, as it expects another.
     let server = ScriptModel::start(Script { key: Some("another".into()), ..Script::of([Turn::say("Yes.")]) }).await.unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let model = model(profile(&server, provider), brisk());
         let (answer, pieces) = respond(&model, &ask("You?")).await;
         let error = answer.unwrap_err();
@@ -54,7 +54,7 @@ async fn a_key_that_a_server_repeats_is_in_no_error_and_no_log() {
         assert!(!format!("{error:?}{error}{pieces:?}").contains(KEY), "{provider:?}");
     }
     let server = ScriptModel::start(Script::of([Turn::fail(Fault::InvalidJson)])).await.unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         respond(&model(profile(&server, provider), brisk()), &ask("You?")).await.0.unwrap_err();
     }
     tracing::info!("our own words are kept");
@@ -70,13 +70,4 @@ fn a_key_says_nothing_of_itself() {
     // What cannot stand in a header would fail with the key in the error.
     assert_eq!(Key::new("two\nlines"), None);
     assert_eq!(Key::new("  "), None);
-}
-
-#[test]
-fn a_key_in_the_place_of_its_name_is_not_repeated() {
-    let text = r#"{"name":"a","provider":"openai","model":"m","key":{"environment":"sk-canary-4711"},"context_tokens":1}"#;
-    let profile: ModelProfile = serde_json::from_str(text).unwrap();
-    assert!(matches!(profile.key, KeySource::Environment(_)));
-    let Err(error) = ProviderModel::new(profile, brisk()) else { panic!("it was taken") };
-    assert!(error.to_string().contains("key: Name an environment variable") && !error.to_string().contains("4711"), "{error}");
 }

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use grace_agents::model::{
-    Key, KeyReader, KeySource, Message, Model, ModelAnswer, ModelError, ModelProfile, ModelRequest, Piece, Provider, ProviderModel, Settings,
-    ToolDefinition,
+    Key, KeyReader, Message, Model, ModelAnswer, ModelError, ModelProfile, ModelRequest, Piece, Provider, ProviderModel, Settings, ToolDefinition,
 };
 use grace_script_model::{Protocol, Script, ScriptModel};
 use serde_json::json;
@@ -32,9 +31,9 @@ pub fn profile(server: &ScriptModel, provider: Provider) -> ModelProfile {
     ModelProfile {
         name: "under-test".into(),
         provider,
-        base_url: Some(server.base_url(protocol(provider)).parse().unwrap()),
+        base_url: Some(server.base_url(protocol(provider))),
         model: "scripted".into(),
-        key: KeySource::Environment("MODEL_KEY".into()),
+        key_variable: Some("MODEL_KEY".into()),
         context_tokens: 100_000,
         price: None,
         effort: None,
@@ -45,18 +44,23 @@ pub fn keys() -> KeyReader {
     KeyReader::new(|name| (name == "MODEL_KEY").then(|| Key::new(KEY)).flatten())
 }
 
-/// No retries, and little patience.
+/// No retries; patient enough for a machine that is busy.
 pub fn brisk() -> Settings {
     Settings {
-        connect_timeout: Duration::from_secs(1),
-        first_token_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_millis(200),
-        total_timeout: Duration::from_secs(3),
+        connect_timeout: Duration::from_secs(5),
+        first_token_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(5),
+        total_timeout: Duration::from_secs(10),
         retries: 0,
         backoff_base: Duration::from_millis(10),
         backoff_max: Duration::from_millis(40),
         retry_after_max: Duration::from_secs(2),
     }
+}
+
+/// For servers that hang.
+pub fn impatient() -> Settings {
+    Settings { first_token_timeout: Duration::from_millis(800), idle_timeout: Duration::from_millis(400), ..brisk() }
 }
 
 pub fn model(profile: ModelProfile, settings: Settings) -> ProviderModel {
@@ -81,8 +85,17 @@ pub async fn respond(model: &dyn Model, request: &ModelRequest) -> (Result<Model
 
 /// One request to a server with this script; the server found nothing wrong with it.
 pub async fn once(provider: Provider, script: Script, request: &ModelRequest) -> (Result<ModelAnswer, ModelError>, Vec<Piece>) {
+    once_with(brisk(), provider, script, request).await
+}
+
+pub async fn once_with(
+    settings: Settings,
+    provider: Provider,
+    script: Script,
+    request: &ModelRequest,
+) -> (Result<ModelAnswer, ModelError>, Vec<Piece>) {
     let server = start(script).await;
-    let heard = respond(&model(profile(&server, provider), brisk()), request).await;
+    let heard = respond(&model(profile(&server, provider), settings), request).await;
     assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
     heard
 }
