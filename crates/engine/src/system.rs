@@ -124,7 +124,11 @@ impl Inner {
                 .collect(),
             unavailable_inputs: ["datasets", "docs"]
                 .into_iter()
-                .map(|name| Facility { name: name.into(), available: false, detail: "Kept with the intent, but no agent of this version reads it.".into() })
+                .map(|name| Facility {
+                    name: name.into(),
+                    available: false,
+                    detail: "Kept with the intent, but no agent of this version reads it.".into(),
+                })
                 .collect(),
         })
     }
