@@ -8,5 +8,6 @@ mod fixture;
 mod intents;
 mod jobs;
 mod learning;
+mod models;
 mod results;
 mod tasks;
