@@ -4,10 +4,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use grace_agents::{
     Models, Unanswered,
     model::{Failure, Model, ModelAnswer, ModelError, ModelRequest, Part, ProviderModel, Settings},
@@ -16,13 +17,17 @@ use grace_domain::{
     event::EventKind,
     id::{IntentId, TaskId},
     messages,
-    model::{Limit, ModelProfile, ModelRole, Usage},
+    model::{Limit, ModelProfile, ModelRole, Price, Usage},
 };
 use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
 use tokio_util::sync::CancellationToken;
 
 use crate::{decide::Decision, error::Result, start::Inner};
 
+/// How often a request is made again, and how long is waited before.
+const RETRIES: usize = 4;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Output of a request that names no limit, in tokens.
 const OUTPUT: u32 = 8_000;
 /// With less room for an answer than this, asking is of no use.
@@ -40,7 +45,9 @@ impl Connections {
         if let Some(model) = known.get(&profile.name).filter(|model| model.profile() == profile) {
             return Ok(model.clone());
         }
-        let model = Arc::new(ProviderModel::new(profile.clone(), Settings::default()).map_err(|error| error.to_string())?);
+        // Asking again is ours: every request is reserved for.
+        let settings = Settings { retries: 0, ..Settings::default() };
+        let model = Arc::new(ProviderModel::new(profile.clone(), settings).map_err(|error| error.to_string())?);
         known.insert(profile.name.clone(), model.clone());
         Ok(model)
     }
@@ -78,6 +85,7 @@ impl Models for Speaker {
 }
 
 impl Speaker {
+    /// Asks one model, and again when the failure is one that passes: each time as a request of its own, so that the budget holds for all of them.
     async fn ask(
         &self,
         role: ModelRole,
@@ -86,33 +94,48 @@ impl Speaker {
         cancel: &CancellationToken,
     ) -> Result<ModelAnswer, Unanswered> {
         let model = self.inner.connections.to(profile).map_err(Unanswered::Unavailable)?;
-        let mut request = request.clone();
-        let reserved = self.reserve(profile, &mut request).await?;
-        let began = Instant::now();
-        let outcome = model.respond(&request, &|_| (), cancel).await;
-        let took = match &outcome {
-            Ok(answer) if answer.usage.tokens() > 0 => answer.usage,
-            // A server that counts nothing: what was sent and came, roughly.
-            Ok(answer) => Usage { requests: 1, input_tokens: input_most(&request) / 2, output_tokens: said(answer) / 3, ..Usage::default() },
-            Err(error) => after_failure(error, &reserved),
-        };
-        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.settle(role, profile, &reserved, &took, milliseconds).await.map_err(|error| broken(&error))?;
-        outcome.map_err(Unanswered::Failed)
+        let mut pauses =
+            ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).with_max_times(RETRIES).with_jitter().build();
+        loop {
+            let mut request = request.clone();
+            let (reserved, reserved_cost) = self.reserve(profile, &mut request).await?;
+            let began = Instant::now();
+            let outcome = model.respond(&request, &|_| (), cancel).await;
+            let took = match &outcome {
+                Ok(answer) if answer.usage.is_reported() => answer.usage,
+                // A server that counts nothing: what was sent and came, roughly.
+                Ok(answer) => Usage { input_tokens: reserved.input_tokens / 2, output_tokens: said(answer) / 3, ..answer.usage },
+                Err(error) => after_failure(error, &reserved),
+            };
+            let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await.map_err(|error| broken(&error))?;
+            let error = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = pauses.next().filter(|_| error.failure.passes()).map(|pause| error.retry_after.unwrap_or(pause));
+            // Longer than this, whoever stands in is the better choice.
+            let Some(pause) = pause.filter(|pause| *pause <= LONGEST_PAUSE) else { return Err(Unanswered::Failed(error)) };
+            tracing::info!(profile = %profile.name, pause_ms = pause.as_millis() as u64, error = %error, "a model is asked again");
+            tokio::select! {
+                () = cancel.cancelled() => return Err(Unanswered::Failed(error)),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
     }
 
     /// Reserves the most that the request can take; gives the answer less room when the budget has not more.
-    async fn reserve(&self, profile: &ModelProfile, request: &mut ModelRequest) -> Result<Usage, Unanswered> {
+    async fn reserve(&self, profile: &ModelProfile, request: &mut ModelRequest) -> Result<(Usage, u64), Unanswered> {
         let mut output = request.max_output_tokens.unwrap_or(OUTPUT);
         let input = input_most(request);
         let most = |output: u32| Usage { requests: 1, input_tokens: input, output_tokens: output.into(), ..Usage::default() };
         let Some(intent) = self.intent else {
             request.max_output_tokens = Some(output);
-            return Ok(most(output));
+            return Ok((most(output), 0));
         };
         loop {
             let usage = most(output);
-            let cost = profile.price.map_or(0, |price| price.cost(&usage));
+            let cost = profile.price.map_or(0, |price| dearest(&price, &usage));
             let attempt = async {
                 let mut tx = self.inner.store.begin().await?;
                 let budget = account_fetch(&mut tx, intent).await?.budget;
@@ -126,7 +149,7 @@ impl Speaker {
             match attempt.await.map_err(|error| broken(&error))? {
                 Ok(()) => {
                     request.max_output_tokens = Some(output);
-                    return Ok(usage);
+                    return Ok((usage, cost));
                 }
                 Err(None) => {
                     return Err(Unanswered::OverBudget(format!(
@@ -143,12 +166,11 @@ impl Speaker {
     }
 
     /// Puts what a request took into the build's account and history, and warns when most of the budget is gone.
-    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: &Usage, took: &Usage, duration_ms: u64) -> Result<()> {
+    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: (&Usage, u64), took: &Usage, duration_ms: u64) -> Result<()> {
         let Some(intent) = self.intent else { return Ok(()) };
-        let reserved_cost = profile.price.map_or(0, |price| price.cost(reserved));
         let cost = profile.price.map(|price| price.cost(took));
         let mut decision = Decision::begin(&self.inner, intent).await?;
-        let account = account_settle(&mut decision.tx, intent, (reserved, reserved_cost), (took, cost)).await?;
+        let account = account_settle(&mut decision.tx, intent, reserved, (took, cost)).await?;
         decision.event(EventKind::ModelCall {
             task_id: self.task,
             role,
@@ -166,6 +188,11 @@ impl Speaker {
         decision.finish().await?;
         Ok(())
     }
+}
+
+/// The most that usage of this size can cost: writing into a provider's cache may cost more than plain input.
+fn dearest(price: &Price, usage: &Usage) -> u64 {
+    price.cost(usage).max(price.cost(&Usage { written_tokens: usage.input_tokens, ..*usage }))
 }
 
 /// What a provider may have charged for a request that failed: nothing when it refused it, all of the input when it was cut off midway.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use grace_agents::{Agent, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Models, PlanInputs, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     event::{ArtifactKind, CheckReport, Level, TestReport},
     id::IntentId,
@@ -113,7 +113,7 @@ impl Agent for Scripted {
         if project_type == ProjectType::Research { Err("Needs a model: research.".into()) } else { Ok(()) }
     }
 
-    fn plan(&self, request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Problem> {
+    async fn plan(&self, request: &IntentRequest, inputs: &PlanInputs, _: &dyn Models) -> Result<Plan, Problem> {
         let mut phases: Vec<Phase> = Vec::new();
         for step in &self.steps {
             let task = PlannedTask {
@@ -162,7 +162,7 @@ impl Agent for Scripted {
         *self.runs.lock().unwrap().entry(task.key.clone()).or_default() += 1;
         *self.answers_seen.lock().unwrap() = context.answers().clone();
         let step = self.steps.iter().find(|step| step.key == task.key).expect("the plan is the script");
-        let done = |summary: &str, files: Vec<WrittenFile>| Ok(TaskOutput { summary: summary.into(), files, output_bytes: 0 });
+        let done = |summary: &str, files: Vec<WrittenFile>| Ok(TaskOutput { summary: summary.into(), files, ..TaskOutput::default() });
         match &step.act {
             Act::Write(path, text) => {
                 let file = context.workspace().join(path);
@@ -245,7 +245,7 @@ async fn shell(context: &dyn TaskContext, script: &str) -> Result<TaskOutput, Ta
     };
     let (outcome, ()) = tokio::join!(run, listen);
     match outcome.map_err(|error| TaskFailure::permanent(error.to_string()))?.exit {
-        Exit::Code(0) => Ok(TaskOutput { summary: "The command is done.".into(), files: vec![], output_bytes: 0 }),
+        Exit::Code(0) => Ok(TaskOutput { summary: "The command is done.".into(), ..TaskOutput::default() }),
         Exit::Cancelled => Err(TaskFailure::stopped()),
         other => Err(TaskFailure::permanent(format!("The command ended with {other:?}."))),
     }

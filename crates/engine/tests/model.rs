@@ -1,0 +1,276 @@
+//! The model agent from a description to a finished build, with a scripted model that speaks the providers' own protocols: planned, asked, built,
+//! red, mended, green; within its budget; through a question, a message and a restart.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod support;
+
+use std::sync::Arc;
+
+use grace_domain::{
+    copilot::NotificationKind,
+    id::IntentId,
+    intent::RequestDraft,
+    model::{Budget, ModelProfile, Provider},
+    review::Answer,
+    status::Status,
+    view::{Approval, StatusView},
+};
+use grace_engine::{Engine, EngineConfig};
+use grace_script_model::{Call, Fault, Protocol, Script, ScriptModel, Turn, Usage, When};
+use serde_json::{Value, json};
+use support::{Place, until};
+
+const DESCRIPTION: &str = "A shell script that greets whoever is named as its argument.";
+const PROTOCOLS: [(Provider, Protocol); 2] = [(Provider::OpenAi, Protocol::OpenAi), (Provider::Anthropic, Protocol::Anthropic)];
+
+fn draft() -> RequestDraft {
+    RequestDraft {
+        description: Some(DESCRIPTION.into()),
+        project_type: Some("custom".into()),
+        target_domain: Some("cli_tool".into()),
+        constraints: grace_domain::intent::ConstraintsDraft { stack: Some("described".into()), ..Default::default() },
+        agent: Some("model".into()),
+        ..RequestDraft::default()
+    }
+}
+
+fn plan() -> Value {
+    json!({
+        "title": "Greeter",
+        "phases": [{"name": "Work", "tasks": [
+            {"key": "script", "title": "Write the script", "stage": "coding", "detail": "greet.sh prints Hello and the name.", "files": ["greet.sh"],
+             "verify": "test \"$(bash greet.sh Ada)\" = 'Hello, Ada!'", "minutes": 2},
+            {"key": "readme", "title": "Describe it", "stage": "documenting", "detail": "A README.", "files": ["README.md"], "verify": "grep -q greet.sh README.md", "minutes": 1}
+        ]}],
+        "deliverables": ["greet.sh"], "assumptions": [], "not_covered": [], "risks": [], "questions": [], "changes": []
+    })
+}
+
+fn when(text: &str) -> When {
+    When { last_contains: Some(text.into()), ..When::default() }
+}
+
+fn planning(plan: &Value) -> Turn {
+    Turn::say(&plan.to_string()).when(When { has_schema: Some(true), ..When::default() })
+}
+
+/// Both tasks; the first is red at first.
+fn working() -> Vec<Turn> {
+    let write = |path: &str, content: &str| Call::new("write", json!({"path": path, "content": content}));
+    let finish = |what: &str| Turn::call([Call::new("finish", json!({"summary": what}))]);
+    vec![
+        Turn::call([write("greet.sh", "echo \"Hello, $1\"\n"), Call::new("run", json!({"command": "bash greet.sh Ada"}))])
+            .when(when("Your task is `script`")),
+        finish("It greets.").when(when("Hello, Ada")).once(),
+        Turn::call([Call::new("edit", json!({"path": "greet.sh", "edits": [{"old_text": "$1", "new_text": "$1!"}]}))]).when(when("Not done:")),
+        finish("It greets with a mark.").when(when("greet.sh")).once(),
+        Turn::call([write("README.md", "# Greeter\n\n`bash greet.sh NAME` greets.\n")]).when(when("Your task is `readme`")),
+        finish("Described.").when(when("README.md")),
+    ]
+}
+
+async fn model_of(turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
+    ScriptModel::start(Script { canaries: vec!["DATABASE_URL".into()], ..Script::of(turns) }).await.unwrap()
+}
+
+fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) -> ModelProfile {
+    ModelProfile {
+        name: "scripted".into(),
+        provider,
+        base_url: Some(model.base_url(protocol)),
+        model: "script-1".into(),
+        key_variable: None,
+        context_tokens: 64_000,
+        price: None,
+        effort: None,
+    }
+}
+
+fn config(place: &Place, model: &ScriptModel, protocol: (Provider, Protocol)) -> EngineConfig {
+    EngineConfig { models: vec![profile(model, protocol)], ..place.config() }
+}
+
+async fn planned(engine: &Engine, draft: RequestDraft) -> (IntentId, Arc<StatusView>) {
+    let created = engine.create(draft, None).await.unwrap();
+    assert_eq!(created.status, Status::Planning);
+    let intent = created.intent_id.unwrap();
+    let status = until(engine, intent, "a plan", |status| status.status != Status::Planning).await;
+    (intent, status)
+}
+
+async fn approved(engine: &Engine, draft: RequestDraft) -> IntentId {
+    let (intent, status) = planned(engine, draft).await;
+    assert_eq!(status.status, Status::AwaitingApproval, "{:?}", status.failure);
+    let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
+    engine.approve(intent, approval).await.unwrap();
+    intent
+}
+
+async fn ended(engine: &Engine, intent: IntentId) -> Arc<StatusView> {
+    until(engine, intent, "the end", |status| matches!(status.status, Status::Completed | Status::Failed)).await
+}
+
+fn completed(status: &StatusView, model: &ScriptModel) {
+    assert_eq!(status.status, Status::Completed, "{:?}\n{}", status.failure, status.logs.join("\n"));
+    assert_eq!(model.problems(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_becomes_files_that_the_tasks_own_commands_prove() {
+    for protocol in PROTOCOLS {
+        let place = Place::new().await;
+        let model = model_of(std::iter::once(planning(&plan())).chain(working())).await;
+        let engine = Engine::start(config(&place, &model, protocol)).await.unwrap();
+        let intent = approved(&engine, draft()).await;
+        let status = ended(&engine, intent).await;
+        completed(&status, &model);
+        let paths: Vec<&str> = status.artifacts_generated.iter().map(|artifact| artifact.path.as_str()).collect();
+        assert_eq!(paths, ["README.md", "greet.sh"]);
+        let log = status.logs.join("\n");
+        assert!(log.contains("mending, round 1"), "red first: {log}");
+        assert!(log.contains("succeeded in"), "then green: {log}");
+        assert!(status.spent.usage.requests >= 7 && status.spent.usage.tokens() >= 7 * 120, "{:?}", status.spent);
+        assert_eq!(status.tasks.iter().filter(|task| task.commit.is_some()).count(), 2, "a commit for each task");
+        engine.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_previewed_plan_is_started_as_it_was_seen() {
+    let place = Place::new().await;
+    let model = model_of(std::iter::once(planning(&plan()).once()).chain(working())).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let seen = engine.preview(draft()).await.unwrap();
+    // The script has no second plan: nothing is planned again.
+    let created = engine.create(RequestDraft { plan_hash: Some(seen.plan_hash.clone()), ..draft() }, None).await.unwrap();
+    assert_eq!((created.status, &created.plan_hash), (Status::Queued, &seen.plan_hash));
+    completed(ended(&engine, created.intent_id.unwrap()).await.as_ref(), &model);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_plan_goes_back_twice_and_then_fails_the_planning_which_can_be_retried() {
+    let place = Place::new().await;
+    let mut wrong = plan();
+    wrong["phases"][0]["tasks"][0]["verify"] = json!("");
+    let turns = [planning(&wrong).once(), planning(&json!("no")).once(), planning(&wrong).once(), planning(&plan())];
+    let model = model_of(turns.into_iter().chain(working())).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let (intent, status) = planned(&engine, draft()).await;
+    assert_eq!(status.status, Status::Failed);
+    assert!(status.failure.as_ref().unwrap().contains("`verify` must be a command"), "{:?}", status.failure);
+    assert_eq!(model.journal().len(), 3);
+    engine.retry(intent).await.unwrap();
+    let status = until(&engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
+    assert_eq!(status.revision, 1);
+    assert!(status.artifacts_generated.is_empty(), "nothing is written before approval");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_makes_a_new_revision_by_the_model() {
+    let place = Place::new().await;
+    let mut changed = plan();
+    changed["title"] = json!("Polite greeter");
+    changed["changes"] = json!([{"applied": true, "outcome": "It says please."}]);
+    let wished = Turn::say(&changed.to_string()).when(When { has_schema: Some(true), last_contains: Some("Say please".into()), ..When::default() });
+    let model = model_of([wished, planning(&plan())]).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let (intent, first) = planned(&engine, draft()).await;
+    let wish = Approval { modifications: vec!["Say please".into()], ..Approval::default() };
+    let answer = engine.approve(intent, wish).await.unwrap();
+    assert_eq!(answer.status, Status::Planning);
+    let second = until(&engine, intent, "the new plan", |status| status.status == Status::AwaitingApproval && status.revision == 2).await;
+    assert_eq!(second.plan.title, "Polite greeter");
+    assert_ne!(second.plan_hash, first.plan_hash);
+    assert_eq!(second.plan.modifications[0].outcome, "It says please.");
+    let stale = Approval { approved: Some(true), plan_hash: Some(first.plan_hash.clone()), ..Approval::default() };
+    assert_eq!(engine.approve(intent, stale).await.unwrap_err().code, "plan_stale");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_waits_over_a_restart_and_the_conversation_goes_on_with_its_answer() {
+    let place = Place::new().await;
+    let ask = json!({
+        "question": "Which greeting?", "default": "Hello", "default_reason": "usual",
+        "options": [{"label": "Hello", "consequence": "plain"}, {"label": "Hi", "consequence": "short"}]
+    });
+    let asking = Turn::call([Call::new("write", json!({"path": "notes.txt", "content": "half\n"})), Call::new("ask_person", ask)])
+        .when(when("Your task is `script`"));
+    let write = Call::new("write", json!({"path": "greet.sh", "content": "echo \"Hello, $1!\"\n"}));
+    let answered = Turn::call([write, Call::new("finish", json!({"summary": "Done."}))]).when(when("The person answered: Hi"));
+    // Of the others, only what the second task needs.
+    let readme = working().split_off(4);
+    let model = model_of([planning(&plan()), asking, answered].into_iter().chain(readme)).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    let status = until(&engine, intent, "the question", |status| status.status == Status::AwaitingReview).await;
+    assert!(status.head.is_some(), "what was written so far is committed");
+    engine.shutdown().await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let review = engine.status(intent).await.unwrap().approval_needed.clone().unwrap();
+    assert_eq!(review.question, "Which greeting?");
+    engine.answer_review(intent, review.review_id, Answer { answer: Some("Hi".into()), decide: false }).await.unwrap();
+    let status = ended(&engine, intent).await;
+    completed(&status, &model);
+    assert!(status.artifacts_generated.iter().any(|artifact| artifact.path == "notes.txt"));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_never_passed_and_a_raised_one_lets_the_build_go_on() {
+    let place = Place::new().await;
+    let usage = Usage { input: 3_000, output: 500, ..Usage::default() };
+    let turns: Vec<Turn> = std::iter::once(planning(&plan()))
+        .chain(working())
+        .map(|mut turn| {
+            turn.reply.usage = Some(usage);
+            turn
+        })
+        .collect();
+    let model = model_of(turns).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let limit = 20_000;
+    let budget = Budget { tokens: Some(limit), ..Budget::default() };
+    let intent = approved(&engine, RequestDraft { budget: Some(budget), ..draft() }).await;
+    let status = until(&engine, intent, "the pause", |status| status.status == Status::Paused).await;
+    assert!(status.spent.usage.tokens() <= limit, "{:?}", status.spent);
+    let asked = engine.notifications().await.unwrap().into_iter().find(|one| one.kind == NotificationKind::Budget).unwrap();
+    assert!(asked.waiting && asked.text.contains("budget of tokens"), "{asked:?}");
+    let requests = model.journal().len();
+    engine.resume(intent).await.unwrap();
+    until(&engine, intent, "the pause again", |status| status.status == Status::Paused).await;
+    assert_eq!(model.journal().len(), requests, "without more budget nothing is asked");
+    engine.set_budget(intent, Budget { tokens: Some(400_000), ..Budget::default() }).await.unwrap();
+    completed(ended(&engine, intent).await.as_ref(), &model);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_endpoint_are_waited_out_and_lose_nothing() {
+    let place = Place::new().await;
+    let faults = [Fault::RateLimited(Some("1".into())), Fault::ServerError].map(|fault| Turn::fail(fault).once());
+    let model = model_of(faults.into_iter().chain(std::iter::once(planning(&plan()))).chain(working())).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    completed(ended(&engine, intent).await.as_ref(), &model);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_the_form_says_so_and_with_one_everything_is_offered() {
+    let place = Place::new().await;
+    let engine = Engine::start(place.config()).await.unwrap();
+    let refused = engine.preview(draft()).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.errors[0].field.as_str()), ("needs_model", "agent"));
+    assert!(engine.catalog().await.unwrap().stacks.iter().any(|entry| entry.unavailable.is_some()));
+    let model = model_of([planning(&plan()), Turn::say("one two three")]).await;
+    engine.save_model(profile(&model, PROTOCOLS[0]).into()).await.unwrap();
+    assert!(engine.catalog().await.unwrap().stacks.iter().all(|entry| entry.unavailable.is_none()));
+    let report = engine.test_model("scripted").await.unwrap();
+    assert!(report.works, "{report:?}");
+    assert_eq!(engine.preview(draft()).await.unwrap().plan.title, "Greeter");
+    engine.shutdown().await;
+}
