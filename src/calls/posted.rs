@@ -31,6 +31,7 @@ pub async fn answer_posted_form() -> FormAnswer {
 mod reading {
     use axum::http::StatusCode;
     use grace_domain::intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft};
+    use grace_domain::model::Budget;
     use leptos::prelude::use_context;
 
     use super::FormAnswer;
@@ -102,7 +103,9 @@ mod reading {
                 require_review: ticked("require_review"),
             },
             agent: value(fields, "agent"),
-            budget: None,
+            budget: value(fields, "budget_tokens")
+                .and_then(|tokens| tokens.parse().ok())
+                .map(|tokens| Budget { tokens: Some(tokens), ..Budget::default() }),
             plan_hash: None,
         }
     }

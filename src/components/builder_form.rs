@@ -6,7 +6,7 @@ use leptos::{ev, html, prelude::*};
 use super::{
     desk::{Desk, desk, first_draft},
     form_beside::{PlanColumn, SaveTemplate},
-    form_fields::{entries, project_types, select},
+    form_fields::{entries, project_types, select, token_limit},
     form_folds::{Advanced, Constraints, Links},
     form_parts::field_error,
     icon::small_icon,
@@ -190,6 +190,8 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
                 {move || catalog.map(|catalog| Some((
                     select("target_domain", "Target domain", entries(&catalog.target_domains, |value| value.as_str()), draft, |draft| &mut draft.target_domain, state.error),
                     select("stack", "Stack", entries(&catalog.stacks, |value| value.as_str()), draft, |draft| &mut draft.constraints.stack, state.error),
+                    select("agent", "Agent", entries(&catalog.agents, |value| value.as_str()), draft, |draft| &mut draft.agent, state.error),
+                    token_limit(draft),
                 )))}
             </div>
             <div class="folds">
@@ -221,11 +223,12 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
 
 /// A problem that no single field shows.
 fn general(error: &CallError) -> bool {
-    const SHOWN: [&str; 9] = [
+    const SHOWN: [&str; 10] = [
         "project_type",
         "description",
         "target_domain",
         "constraints.stack",
+        "agent",
         "constraints.deadline",
         "constraints.environments",
         "artifacts.repository",

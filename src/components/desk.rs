@@ -198,7 +198,7 @@ pub fn first_draft() -> RequestDraft {
         },
         artifacts: ArtifactsDraft::default(),
         options: OptionsDraft { generate_tests: Some(true), generate_docs: Some(true), include_deployment: Some(true), require_review: Some(false) },
-        agent: None,
+        agent: Some("any".into()),
         budget: None,
         plan_hash: None,
     }
