@@ -125,12 +125,12 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
                 <td data-l="Model">{model_words(&profile)}</td>
                 <td data-l="Key">{key}</td>
                 <td data-l="Serves for">{serves}</td>
-                <td class="acts">
+                <td><span class="acts">
                     <ActButton label="Test" icon="play" deed=test/>
                     <button type="button" class="btn btn-icon btn-ghost" aria-label=format!("Change {name}") title=reason.unwrap_or_else(|| "Change".into()) disabled=configured
                         on:click=move |_| edited.set(Some(draft.clone()))>{small_icon("edit")}</button>
                     <ActButton label=format!("Forget {name}") icon="trash" icon_only=true class="btn btn-ghost btn-danger" deed=forget confirm=Some(confirm) reason=locked/>
-                </td>
+                </span></td>
             </tr>
             {found}
         </tbody>
