@@ -25,8 +25,8 @@ CREATE TABLE accounts (
     unpriced integer NOT NULL DEFAULT 0,
     -- The people were told that most of it is spent.
     warned boolean NOT NULL DEFAULT false,
-    -- Event number of the last message of a person that the agent was given.
-    heard bigint NOT NULL DEFAULT 0
+    -- The build was paused because all is spent, not by a person.
+    spent_out boolean NOT NULL DEFAULT false
 );
 
 -- What an agent and its model said to each other and what tools answered, append-only: every request can be made again from it.
@@ -43,5 +43,9 @@ CREATE TABLE turns (
 -- The whole of a build, in order.
 CREATE INDEX turns_of_intent ON turns (intent_id, id);
 
--- Where a task's conversation stood when it began to wait for a person; read by the run that goes on.
-ALTER TABLE tasks ADD COLUMN conversation jsonb;
+-- Where an unfinished task's conversation stood when its files were last committed; read by the run that goes on. Apart from tasks, because it is
+-- long and tasks are read often.
+CREATE TABLE conversations (
+    task_id bigint PRIMARY KEY REFERENCES tasks,
+    conversation jsonb NOT NULL
+);

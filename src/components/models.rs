@@ -65,7 +65,7 @@ pub fn Models(models: Feed<ModelsView>) -> AnyView {
             <div class="panel">{list}</div>
             {move || models.map(|models| !models.profiles.is_empty()).then(|| view! { <RoleChoices models/> })}
             <noscript><p class="hint">"Profiles are added and changed with JavaScript, by the REST API, or in the file that --models names."</p></noscript>
-            <ProfileDialog edited models/>
+            <ProfileDialog edited models tests/>
         </section>
     }
     .into_any()
@@ -101,6 +101,7 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
             let name = name.clone();
             async move {
                 delete_model(name.clone()).await?;
+                tests.try_update(|tests| tests.remove(&name));
                 models.refresh();
                 Ok(format!("{name} is forgotten."))
             }
@@ -197,18 +198,22 @@ fn report(outcome: Result<ConnectionReport, CallError>) -> AnyView {
 #[component]
 fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
     let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
+    let busy = RwSignal::new(false);
     let desk = desk();
     let choose = move |role: ModelRole, fallback: bool, name: String| {
         let mut roles: Roles = models.map(|models| models.roles.clone());
         let choice = roles.of_mut(role);
         *(if fallback { &mut choice.fallback } else { &mut choice.profile }) = Some(name).filter(|name| !name.is_empty());
         failed.set(None);
+        // All choices go together: another one must begin from what was saved.
+        busy.set(true);
         leptos::task::spawn_local(async move {
             match set_model_roles(roles).await {
                 Ok(_) => desk.toast("success", format!("Saved: {}.", role.label().to_lowercase())),
                 Err(error) => failed.set(Some(error)),
             }
             models.refresh();
+            busy.set(false);
         });
     };
     let select = move |role: ModelRole, fallback: bool| {
@@ -229,7 +234,7 @@ fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
         view! {
             <label class="field">
                 <span class="label">{label}</span>
-                <span class="select"><select class="input" on:change=move |event| choose(role, fallback, event_target_value(&event))>{options}</select>{small_icon("down")}</span>
+                <span class="select"><select class="input" disabled=move || busy.get() on:change=move |event| choose(role, fallback, event_target_value(&event))>{options}</select>{small_icon("down")}</span>
             </label>
         }
     };
@@ -238,7 +243,7 @@ fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
 }
 
 #[component]
-fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>) -> AnyView {
+fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, tests: Tests) -> AnyView {
     let open = super::dialog::open_while(edited);
     let title = Signal::derive(move || {
         edited.with(|draft| match draft {
@@ -246,11 +251,11 @@ fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView
             _ => "A model profile".to_owned(),
         })
     });
-    view! { <Dialog open title><ProfileForm edited models/></Dialog> }.into_any()
+    view! { <Dialog open title><ProfileForm edited models tests/></Dialog> }.into_any()
 }
 
 #[component]
-fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>) -> AnyView {
+fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, tests: Tests) -> AnyView {
     let desk = desk();
     let begun = edited.get_untracked().unwrap_or_else(fresh);
     let known = !begun.name.is_empty();
@@ -272,9 +277,12 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>)
         };
         busy.set(true);
         failed.set(None);
+        let name = sent.name.trim().to_owned();
         leptos::task::spawn_local(async move {
             match save_model(sent).await {
                 Ok(_) => {
+                    // What an earlier test found is of another profile now.
+                    tests.update(|tests| drop(tests.remove(&name)));
                     desk.toast("success", "Saved. Test it to see what it can do.");
                     models.refresh();
                     edited.set(None);

@@ -93,6 +93,9 @@ pub trait Models: Send + Sync {
 
     /// Tokens that a request with its answer may have.
     async fn context_tokens(&self, role: ModelRole) -> u32;
+
+    /// Cancelled when whatever is asked for is not wanted any more.
+    fn cancel(&self) -> CancellationToken;
 }
 
 /// Why a model did not answer; the texts are for people.
@@ -120,14 +123,11 @@ pub trait Conversing: Send + Sync {
     /// The conversation as an earlier run of this task kept it; the files are as they were then.
     fn kept(&self) -> Option<&Value>;
 
-    /// Keeps the conversation for the run that goes on; with what is in the workspace now.
-    async fn keep(&self, conversation: &Value) -> Result<(), TaskFailure>;
-
     /// Records what was said, for people and for a replay: `opening`, `answer`, `results`, `note`.
     async fn turn(&self, kind: &'static str, payload: &Value);
 
-    /// What people have said to the build since this was last asked, oldest first.
-    async fn messages(&self) -> Vec<String>;
+    /// What people have said to the build, oldest first, after the message numbered `after`; each with its number.
+    async fn messages(&self, after: i64) -> Vec<(i64, String)>;
 
     /// Files that differ from the last commit, ignored ones left out.
     async fn changed(&self) -> Result<Vec<String>, TaskFailure>;
@@ -185,8 +185,10 @@ pub struct TaskOutput {
     /// Files to commit, all on disk; none for a task that only checks.
     pub files: Vec<WrittenFile>,
     pub output_bytes: u64,
-    /// The task is not done: it waits for the answer to this, with its conversation kept.
+    /// The task is not done: it waits for the answer to this.
     pub asks: Option<Question>,
+    /// For the run that goes on; kept together with what is in the workspace now.
+    pub conversation: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,28 +207,30 @@ pub struct TaskFailure {
     pub message: String,
     /// Nothing failed: the build was stopped.
     pub cancelled: bool,
-    /// Nothing failed: the build's budget is spent, and the conversation is kept.
+    /// Nothing failed: the build's budget is spent.
     pub over_budget: bool,
+    /// For the run that goes on; kept together with what is in the workspace now.
+    pub conversation: Option<Value>,
 }
 
 impl TaskFailure {
     /// The result is wrong; the same again would be wrong too.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Permanent, message: message.into(), cancelled: false, over_budget: false }
+        Self { kind: FailureKind::Permanent, message: message.into(), cancelled: false, over_budget: false, conversation: None }
     }
 
     /// The surroundings failed; trying again can help.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: false }
+        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: false, conversation: None }
     }
 
     /// The budget of the build does not allow another request.
     pub fn over_budget(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: true }
+        Self { kind: FailureKind::Transient, message: message.into(), cancelled: false, over_budget: true, conversation: None }
     }
 
     /// The build was stopped while this ran.
     pub fn stopped() -> Self {
-        Self { kind: FailureKind::Transient, message: "Stopped.".into(), cancelled: true, over_budget: false }
+        Self { kind: FailureKind::Transient, message: "Stopped.".into(), cancelled: true, over_budget: false, conversation: None }
     }
 }

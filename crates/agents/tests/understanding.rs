@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use grace_agents::{Agent, BlueprintAgent, Estimates, PlanInputs};
+use grace_agents::{BlueprintAgent, Estimates, PlanInputs};
 use grace_domain::intent::{ConstraintsDraft, RequestDraft};
 use grace_domain::plan::Plan;
 use grace_domain::problem::Problem;

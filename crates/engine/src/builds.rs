@@ -167,7 +167,7 @@ pub(crate) fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan,
         estimated_tasks: plan.task_count(),
         estimated_duration_hours: plan.estimated_hours(),
         plan_preview: PlanPreview { phases: plan.phase_strings(), deliverables: plan.deliverables.clone() },
-        plan_hash: plan.hash(request),
+        plan_hash: if plan.phases.is_empty() { String::new() } else { plan.hash(request) },
         plan: plan.clone(),
         next_step: next_step.into(),
     }
@@ -264,6 +264,11 @@ impl Inner {
             }
             approved => {
                 if updated && self.is_slow(&decision.row.agent) {
+                    if let Some(priority) = approval.priority {
+                        let now = decision.now;
+                        intent_save_priority(&mut decision.tx, id, priority, now).await?;
+                        decision.row.priority = priority;
+                    }
                     return self.reopen_plan(decision, approval.modifications, approved == Some(true)).await;
                 }
                 if updated {

@@ -269,7 +269,8 @@ impl<'a> Decision<'a> {
                     self.notify(message).await?;
                 }
             }
-            _ if self.before.status == Status::AwaitingApproval => {
+            Status::AwaitingApproval => {}
+            _ if matches!(self.before.status, Status::AwaitingApproval | Status::Planning) => {
                 self.unnotify(Kind::PlanReady, &intent.to_string()).await?;
             }
             _ if self.before.status == Status::Failed => {

@@ -11,7 +11,9 @@ use grace_domain::{
     status::{Status, Trigger},
     view::ControlResponse,
 };
-use grace_store::{account_fetch, account_set_budget, model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save};
+use grace_store::{
+    account_fetch, account_set_budget, account_spent_out, model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save,
+};
 
 use crate::{
     Engine,
@@ -63,7 +65,11 @@ impl Inner {
             .map(|profile| ProfileView {
                 key_found: profile.key_variable.as_deref().is_none_or(key_found),
                 configured: self.config.models.iter().any(|configured| configured.name == profile.name),
-                roles: ModelRole::ALL.iter().copied().filter(|role| roles.of(*role).profile.as_ref() == Some(&profile.name)).collect(),
+                roles: ModelRole::ALL
+                    .iter()
+                    .copied()
+                    .filter(|role| [&roles.of(*role).profile, &roles.of(*role).fallback].contains(&&Some(profile.name.clone())))
+                    .collect(),
                 profile,
             })
             .collect();
@@ -168,8 +174,8 @@ impl Inner {
         account_set_budget(&mut decision.tx, intent, &budget).await?;
         let words = if budget == Budget::default() { "no limits".to_owned() } else { budget.words() };
         decision.log(Level::Info, format!("The budget is {words} now; {} so far.", account.spent.words()), None);
-        let spent_out = decision.unnotify(NotificationKind::Budget, &intent.to_string()).await?;
-        if spent_out && decision.status() == Status::Paused {
+        decision.unnotify(NotificationKind::Budget, &intent.to_string()).await?;
+        if account_spent_out(&mut decision.tx, intent, false).await? && decision.status() == Status::Paused {
             decision.apply(Trigger::Resume, None)?;
         }
         let row = decision.finish().await?;

@@ -21,6 +21,8 @@ use grace_domain::{
 use grace_sandbox::beneath::Root;
 use grace_store::{CreatedIntent, NewIntent, NewJob, account_open, intent_create, job_enqueue, plans_of};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     builds::{proposal, short},
     decide::Decision,
@@ -58,7 +60,7 @@ impl Inner {
     /// The agent for a request and its plan.
     pub(crate) async fn plan(self: &Arc<Self>, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
         let agent = self.agent_for(request).await?;
-        let plan = self.planned(&agent, request, modifications, None).await?;
+        let plan = self.planned(&agent, request, modifications, None, self.shutdown.child_token()).await?;
         Ok((agent, plan))
     }
 
@@ -68,6 +70,7 @@ impl Inner {
         request: &IntentRequest,
         modifications: Vec<String>,
         intent: Option<IntentId>,
+        cancel: CancellationToken,
     ) -> Result<Plan> {
         let taught = self.taught(agent.name(), request).await?;
         let repository = match intent {
@@ -75,7 +78,7 @@ impl Inner {
             _ => None,
         };
         let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository };
-        let models = Speaker { inner: self.clone(), intent, task: None };
+        let models = Speaker { inner: self.clone(), intent, task: None, cancel };
         let mut plan = agent.plan(request, &inputs, &models).await?;
         plan.assumptions.extend(taught.lessons);
         Ok(plan)
@@ -143,7 +146,9 @@ impl Inner {
         wanted: Option<String>,
         idempotency: Option<(String, String)>,
     ) -> Result<Proposal> {
-        let known = wanted.as_deref().and_then(|hash| self.previewed.find(hash));
+        // Seen for this very request, or it would approve what nobody saw.
+        let seen = |hash: &str| self.previewed.find(hash).filter(|plan| plan.hash(&request) == hash);
+        let known = wanted.as_deref().and_then(seen);
         let title = known.as_ref().map_or_else(|| first_words(&request.description), |plan| plan.title.clone());
         let now = self.now();
         let mut tx = self.store.begin().await?;
@@ -181,6 +186,10 @@ impl Inner {
 
     /// Lets a model change a plan that waits for approval.
     pub(crate) async fn reopen_plan(&self, mut decision: Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<ApprovalResponse> {
+        if decision.status() != Status::AwaitingApproval {
+            // Refused, with the reason.
+            decision.apply(Trigger::PlanRevised, None)?;
+        }
         decision.apply(Trigger::PlanReopened, Some("Changes were asked for."))?;
         for text in &modifications {
             decision.log(Level::Info, format!("Asked to change: \"{}\"", text.trim()), None);
@@ -233,12 +242,14 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
     let agent = inner.agents.iter().find(|agent| agent.name() == row.agent).cloned();
     let made = match agent {
         Some(agent) => {
-            let planned = inner.planned(&agent, &row.intent.request, all, Some(intent));
-            tokio::select! {
-                planned = planned => planned,
-                // The next start makes it.
-                () = inner.shutdown.cancelled() => return Ok(()),
+            let cancel = inner.shutdown.child_token();
+            let _registered = inner.running.plan(intent, cancel.clone());
+            let planned = inner.planned(&agent, &row.intent.request, all, Some(intent), cancel).await;
+            if inner.shutdown.is_cancelled() && planned.is_err() {
+                // A job that fails comes back, after the next start.
+                return Err(Problem::unavailable("stopping", "The server ends; the plan is made after its next start.").into());
             }
+            planned
         }
         None => Err(Problem::new(ProblemKind::Unavailable, "no_agent", format!("The agent `{}` is not installed here.", row.agent)).into()),
     };

@@ -23,8 +23,8 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, account_fetch, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
-    intent_save_repository, messages_take, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish,
+    Claim, NewReview, TaskResult, account_fetch, account_spent_out, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
+    intent_save_repository, messages_after, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish,
     task_heartbeat, task_release, task_retry, turn_append,
 };
 use serde_json::Value;
@@ -77,7 +77,7 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -
             Err(error) => {
                 tracing::error!(task.id = %id, error = %error.chain(), "the outcome of a task could not be saved");
                 let failure = TaskFailure::transient("Grace could not save what this task made; the server's log has the cause.");
-                result = fail(inner, &run, &failure).await;
+                result = fail(inner, &run, &failure, None).await;
                 if result.is_err() {
                     tokio::time::sleep(Duration::from_secs(pause)).await;
                 }
@@ -117,7 +117,7 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     }
     decision.log(Level::Info, format!("{} …", claim.task.title), Some(id));
     decision.task_changed(&claim.task, None);
-    let conversation = if agent.needs_model() { conversation_fetch(&mut decision.tx, id).await?.filter(|kept| !kept.is_null()) } else { None };
+    let conversation = if agent.needs_model() { conversation_fetch(&mut decision.tx, id).await? } else { None };
     let request = decision.row.intent.request.clone();
     let repository = request.artifacts.repository.clone();
     decision.finish().await?;
@@ -209,7 +209,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
             request: run.request.clone(),
             conversation: run.conversation.clone(),
             workspace: workspace.clone(),
-            models: Speaker { inner: inner.clone(), intent: Some(task.intent_id), task: Some(task.id) },
+            models: Speaker { inner: inner.clone(), intent: Some(task.intent_id), task: Some(task.id), cancel: cancel.clone() },
         }),
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), run.claim.lease, cancel.clone()));
@@ -218,14 +218,17 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let cancelled = cancel.is_cancelled();
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), files, .. }, committed)) => {
-            wait_for_answer(inner, run, &workspace, &question, &files, committed).await
+        Ok((TaskOutput { asks: Some(question), files, conversation, .. }, committed)) => {
+            wait_for_answer(inner, run, &workspace, &question, (&files, committed, conversation.as_ref())).await
         }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
-        Err(_) if inner.shutdown.is_cancelled() => release(inner, run).await,
+        Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
         Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,
-        Err(failure) if failure.over_budget => pause_over_budget(inner, run, &workspace, &failure.message).await,
-        Err(failure) => fail(inner, run, &failure).await,
+        Err(failure) if failure.over_budget => pause_over_budget(inner, run, &workspace, &failure).await,
+        Err(failure) => {
+            let set_aside = set_aside(inner, run, &workspace, &failure).await;
+            fail(inner, run, &failure, set_aside).await
+        }
     }
 }
 
@@ -301,6 +304,9 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
     let result = TaskResult { commit: commit.clone(), input_bytes: input, output_bytes: bytes };
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
     keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
+    if run.agent.needs_model() {
+        conversation_save(&mut decision.tx, id, None).await?;
+    }
     decision.log(Level::Info, output.summary.as_str(), Some(id));
     decision.task_changed(&task, Some(output.summary));
     decision.finish().await?;
@@ -313,29 +319,73 @@ async fn wait_for_answer(
     run: &Run,
     workspace: &Workspace,
     question: &Question,
-    files: &[WrittenFile],
-    commit: Option<String>,
+    (files, commit, conversation): (&[WrittenFile], Option<String>, Option<&Value>),
 ) -> Result<()> {
     let artifacts = describe(workspace, run.claim.task.id, files).await?;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
+    conversation_save(&mut decision.tx, run.claim.task.id, conversation).await?;
+    if !decision.status().may_run() && decision.status() != Status::Paused {
+        // It was stopped or failed while the agent was about to ask.
+        let now = decision.now;
+        let task = task_cancelled(&mut decision.tx, run.claim.lease, now).await?;
+        decision.task_changed(&task, None);
+        decision.finish().await?;
+        return Ok(());
+    }
     put_question(decision, &run.claim, question).await
 }
 
-/// Nothing more may be asked of models: the build pauses with everything committed, and people are told how to go on.
-async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, why: &str) -> Result<()> {
-    let commit = {
-        let lock = inner.git_lock(run.claim.task.intent_id);
-        let _alone = lock.lock().await;
+/// Commits the work of a run that goes on later, so that its conversation and its files belong together. `None`: there is nothing to go on with.
+async fn set_aside(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Option<Option<String>> {
+    failure.conversation.as_ref()?;
+    let lock = inner.git_lock(run.claim.task.intent_id);
+    let _alone = lock.lock().await;
+    let commit = async {
         let paths = workspace.changed().await?;
-        if paths.is_empty() { None } else { Some(workspace.commit(&paths, &format!("{} (unfinished)", run.claim.task.title)).await?) }
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        workspace.commit(&paths, &format!("{} (unfinished)", run.claim.task.title)).await.map(Some)
     };
+    match commit.await {
+        Ok(commit) => Some(commit),
+        Err(error) => {
+            tracing::warn!(task.id = %run.claim.task.id, error = %error, "unfinished work could not be committed; the task begins anew");
+            None
+        }
+    }
+}
+
+/// Saves what [`set_aside`] put aside.
+async fn keep_aside(decision: &mut Decision<'_>, run: &Run, failure: &TaskFailure, set_aside: Option<Option<String>>) -> Result<()> {
+    let Some(commit) = set_aside else { return Ok(()) };
+    let (intent, now) = (decision.intent(), decision.now);
+    if let Some(head) = commit {
+        let branch = format!("grace/{intent}");
+        intent_save_repository(&mut decision.tx, intent, Some(&branch), Some(&head), now).await?;
+    }
+    conversation_save(&mut decision.tx, run.claim.task.id, failure.conversation.as_ref()).await?;
+    Ok(())
+}
+
+/// Nothing more may be asked of models: the build pauses with everything committed, and people are told how to go on.
+async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Result<()> {
+    let why = failure.message.as_str();
+    let set_aside = set_aside(inner, run, workspace, failure).await;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let (now, intent) = (decision.now, decision.intent());
-    keep_work(&mut decision, workspace, Vec::new(), commit.as_deref()).await?;
+    keep_aside(&mut decision, run, failure, set_aside).await?;
+    if !decision.status().may_run() && decision.status() != Status::Paused {
+        let task = task_cancelled(&mut decision.tx, run.claim.lease, now).await?;
+        decision.task_changed(&task, None);
+        decision.finish().await?;
+        return Ok(());
+    }
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
     if decision.status().may_run() {
         decision.apply(Trigger::Pause, Some(why))?;
+        account_spent_out(&mut decision.tx, intent, true).await?;
     }
     decision.log(Level::Warn, format!("Paused: {why}"), Some(task.id));
     decision.task_changed(&task, Some(why.to_owned()));
@@ -381,9 +431,11 @@ async fn describe(workspace: &Workspace, task: TaskId, files: &[WrittenFile]) ->
 }
 
 /// The server ends: the task is ready again for the next start.
-async fn release(inner: &Arc<Inner>, run: &Run) -> Result<()> {
+async fn release(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Result<()> {
+    let set_aside = set_aside(inner, run, workspace, failure).await;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
+    keep_aside(&mut decision, run, failure, set_aside).await?;
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
     decision.log(Level::Warn, "The server is shutting down; this task will be run again.", Some(task.id));
     decision.task_changed(&task, None);
@@ -408,17 +460,21 @@ async fn end_cancelled(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     Ok(())
 }
 
-async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result<()> {
+async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure, set_aside: Option<Option<String>>) -> Result<()> {
     let id = run.claim.task.id;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
     // Runs that the server's own end cut short are no fault of the task.
     let intent = decision.intent();
     let earlier = attempts_of(&mut decision.tx, intent).await?;
-    let faults = earlier.iter().filter(|attempt| attempt.task == id && attempt.outcome.as_deref() == Some("retried")).count();
+    let of_this = earlier.iter().rev().filter(|attempt| attempt.task == id);
+    // Those before a person had it tried again do not count.
+    let since = of_this.take_while(|attempt| attempt.outcome.as_deref() != Some("failed"));
+    let faults = since.filter(|attempt| attempt.outcome.as_deref() == Some("retried")).count();
     let attempt = u32::try_from(faults).unwrap_or(u32::MAX).saturating_add(1);
     match after_failure(failure.kind, attempt, MAX_ATTEMPTS) {
         AfterFailure::Retry { delay_ms } => {
+            keep_aside(&mut decision, run, failure, set_aside).await?;
             let task = task_retry(&mut decision.tx, run.claim.lease, &failure.message, now).await?;
             let text = format!("{} failed: {} Trying again in {} s.", task.title, sentence(&failure.message), delay_ms.div_ceil(1000));
             decision.log(Level::Warn, text, Some(id));
@@ -493,15 +549,6 @@ impl Conversing for Talk {
         self.conversation.as_ref()
     }
 
-    async fn keep(&self, conversation: &Value) -> Result<(), TaskFailure> {
-        let (_, task) = self.of();
-        let save = async {
-            let mut conn = self.inner.store.connection().await?;
-            conversation_save(&mut conn, task, conversation).await
-        };
-        save.await.map_err(|error| TaskFailure::transient(format!("The conversation could not be kept: {error}.")))
-    }
-
     async fn turn(&self, kind: &'static str, payload: &Value) {
         let (intent, task) = self.of();
         let save = async {
@@ -513,13 +560,13 @@ impl Conversing for Talk {
         }
     }
 
-    async fn messages(&self) -> Vec<String> {
+    async fn messages(&self, after: i64) -> Vec<(i64, String)> {
         let (intent, task) = self.of();
-        let take = async {
+        let read = async {
             let mut conn = self.inner.store.connection().await?;
-            messages_take(&mut conn, intent).await
+            messages_after(&mut conn, intent, after).await
         };
-        take.await.unwrap_or_else(|error| {
+        read.await.unwrap_or_else(|error| {
             tracing::warn!(task.id = %task, error = %error, "messages of people could not be read; they are read at the next step");
             Vec::new()
         })

@@ -17,7 +17,7 @@ use grace_domain::{
     event::EventKind,
     id::{IntentId, TaskId},
     messages,
-    model::{Limit, ModelProfile, ModelRole, Price, Usage},
+    model::{Effort, Limit, ModelProfile, ModelRole, Price, Provider, Usage},
 };
 use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +30,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Output of a request that names no limit, in tokens.
 const OUTPUT: u32 = 8_000;
-/// With less room for an answer than this, asking is of no use.
-const LEAST_OUTPUT: u32 = 1_000;
 /// Percent of the budget at which people are warned.
 const WARN_AT: f64 = 80.0;
 
@@ -58,6 +56,8 @@ pub(crate) struct Speaker {
     pub inner: Arc<Inner>,
     pub intent: Option<IntentId>,
     pub task: Option<TaskId>,
+    /// Cancelled when nobody wants the answer any more.
+    pub cancel: CancellationToken,
 }
 
 #[async_trait]
@@ -70,11 +70,18 @@ impl Models for Speaker {
                 Err(Unanswered::Failed(error)) if !matches!(error.failure, Failure::Cancelled | Failure::ContextOverflow) => {
                     tracing::warn!(profile = %profile.name, error = %error, "a model did not answer");
                     refused = Unanswered::Failed(error);
+                    if cancel.is_cancelled() {
+                        break;
+                    }
                 }
                 other => return other,
             }
         }
         Err(refused)
+    }
+
+    fn cancel(&self) -> CancellationToken {
+        self.cancel.clone()
     }
 
     async fn context_tokens(&self, role: ModelRole) -> u32 {
@@ -108,7 +115,17 @@ impl Speaker {
                 Err(error) => after_failure(error, &reserved),
             };
             let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await.map_err(|error| broken(&error))?;
+            let mut settled = self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await;
+            for pause in [200, 1_000] {
+                if settled.is_err() {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    settled = self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await;
+                }
+            }
+            if let Err(error) = settled {
+                // What is reserved stays spent, so the budget holds; an answer that was paid for is not thrown away.
+                tracing::error!(error = %error.chain(), "what a request to a model took could not be saved");
+            }
             let error = match outcome {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -124,9 +141,10 @@ impl Speaker {
         }
     }
 
-    /// Reserves the most that the request can take; gives the answer less room when the budget has not more.
+    /// Reserves the most that the request can take; gives the answer half the room when the budget has not more. With less, answers would be cut.
     async fn reserve(&self, profile: &ModelProfile, request: &mut ModelRequest) -> Result<(Usage, u64), Unanswered> {
-        let mut output = request.max_output_tokens.unwrap_or(OUTPUT);
+        let wanted = request.max_output_tokens.unwrap_or(OUTPUT).saturating_add(thinking(profile));
+        let mut output = wanted;
         let input = input_most(request);
         let most = |output: u32| Usage { requests: 1, input_tokens: input, output_tokens: output.into(), ..Usage::default() };
         let Some(intent) = self.intent else {
@@ -157,7 +175,7 @@ impl Speaker {
                         profile.name
                     )));
                 }
-                Err(Some(limit)) if limit == Limit::Requests || output / 2 < LEAST_OUTPUT => {
+                Err(Some(limit)) if limit == Limit::Requests || output < wanted => {
                     return Err(Unanswered::OverBudget(format!("The next request could pass the budget of {}.", limit.label())));
                 }
                 Err(Some(_)) => output /= 2,
@@ -193,6 +211,15 @@ impl Speaker {
 /// The most that usage of this size can cost: writing into a provider's cache may cost more than plain input.
 fn dearest(price: &Price, usage: &Usage) -> u64 {
     price.cost(usage).max(price.cost(&Usage { written_tokens: usage.input_tokens, ..*usage }))
+}
+
+/// Tokens that an endpoint of this protocol lets a model think with, which count as output.
+fn thinking(profile: &ModelProfile) -> u32 {
+    match (profile.provider, profile.effort) {
+        (Provider::Anthropic, Some(Effort::Medium)) => 8_000,
+        (Provider::Anthropic, Some(Effort::High | Effort::Max)) => 32_000,
+        _ => 0,
+    }
 }
 
 /// What a provider may have charged for a request that failed: nothing when it refused it, all of the input when it was cut off midway.

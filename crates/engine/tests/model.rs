@@ -58,12 +58,15 @@ fn planning(plan: &Value) -> Turn {
 /// Both tasks; the first is red at first.
 fn working() -> Vec<Turn> {
     let write = |path: &str, content: &str| Call::new("write", json!({"path": path, "content": content}));
+    // A run that goes on after a pause has to look again before it changes anything.
+    let read = |path: &str| Call::new("read", json!({"path": path}));
     let finish = |what: &str| Turn::call([Call::new("finish", json!({"summary": what}))]);
     vec![
         Turn::call([write("greet.sh", "echo \"Hello, $1\"\n"), Call::new("run", json!({"command": "bash greet.sh Ada"}))])
             .when(when("Your task is `script`")),
         finish("It greets.").when(when("Hello, Ada")).once(),
-        Turn::call([Call::new("edit", json!({"path": "greet.sh", "edits": [{"old_text": "$1", "new_text": "$1!"}]}))]).when(when("Not done:")),
+        Turn::call([read("greet.sh"), Call::new("edit", json!({"path": "greet.sh", "edits": [{"old_text": "$1", "new_text": "$1!"}]}))])
+            .when(when("Not done:")),
         finish("It greets with a mark.").when(when("greet.sh")).once(),
         Turn::call([write("README.md", "# Greeter\n\n`bash greet.sh NAME` greets.\n")]).when(when("Your task is `readme`")),
         finish("Described.").when(when("README.md")),
@@ -272,5 +275,66 @@ async fn without_a_model_the_form_says_so_and_with_one_everything_is_offered() {
     let report = engine.test_model("scripted").await.unwrap();
     assert!(report.works, "{report:?}");
     assert_eq!(engine.preview(draft()).await.unwrap().plan.title, "Greeter");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_while_the_plan_is_made_ends_the_asking() {
+    let place = Place::new().await;
+    let model = model_of([Turn::fail(Fault::HangInside)]).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let created = engine.create(draft(), None).await.unwrap();
+    let intent = created.intent_id.unwrap();
+    assert_eq!(created.plan_hash, "", "there is no plan to approve");
+    let refused = engine.approve(intent, Approval { approved: Some(true), ..Approval::default() }).await.unwrap_err();
+    assert_eq!(refused.current_status, Some(Status::Planning));
+    engine.stop(intent).await.unwrap();
+    let begun = std::time::Instant::now();
+    // The engine ends only when nothing is asked any more.
+    engine.shutdown().await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_was_being_made_is_made_after_a_restart() {
+    let place = Place::new().await;
+    let hanging = model_of([Turn::fail(Fault::HangInside)]).await;
+    let engine = Engine::start(config(&place, &hanging, PROTOCOLS[0])).await.unwrap();
+    let intent = engine.create(draft(), None).await.unwrap().intent_id.unwrap();
+    engine.shutdown().await;
+    let model = model_of([planning(&plan())]).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let status = until(&engine, intent, "the plan", |status| status.status == Status::AwaitingApproval).await;
+    assert_eq!(status.plan.title, "Greeter");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_of_another_request_approves_nothing() {
+    let place = Place::new().await;
+    let model = model_of([planning(&plan())]).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let seen = engine.preview(draft()).await.unwrap();
+    let other = RequestDraft { description: Some("Delete everything.".into()), plan_hash: Some(seen.plan_hash), ..draft() };
+    assert_eq!(engine.create(other, None).await.unwrap().status, Status::Planning);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_says_reaches_the_model_at_its_next_step() {
+    let place = Place::new().await;
+    let slow = Turn::call([Call::new("run", json!({"command": "sleep 1; echo slept"}))]).when(when("Your task is `script`"));
+    let heard = Turn::call([
+        Call::new("write", json!({"path": "greet.sh", "content": "echo \"Hello, $1!\"\n"})),
+        Call::new("finish", json!({"summary": "Done."})),
+    ])
+    .when(when("The person says: with a mark"));
+    let model = model_of([planning(&plan()), slow, heard].into_iter().chain(working().split_off(4))).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    until(&engine, intent, "the first command", |status| status.logs.iter().any(|line| line.contains("sleep 1"))).await;
+    let answer = engine.message(intent, "with a mark".into()).await.unwrap();
+    assert!(answer.message.contains("before its next step"), "{}", answer.message);
+    completed(ended(&engine, intent).await.as_ref(), &model);
     engine.shutdown().await;
 }

@@ -221,35 +221,52 @@ pub async fn turns_after(conn: &mut PgConnection, intent: IntentId, after: i64, 
         .during("turns_after")
 }
 
-/// Where a task's conversation stood when it began to wait for a person.
-pub async fn conversation_save(conn: &mut PgConnection, task: TaskId, conversation: &Value) -> StoreResult<()> {
-    sqlx::query("UPDATE tasks SET conversation = $2 WHERE id = $1")
+/// Where an unfinished task's conversation stood; with `None`, it is forgotten.
+pub async fn conversation_save(conn: &mut PgConnection, task: TaskId, conversation: Option<&Value>) -> StoreResult<()> {
+    let statement = match conversation {
+        Some(conversation) => sqlx::query(
+            "INSERT INTO conversations (task_id, conversation) VALUES ($1, $2) ON CONFLICT (task_id) DO UPDATE SET conversation = excluded.conversation",
+        )
         .bind(task.0)
-        .bind(json(conversation))
-        .execute(conn)
-        .await
-        .during("conversation_save")?;
+        .bind(json(conversation)),
+        None => sqlx::query("DELETE FROM conversations WHERE task_id = $1").bind(task.0),
+    };
+    statement.execute(conn).await.during("conversation_save")?;
     Ok(())
 }
 
 pub async fn conversation_fetch(conn: &mut PgConnection, task: TaskId) -> StoreResult<Option<Value>> {
-    let row = sqlx::query("SELECT conversation FROM tasks WHERE id = $1").bind(task.0).fetch_optional(conn).await.during("conversation_fetch")?;
-    Ok(row.map(|row| row.json_option("conversation")).transpose().during("conversation_fetch")?.flatten())
+    sqlx::query("SELECT conversation FROM conversations WHERE task_id = $1")
+        .bind(task.0)
+        .try_map(|row: PgRow| row.json("conversation"))
+        .fetch_optional(conn)
+        .await
+        .during("conversation_fetch")
 }
 
-/// What people said to a build since this was last asked, oldest first, at most 50 of them; each is given once.
-pub async fn messages_take(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Vec<String>> {
-    let found: Vec<(i64, String)> = sqlx::query_as(
+/// What people said to a build after the event `after`, each with its number, oldest first; at most 50.
+pub async fn messages_after(conn: &mut PgConnection, intent: IntentId, after: i64) -> StoreResult<Vec<(i64, String)>> {
+    sqlx::query_as(
         "SELECT seq, payload->>'text' FROM events
-          WHERE intent_id = $1 AND seq > coalesce((SELECT heard FROM accounts WHERE intent_id = $1), 0)
-            AND kind = 'message' AND payload->>'from' = 'person' ORDER BY seq LIMIT 50",
+          WHERE intent_id = $1 AND seq > $2 AND kind = 'message' AND payload->>'from' = 'person' ORDER BY seq LIMIT 50",
     )
     .bind(intent.0)
-    .fetch_all(&mut *conn)
+    .bind(after)
+    .fetch_all(conn)
     .await
-    .during("messages_take")?;
-    if let Some((last, _)) = found.last() {
-        sqlx::query("UPDATE accounts SET heard = $2 WHERE intent_id = $1").bind(intent.0).bind(last).execute(conn).await.during("messages_take")?;
-    }
-    Ok(found.into_iter().map(|(_, text)| text).collect())
+    .during("messages_after")
+}
+
+/// Remembers whether the build is paused because all is spent; answers with what was remembered.
+pub async fn account_spent_out(conn: &mut PgConnection, intent: IntentId, spent_out: bool) -> StoreResult<bool> {
+    let before: Option<bool> = sqlx::query_scalar(
+        "UPDATE accounts SET spent_out = $2 FROM (SELECT spent_out AS before FROM accounts WHERE intent_id = $1) AS earlier
+          WHERE intent_id = $1 RETURNING before",
+    )
+    .bind(intent.0)
+    .bind(spent_out)
+    .fetch_optional(conn)
+    .await
+    .during("account_spent_out")?;
+    Ok(before.unwrap_or(false))
 }

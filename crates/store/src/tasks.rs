@@ -334,7 +334,7 @@ pub async fn tasks_cancel(conn: &mut PgConnection, intent: IntentId, at: Timesta
 /// Makes failed and cancelled tasks of a build wait again, each with `attempts` more attempts. Returns all tasks of the build.
 pub async fn tasks_reopen(conn: &mut PgConnection, intent: IntentId, attempts: u32) -> StoreResult<Vec<Task>> {
     sqlx::query(
-        "UPDATE tasks SET state = 'waiting', finished_at = NULL, error = NULL, max_attempts = attempt + $2, conversation = NULL
+        "UPDATE tasks SET state = 'waiting', finished_at = NULL, error = NULL, max_attempts = attempt + $2
           WHERE intent_id = $1 AND deployment_id IS NULL AND state IN ('failed', 'cancelled')",
     )
     .bind(intent.0)
@@ -342,6 +342,12 @@ pub async fn tasks_reopen(conn: &mut PgConnection, intent: IntentId, attempts: u
     .execute(&mut *conn)
     .await
     .during("tasks_reopen")?;
+    // What failed is begun anew.
+    sqlx::query("DELETE FROM conversations USING tasks WHERE tasks.id = task_id AND intent_id = $1")
+        .bind(intent.0)
+        .execute(&mut *conn)
+        .await
+        .during("tasks_reopen")?;
     tasks_of(conn, intent).await
 }
 

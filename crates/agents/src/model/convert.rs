@@ -130,7 +130,8 @@ fn outgoing_part(part: &Part, provider: Provider) -> Vec<ContentPart> {
     let own =
         |signature: &Option<Opaque>| signature.as_ref().filter(|signature| signature.provider == provider).map(|signature| signature.data.clone());
     match part {
-        Part::Text(text) if text.is_empty() => Vec::new(),
+        // Some providers refuse text that is nothing but space.
+        Part::Text(text) if text.trim().is_empty() => Vec::new(),
         Part::Text(text) => vec![ContentPart::Text(text.clone())],
         Part::ToolCall(call) => {
             let signature = own(&call.signature).and_then(|data| data.as_str().map(str::to_owned));

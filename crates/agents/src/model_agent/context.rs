@@ -54,16 +54,18 @@ fn supersede_reads(messages: &mut Vec<Message>) {
         for part in &message.parts {
             if let Part::ToolCall(call) = part
                 && call.name == "read"
-                && let Some(path) = call.arguments.get("path").and_then(serde_json::Value::as_str)
+                && index + RECENT < messages.len()
             {
-                last.insert(path.to_owned(), index);
-                reads.push((index, path.to_owned(), call.id.clone()));
+                // The same lines of the same file.
+                let what = call.arguments.to_string();
+                last.insert(what.clone(), index);
+                reads.push((index, what, call.id.clone()));
             }
         }
     }
-    for (index, path, id) in reads {
-        if last.get(&path).is_some_and(|last| *last > index) {
-            replace_result(messages, &id, |_| format!("({path} was read again later.)"));
+    for (index, what, id) in reads {
+        if last.get(&what).is_some_and(|last| *last > index) {
+            replace_result(messages, &id, |_| "(It was read again later.)".into());
         }
     }
 }
@@ -165,7 +167,7 @@ mod tests {
         }
         for limit in [200_000, 60_000, 20_000, 9_000] {
             let before = messages.clone();
-            assert!(fit(&mut messages, limit));
+            assert_eq!(fit(&mut messages, limit), tokens(&before) > limit);
             assert!(tokens(&messages) <= limit, "{limit}: {}", tokens(&messages));
             assert!(whole(&messages));
             assert!(matches!(&messages[0].parts[0], Part::Text(text) if text.starts_with("Build it.")));
@@ -180,6 +182,9 @@ mod tests {
         messages.extend(step(1, "read", "a", &"old ".repeat(500)));
         messages.extend(step(2, "read", "b", &"other ".repeat(500)));
         messages.extend(step(3, "read", "a", &"new ".repeat(500)));
+        for n in 4..4 + RECENT {
+            messages.extend(step(n, "run", "c", "quiet"));
+        }
         supersede_reads(&mut messages);
         let contents: Vec<&str> = messages
             .iter()
@@ -189,6 +194,6 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(contents, ["(a wa", "other", "new n"]);
+        assert_eq!(contents[..3], ["(It w", "other", "new n"]);
     }
 }

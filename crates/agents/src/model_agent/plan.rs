@@ -13,7 +13,6 @@ use grace_domain::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::prompt;
 use crate::{
@@ -98,7 +97,7 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
     };
     let mut wrong = String::new();
     for _ in 0..=REPAIRS {
-        let answer = models.respond(ModelRole::Planning, &asked, &CancellationToken::new()).await.map_err(unanswered)?;
+        let answer = models.respond(ModelRole::Planning, &asked, &models.cancel()).await.map_err(unanswered)?;
         match read(&answer.text()).and_then(|written| checked(written, inputs)) {
             Ok(plan) => return Ok(plan),
             Err(problems) => {
@@ -163,6 +162,12 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         }
         if !task.minutes.is_finite() || task.minutes <= 0.0 || task.minutes > 600.0 {
             wrong.push(format!("`{}`: `minutes` must be more than 0 and at most 600.", short(name)));
+        }
+    }
+    let mut names: BTreeSet<&str> = if written.questions.is_empty() { BTreeSet::new() } else { BTreeSet::from(["Questions"]) };
+    for phase in &written.phases {
+        if phase.name.trim().is_empty() || !names.insert(phase.name.as_str()) {
+            wrong.push(format!("The phase name `{}` is empty, taken or there twice.", short(&phase.name)));
         }
     }
     if written.questions.len() > QUESTIONS {

@@ -7,6 +7,7 @@ use grace_domain::{
     event::{ArtifactKind, Level},
     model::ModelRole,
     plan::{Choice, PlannedTask, Question},
+    task::FailureKind,
 };
 use grace_sandbox::beneath::Root;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use super::{context, prompt, reports};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
-    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
+    model::{Failure, Message, ModelAnswer, ModelRequest, Part, Role, ToolCall as Called, ToolDefinition, ToolResult},
     tools::{self, ToolCall, Tools},
 };
 
@@ -42,8 +43,8 @@ struct Session {
     steps: u32,
     fixes: u32,
     idle: u32,
-    asked: u32,
-    #[serde(default)]
+    /// Number of the last message of a person that the model was given.
+    heard: i64,
     repeats: u32,
     #[serde(skip)]
     last: u64,
@@ -53,7 +54,7 @@ struct Session {
 /// A question that is open, and what goes back to the model with its answer.
 #[derive(Debug, Serialize, Deserialize)]
 struct Waiting {
-    key: String,
+    question: Question,
     /// The call that asked; none when Grace asked by itself.
     call: Option<String>,
     results: Vec<ToolResult>,
@@ -79,20 +80,48 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
     let conversing = context.conversing().ok_or_else(|| TaskFailure::permanent("This task needs a model, and none can be reached from here."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
     let mut work = Work { task, context, conversing, tools, definitions: definitions(), session: Session::default() };
-    work.open().await?;
+    if let Some(question) = work.open().await? {
+        // It was to be asked, and then the server ended.
+        return work.waits_for(question).await;
+    }
     loop {
         if context.cancel().is_cancelled() {
-            return Err(TaskFailure::stopped());
+            return Err(work.unfinished(TaskFailure::stopped()));
         }
-        if let Some(output) = work.step().await? {
-            return Ok(output);
+        // A step that fails midway is no part of the conversation: a call without its result would make it void.
+        let whole = work.session.messages.len();
+        match work.step().await {
+            Ok(None) => {}
+            Ok(Some(output)) => return Ok(output),
+            Err(failure) => {
+                work.session.messages.truncate(whole);
+                if work.session.messages.last().is_some_and(|last| last.role == Role::Assistant) {
+                    work.session.messages.pop();
+                }
+                return Err(work.unfinished(failure));
+            }
         }
     }
 }
 
 impl Work<'_> {
-    /// Begins a conversation, or goes on with the one that was kept.
-    async fn open(&mut self) -> Result<(), TaskFailure> {
+    /// A failure that is not for good, with the conversation for the run that goes on.
+    fn unfinished(&self, failure: TaskFailure) -> TaskFailure {
+        if failure.kind == FailureKind::Permanent {
+            return failure;
+        }
+        TaskFailure { conversation: serde_json::to_value(&self.session).ok(), ..failure }
+    }
+
+    async fn waits_for(&self, question: Question) -> Result<TaskOutput, TaskFailure> {
+        let conversation =
+            serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
+        let summary = format!("Waits for an answer: {}", question.text);
+        Ok(TaskOutput { summary, asks: Some(question), conversation: Some(conversation), ..self.output().await? })
+    }
+
+    /// Begins a conversation, or goes on with the one that was kept; the question, when that was not answered yet.
+    async fn open(&mut self) -> Result<Option<Question>, TaskFailure> {
         if let Some(kept) = self.conversing.kept() {
             self.session = serde_json::from_value(kept.clone())
                 .map_err(|error| TaskFailure::permanent(format!("The conversation that was kept cannot be read: {error}. Retry the build.")))?;
@@ -104,16 +133,21 @@ impl Work<'_> {
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();
-        let text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
+        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
+        for (number, said) in self.conversing.messages(0).await {
+            self.session.heard = number;
+            text.push_str(&format!("\nEarlier the person said: {said}"));
+        }
         self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": self.definitions})).await;
         self.session.messages.push(Message::user(text));
-        Ok(())
+        Ok(None)
     }
 
     /// Gives the model the answer that it waited for.
-    fn answered(&mut self) -> Result<(), TaskFailure> {
-        let Some(Waiting { key, call, mut results }) = self.session.waits.take() else { return Ok(()) };
-        let answer = self.context.answers().get(&key).cloned().unwrap_or_default();
+    fn answered(&mut self) -> Result<Option<Question>, TaskFailure> {
+        let Some(waiting) = &self.session.waits else { return Ok(None) };
+        let Some(answer) = self.context.answers().get(&waiting.question.key).cloned() else { return Ok(Some(waiting.question.clone())) };
+        let Some(Waiting { call, mut results, .. }) = self.session.waits.take() else { return Ok(None) };
         match call {
             Some(call_id) => {
                 let place = results.iter().position(|result| result.call_id == call_id);
@@ -129,7 +163,18 @@ impl Work<'_> {
             }
             None => self.session.messages.push(Message::user(format!("You repeated yourself. The person says: {answer}. Try another way."))),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Gives the model what people have said since; whether there was something.
+    async fn listen_to_people(&mut self) -> bool {
+        let said = self.conversing.messages(self.session.heard).await;
+        for (number, text) in &said {
+            self.session.heard = *number;
+            self.session.messages.push(Message::user(format!("The person says: {text}")));
+            self.conversing.turn("note", &json!({"person": text})).await;
+        }
+        !said.is_empty()
     }
 
     /// One answer of the model and what follows from it; the output when the task is done or waits.
@@ -140,10 +185,7 @@ impl Work<'_> {
                 "It was not done after {STEPS} answers of the model. Split it up, or say more exactly what is wanted."
             )));
         }
-        for text in self.conversing.messages().await {
-            self.session.messages.push(Message::user(format!("The person says: {text}")));
-            self.conversing.turn("note", &json!({"person": text})).await;
-        }
+        self.listen_to_people().await;
         let answer = self.respond().await?;
         self.conversing.turn("answer", &json!({"parts": answer.parts, "usage": answer.usage})).await;
         let said = answer.text();
@@ -185,7 +227,10 @@ impl Work<'_> {
     async fn respond(&mut self) -> Result<ModelAnswer, TaskFailure> {
         let window = self.conversing.models().context_tokens(ModelRole::Building).await;
         let output = OUTPUT_TOKENS.min(window / 4);
-        let mut room = (window - output) as usize * 9 / 10;
+        // What is sent with every request is not in the messages.
+        let fixed =
+            prompt::working().len() + self.definitions.iter().map(|tool| tool.description.len() + tool.schema.to_string().len()).sum::<usize>();
+        let mut room = ((window - output) as usize * 9 / 10).saturating_sub(fixed / 3).max(1_000);
         for _ in 0..3 {
             if context::fit(&mut self.session.messages, room) {
                 self.conversing.turn("note", &json!({"shortened": context::tokens(&self.session.messages)})).await;
@@ -209,24 +254,14 @@ impl Work<'_> {
                 Err(Unanswered::Failed(error)) if error.failure == Failure::ContextOverflow => room /= 2,
                 Err(Unanswered::Failed(error)) if error.failure == Failure::Cancelled => return Err(TaskFailure::stopped()),
                 Err(Unanswered::Failed(error)) if error.failure.passes() => return Err(TaskFailure::transient(error.message)),
-                Err(Unanswered::OverBudget(why)) => {
-                    // The run that goes on asks again.
-                    self.session.steps -= 1;
-                    self.keep().await?;
-                    return Err(TaskFailure::over_budget(why));
-                }
+                Err(Unanswered::OverBudget(why)) => return Err(TaskFailure::over_budget(why)),
+                Err(Unanswered::Unavailable(why)) => return Err(TaskFailure::transient(why)),
                 Err(why) => return Err(TaskFailure::permanent(why.to_string())),
             }
         }
         Err(TaskFailure::permanent(
             "The task does not fit into the model's context, however much of the conversation is left out. Split it up, or choose a model with more context.",
         ))
-    }
-
-    async fn keep(&self) -> Result<(), TaskFailure> {
-        let kept =
-            serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
-        self.conversing.keep(&kept).await
     }
 
     /// Does the calls of one answer in their order.
@@ -249,7 +284,15 @@ impl Work<'_> {
             }
             match self.one(&call).await? {
                 Came::Result(result) => results.push(self.watched(&call, result)),
-                Came::Finished(output) => return Ok(Some(output)),
+                Came::Finished(output) => {
+                    // Whoever spoke while the check ran is heard first.
+                    let said = self.conversing.messages(self.session.heard).await;
+                    if said.is_empty() {
+                        return Ok(Some(output));
+                    }
+                    let content = "The check succeeded, but the person has said something meanwhile. Heed it, then call `finish` again.".into();
+                    results.push(ToolResult { call_id: call.id.clone(), content, is_error: false });
+                }
                 Came::Asks(asked) => {
                     results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
                     question = Some((asked, Some(call.id)));
@@ -265,9 +308,8 @@ impl Work<'_> {
             if call.is_none() {
                 self.session.messages.push(Message::results(std::mem::take(&mut results)));
             }
-            self.session.waits = Some(Waiting { key: question.key.clone(), call, results });
-            self.keep().await?;
-            return Ok(Some(TaskOutput { summary: format!("Waits for an answer: {}", question.text), asks: Some(question), ..self.output().await? }));
+            self.session.waits = Some(Waiting { question: question.clone(), call, results });
+            return self.waits_for(question).await.map(Some);
         }
         self.session.messages.push(Message::results(results));
         if usable {
@@ -291,10 +333,16 @@ impl Work<'_> {
         result
     }
 
-    fn repeats_itself(&mut self) -> Question {
-        self.session.asked += 1;
+    /// A key that no earlier question of this task had, whichever run asked it.
+    fn question_key(&self) -> String {
+        let before = format!("{}#", self.task.key);
+        let asked = self.context.answers().keys().filter(|key| key.starts_with(&before)).count();
+        format!("{before}{}", asked + 1)
+    }
+
+    fn repeats_itself(&self) -> Question {
         Question {
-            key: format!("{}#{}", self.task.key, self.session.asked),
+            key: self.question_key(),
             text: format!("The agent repeats itself at “{}” and gets no further. What now?", self.task.title),
             options: vec![
                 Choice { label: "Try another way".into(), consequence: "it goes on where it is".into() },
@@ -344,7 +392,7 @@ impl Work<'_> {
         Ok(result(done.text, done.is_error))
     }
 
-    fn question(&mut self, arguments: &Value) -> Result<Question, String> {
+    fn question(&self, arguments: &Value) -> Result<Question, String> {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let question = text("question").ok_or("`question` is missing.")?;
         let options: Vec<Choice> = arguments
@@ -368,8 +416,7 @@ impl Work<'_> {
         let default = default.to_owned();
         let default_reason = text("default_reason").ok_or("Say in `default_reason` why the default is the best guess.")?.to_owned();
         let question: String = question.chars().take(1_000).collect();
-        self.session.asked += 1;
-        Ok(Question { key: format!("{}#{}", self.task.key, self.session.asked), text: question, options, default, default_reason })
+        Ok(Question { key: self.question_key(), text: question, options, default, default_reason })
     }
 
     /// The model says that it is done: the task's command decides.

@@ -115,7 +115,7 @@ mod tests {
             ("read", json!({"path": null}), "`path` must be a text, got null."),
             ("read", json!({"path": ["a"]}), "`path` must be a text, got a list."),
             ("read", json!({"path": ""}), "`path` must not be empty."),
-            ("read", json!({"path": "a", "file": "b"}), "`file` is not an argument of this tool; it takes `line_count`, `path`, `start_line`."),
+            ("read", json!({"path": "a", "file": "b"}), "`file` is not an argument of this tool; it takes `path`, `start_line`, `line_count`."),
             ("read", json!("{\"path\": \"cut o"), "The arguments must be an object, got \"{\\\"path\\\": \\\"cut o\"."),
             ("edit", json!({"path": "a", "edits": []}), "`edits` must have at least 1 item."),
             ("edit", json!({"path": "a", "edits": [{"old_text": "x"}]}), "`edits[0].new_text` is missing."),
