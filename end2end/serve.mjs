@@ -16,7 +16,8 @@ chmodSync(data, 0o755);
 const { DATABASE_URL: _, ...environment } = process.env;
 const grace = spawn(server, ["serve", "--port", port, "--data-dir", data, "--site", site], {
   stdio: "inherit",
-  env: { RUST_LOG: "warn", ...environment },
+  // The keys of the scripted model: the right one and a wrong one.
+  env: { RUST_LOG: "warn", ...environment, END2END_KEY: "a-key-that-only-this-test-knows", END2END_WRONG_KEY: "another-key" },
 });
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, () => grace.kill("SIGTERM"));

@@ -47,7 +47,8 @@ pub fn server(profile: Profile) -> Outcome {
     heading("Building the server");
     let mut build = cargo();
     // With the whole workspace's features, as the tests have them: otherwise half of the dependencies are compiled twice.
-    build.args(["build", "--workspace", "--bin", "grace"]);
+    // The scripted model is what the browser tests build with.
+    build.args(["build", "--workspace", "--bin", "grace", "--bin", "script-model"]);
     if profile == Profile::Release {
         build.arg("--release");
     }

@@ -1,0 +1,98 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { type Page } from "@playwright/test";
+
+import { expect, expectNoViolations, open, test, waitForStatus } from "./harness";
+
+const root = join(import.meta.dirname, "../..");
+let model: ChildProcess;
+let address: string;
+
+test.beforeAll(async () => {
+  const program = process.env["GRACE_SCRIPT_MODEL"] ?? join(root, "target/debug/script-model");
+  model = spawn(program, ["--port", "0", "--script", join(root, "end2end/model-script.json")], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = (await once(createInterface({ input: model.stdout! }), "line")) as [string];
+  address = `${line}v1`;
+});
+
+test.afterAll(async ({ request }) => {
+  model.kill();
+  // What else is tested has no model.
+  await request.delete("/api/models/scripted");
+});
+
+async function change(page: Page, fields: Record<string, string>): Promise<void> {
+  await page.getByRole("button", { name: "Change scripted" }).click();
+  for (const [label, value] of Object.entries(fields)) {
+    await page.getByLabel(label, { exact: true }).fill(value);
+  }
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByRole("dialog")).toBeHidden();
+}
+
+async function tested(page: Page): Promise<string> {
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  const found = page.locator("tr.found");
+  await expect(found).toBeVisible();
+  return found.innerText();
+}
+
+test.describe("a model of one's own", () => {
+  test.use({ expectedComplaint: /status of 422/ });
+
+  test("from Settings over wrong entries to a library that it builds, asks about, mends and tests", async ({ page, request }) => {
+    test.setTimeout(180_000);
+    await open(page, "/settings");
+    await page.getByRole("button", { name: "Add a profile" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("scripted");
+    await page.getByLabel("Model", { exact: true }).fill("script-1");
+    await page.getByLabel("Variable of the key").fill("sk-pasted-by-mistake");
+    await page.getByLabel("Address").fill("not an address");
+    await page.getByRole("button", { name: "Save profile" }).click();
+    const dialog = page.getByRole("dialog");
+    await expect(dialog).toContainText("never the key itself");
+    await expect(dialog).toContainText("begins with http");
+    await expectNoViolations(page);
+    await page.getByLabel("Variable of the key").fill("END2END_WRONG_KEY");
+    await page.getByLabel("Address").fill(address);
+    await page.getByRole("button", { name: "Save profile" }).click();
+    await expect(dialog).toBeHidden();
+
+    // What is wrong is said as such.
+    expect(await tested(page)).toMatch(/does not accept the key in END2END_WRONG_KEY/);
+    await change(page, { "Variable of the key": "END2END_KEY", Model: "script-9" });
+    expect(await tested(page)).toMatch(/has no model .script-9./);
+    await change(page, { Model: "script-1", Address: "http://127.0.0.1:9/v1" });
+    expect(await tested(page)).toMatch(/Nothing listens at/);
+    await change(page, { Address: address });
+    expect(await tested(page)).toMatch(/Works.*First words after \d+ ms/s);
+    await expectNoViolations(page);
+
+    await open(page, "/");
+    await page.getByLabel("What would you like Grace to build?").fill("A Python library that counts words, with unit tests.");
+    await page.getByLabel("Target domain").selectOption("library");
+    await page.getByLabel("Stack").selectOption("described");
+    await page.getByLabel("Most tokens for models").fill("300000");
+    await page.getByRole("button", { name: "Preview plan" }).click();
+    const plan = page.getByRole("region", { name: "Plan preview" });
+    await expect(plan).toContainText("Should upper and lower case be told apart?");
+    await page.getByRole("button", { name: "Start build" }).click();
+    const question = page.getByRole("complementary").getByText("Should upper and lower case be told apart?");
+    await expect(question).toBeVisible({ timeout: 30_000 });
+    await page.getByRole("button", { name: "No", exact: true }).click();
+    const { builds } = (await (await request.get("/api/coding_agent/active")).json()) as { builds: { intent_id: string; title: string }[] };
+    const intent = builds.find((build) => build.title === "Word counter library")!.intent_id;
+    const done = await waitForStatus(request, intent, "completed", 120_000);
+    expect(done.tests).toMatchObject({ passed: 2, failed: 0 });
+    expect(done.artifacts_generated.map((file) => file.path)).toEqual(["test_wc.py", "wc.py"]);
+
+    await open(page, `/builds/${intent}?tab=log`);
+    await expect(page.getByRole("main")).toContainText("mending, round 1");
+    await expect(page.getByRole("main")).toContainText(/tokens in \d+ requests/);
+    const problems = (await (await request.get(address.replace("/v1", "/__problems"))).json()) as string[];
+    expect(problems).toEqual([]);
+  });
+});
