@@ -5,6 +5,7 @@
 
 mod builds;
 mod cache;
+mod committed;
 mod copilot;
 mod decide;
 mod deployments;

@@ -6,13 +6,18 @@ use std::{sync::Arc, time::Duration};
 use grace_domain::{
     event::{EventKind, Level},
     id::IntentId,
-    status::Status,
+    status::{Status, Trigger},
     task::Task,
 };
 use grace_store::{intents_in, tasks_cancel, tasks_recover, worker_beat, worker_remove, workers_silent};
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::{decide::Decision, deployments, error::Result, start::Inner};
+use crate::{
+    decide::Decision,
+    deployments,
+    error::{Error, Result},
+    start::Inner,
+};
 
 /// How often this server says that it lives.
 const BEAT: Duration = Duration::from_secs(1);
@@ -39,27 +44,42 @@ fn slots(inner: &Inner) -> u32 {
     u32::try_from(inner.config.workers).unwrap_or(u32::MAX)
 }
 
-/// Brings the workspaces of lost tasks back to their last commit and puts the tasks into the queue again.
+/// Brings the workspaces of lost tasks back to their last commit and puts the tasks into the queue again. A workspace that cannot be brought
+/// back fails its own build only.
 async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>) -> Result<()> {
     let mut intents: Vec<IntentId> = lost.iter().map(|task| task.intent_id).collect();
     intents.sort_unstable();
     intents.dedup();
     for intent in intents {
         let workspace = inner.workspace(intent);
-        let mut snapshot = None;
+        let mut snapshot = Ok(None);
         if workspace.exists() {
             let lock = inner.git_lock(intent);
             let _alone = lock.lock().await;
-            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp()).await?;
+            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp()).await;
         }
         let mut decision = Decision::begin(inner, intent).await?;
         for task in lost.iter().filter(|task| task.intent_id == intent) {
-            let text = format!("The server ended while this ran: {}. It is run again from the last commit.", task.title);
+            let then = if snapshot.is_ok() { " It is run again from the last commit." } else { "" };
+            let text = format!("The server ended while this ran: {}.{then}", task.title);
             decision.log(Level::Warn, text, Some(task.id));
             decision.task_changed(task, Some("The server ended while this ran.".into()));
         }
-        if let Some(name) = snapshot {
-            decision.log(Level::Info, format!("What was not committed is kept as {name}."), None);
+        match snapshot {
+            Ok(Some(name)) => decision.log(Level::Info, format!("What was not committed is kept as {name}."), None),
+            Ok(None) => {}
+            Err(error) => {
+                let error = Error::from(error);
+                tracing::error!(build.id = %intent, error = %error.chain(), "a workspace could not be brought back to its last commit");
+                let why = "After the server ended, the files could not be brought back to the last commit; the server's log has the cause. \
+                           Retry the build to go on with the files as they are.";
+                decision.log(Level::Error, why, None);
+                match decision.apply(Trigger::TaskGaveUp, Some(why)) {
+                    // The build had ended before.
+                    Ok(()) | Err(Error::Refused(_)) => {}
+                    Err(other) => return Err(other),
+                }
+            }
         }
         if matches!(decision.status(), Status::Stopped | Status::Failed) {
             let now = decision.now;

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, Models, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, ModelAgent, Models, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
@@ -31,6 +31,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    committed::save_commit,
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
     sink::{Sink, SinkConfig},
@@ -41,6 +42,8 @@ use crate::{
 
 /// Runs of a task that ended with the death of the server, before the task is given up: it may be what kills it.
 const LOST_LIMIT: u32 = 40;
+/// Files that one line of the log names.
+const NAMED: usize = 10;
 /// How often a running task says that it lives, and asks whether it may.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -247,9 +250,19 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     }
     let mut paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
     if run.agent.needs_model() {
-        // What was removed is part of the work, and no file to show.
         let _alone = lock.lock().await;
+        for folder in workspace.detach_repositories(&inner.sandbox).await.map_err(|error| workspace_failure(&error))? {
+            let text =
+                format!("{folder} was a git repository of its own. Its history was moved to .grace/repositories; its files are committed here.");
+            context.log(Level::Warn, "grace", &text).await;
+        }
+        // What was removed is part of the work, and no file to show.
         paths = workspace.changed().await.map_err(|error| workspace_failure(&error))?;
+        if paths.is_empty() {
+            // An earlier run may have ended between its commit and saving that.
+            let commit = workspace.built().await.map_err(|error| workspace_failure(&error))?;
+            return Ok((output, commit));
+        }
     }
     if paths.is_empty() {
         return Ok((output, None));
@@ -269,6 +282,7 @@ fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
         WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
+        WorkspaceError::TooMuch(_) | WorkspaceError::Nested { .. } => TaskFailure::permanent(error.to_string()),
         WorkspaceError::Slow { .. } | WorkspaceError::Folder { .. } | WorkspaceError::GitStart(_) => TaskFailure::transient(error.to_string()),
         WorkspaceError::Git { .. } | WorkspaceError::Read(_) | WorkspaceError::Adopt(_) => TaskFailure::permanent(error.to_string()),
     }
@@ -296,20 +310,49 @@ async fn heartbeat(inner: Arc<Inner>, lease: grace_store::Lease, cancel: Cancell
 
 async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: TaskOutput, commit: Option<String>) -> Result<()> {
     let id = run.claim.task.id;
-    let artifacts = describe(workspace, id, &output.files).await?;
+    let models = run.agent.needs_model();
+    // What a model's commands left is described from the commit: on the disk it may change meanwhile.
+    let artifacts = if models { Vec::new() } else { describe(workspace, id, &output.files).await? };
     let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec))?.len() as u64;
-    let bytes = artifacts.iter().map(|artifact| artifact.bytes).sum::<u64>().max(output.output_bytes);
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
-    let result = TaskResult { commit: commit.clone(), input_bytes: input, output_bytes: bytes };
+    let mut result = TaskResult { commit, input_bytes: input, output_bytes: artifacts.iter().map(|artifact| artifact.bytes).sum() };
+    if models {
+        // The commit that was known before is of somebody else.
+        result.commit = result.commit.filter(|commit| decision.row.head.as_ref() != Some(commit));
+        let kinds = output.files.iter().map(|file| (file.path.clone(), file.kind)).collect();
+        let saved = save_commit(&mut decision, workspace, Some(id), &kinds).await?;
+        result.output_bytes = saved.bytes;
+        warn_of_ignored(&mut decision, workspace, id, saved.left_out).await?;
+    } else {
+        keep_work(&mut decision, workspace, artifacts, result.commit.as_deref()).await?;
+    }
+    result.output_bytes = result.output_bytes.max(output.output_bytes);
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
-    keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
     if run.agent.needs_model() {
         conversation_save(&mut decision.tx, id, None).await?;
     }
     decision.log(Level::Info, output.summary.as_str(), Some(id));
     decision.task_changed(&task, Some(output.summary));
     decision.finish().await?;
+    Ok(())
+}
+
+/// Says which files the agent wrote in vain, because no commit takes them.
+async fn warn_of_ignored(decision: &mut Decision<'_>, workspace: &Workspace, task: TaskId, written: Vec<String>) -> Result<()> {
+    let there = workspace.files_of(written).await?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    let ignored = workspace.ignored(&there).await?;
+    if let Some((_, rule)) = ignored.first() {
+        let names = ignored.iter().take(NAMED).map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ");
+        let more = if ignored.len() > NAMED { format!(" and {} more", ignored.len() - NAMED) } else { String::new() };
+        let text = format!(
+            "Not committed, because an ignore rule covers them: {names}{more}. If they belong to the project, its .gitignore must say so: `!{rule}`."
+        );
+        decision.log(Level::Warn, text, Some(task));
+    }
     Ok(())
 }
 
@@ -397,6 +440,12 @@ async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace,
 }
 
 async fn keep_work(decision: &mut Decision<'_>, workspace: &Workspace, artifacts: Vec<Artifact>, commit: Option<&str>) -> Result<()> {
+    if decision.row.agent == ModelAgent.name() {
+        let task = artifacts.iter().find_map(|artifact| artifact.task_id);
+        let kinds = artifacts.into_iter().map(|artifact| (artifact.path, artifact.kind)).collect();
+        save_commit(decision, workspace, task, &kinds).await?;
+        return Ok(());
+    }
     let (intent, now) = (decision.intent(), decision.now);
     if !artifacts.is_empty() {
         artifacts_save(&mut decision.tx, intent, &artifacts).await?;

@@ -2,8 +2,11 @@
 //!
 //! The repository is outside the workspace, so no command in the sandbox can see or change it. It must not know tasks, plans or people.
 
+mod bounds;
 mod clone;
 mod git;
+mod made;
+mod nested;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +14,7 @@ use grace_domain::{id::IntentId, intent::Repository};
 use grace_sandbox::beneath;
 
 use git::{Call, Git};
+pub use made::Made;
 
 /// What can go wrong with a workspace.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,14 @@ pub enum WorkspaceError {
     Read(#[source] std::io::Error),
     #[error("the workspace cannot be handed to the sandbox's user")]
     Adopt(#[source] grace_sandbox::Error),
+    /// For people: why it is not committed.
+    #[error("{0}")]
+    TooMuch(String),
+    /// For people: the folder whose files git would not take.
+    #[error(
+        "{folder} is a git repository of its own, so its files cannot be committed, and its history could not be moved aside. Remove {folder}/.git and retry the build."
+    )]
+    Nested { folder: String },
 }
 
 /// A file of a commit.
@@ -154,10 +166,13 @@ impl Workspace {
     }
 
     /// Commits exactly these files with a one-line message; answers with the commit that holds them, which is an earlier one when nothing changed.
+    /// A repository within, see [`Self::detach_repositories`], is left for a later commit. More than a project has is an error.
     pub async fn commit(&self, paths: &[String], message: &str) -> Result<String, WorkspaceError> {
+        let paths: Vec<&String> = paths.iter().filter(|path| !nested::is_repository(path)).collect();
         if paths.is_empty() {
             return self.head().await;
         }
+        self.bounded(paths.iter().map(|path| (*path).clone()).collect()).await?;
         let mut input = Vec::new();
         for path in paths {
             input.extend_from_slice(path.as_bytes());
@@ -170,10 +185,13 @@ impl Workspace {
         self.head().await
     }
 
-    /// Paths that differ from the last commit, removed ones too; what is ignored is left out.
+    /// Paths that differ from the last commit, removed ones too; what is ignored is left out. A repository within is one path that ends with `/`.
     pub async fn changed(&self) -> Result<Vec<String>, WorkspaceError> {
         let status = ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"];
         let said = self.git.run(Call::new("status", &status)).await?;
+        if said.cut {
+            return Err(bounds::countless());
+        }
         // `XY path`, each ended by a NUL. What is no UTF-8 has no name that we could show.
         Ok(said.bytes.split(|byte| *byte == 0).filter_map(|entry| String::from_utf8(entry.get(3..)?.to_vec()).ok()).collect())
     }
@@ -205,6 +223,8 @@ impl Workspace {
     /// Brings the files back to the last commit after a crash. What was there is kept first, under the returned name, unless it is the same.
     pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64) -> Result<Option<String>, WorkspaceError> {
         self.remove_stale_locks().await?;
+        // Git neither keeps nor cleans what is in a repository within.
+        self.detach_repositories(sandbox).await?;
         let snapshot = self.snapshot(now_unix).await?;
         self.git.run(Call::new("reset", &["reset", "--quiet", "--hard", "HEAD"])).await?;
         self.git.run(Call::new("clean", &["clean", "--quiet", "--force", "-d"])).await?;
