@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use grace_agents::{Agent, BlueprintAgent, Estimates, PlanInputs};
+use grace_agents::{BlueprintAgent, Estimates, PlanInputs};
 use grace_domain::intent::RequestDraft;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use grace_agents::model_agent::kind_of;
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, EventKind},
     id::TaskId,
@@ -55,7 +56,7 @@ pub(crate) async fn save_commit(
         let before = known.remove(&file.path);
         bytes += file.bytes;
         let artifact = Artifact {
-            kind: kinds.get(&file.path).copied().or(before.as_ref().map(|before| before.kind)).unwrap_or(ArtifactKind::Code),
+            kind: kinds.get(&file.path).copied().or(before.as_ref().map(|before| before.kind)).unwrap_or_else(|| kind_of(&file.path)),
             path: file.path,
             lines: file.lines,
             status: ArtifactStatus::Completed,

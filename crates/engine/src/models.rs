@@ -193,7 +193,7 @@ impl Inner {
     pub(crate) async fn model_named(&self, name: &str) -> Result<ModelProfile> {
         let (known, _) = self.known_models().await?;
         let found = known.into_iter().find(|profile| profile.name == name);
-        Ok(found.ok_or_else(|| Error::from(Problem::not_found(format!("model profile `{}`", name.chars().take(80).collect::<String>()))))?)
+        found.ok_or_else(|| Error::from(Problem::not_found(format!("model profile `{}`", name.chars().take(80).collect::<String>()))))
     }
 }
 

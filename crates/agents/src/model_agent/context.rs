@@ -47,7 +47,7 @@ fn old(messages: &[Message]) -> std::ops::Range<usize> {
 }
 
 /// A file that was read again later need not be there twice.
-fn supersede_reads(messages: &mut Vec<Message>) {
+fn supersede_reads(messages: &mut [Message]) {
     let mut last: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     let mut reads: Vec<(usize, String, String)> = Vec::new();
     for (index, message) in messages.iter().enumerate() {
@@ -80,7 +80,7 @@ fn replace_result(messages: &mut [Message], id: &str, with: impl Fn(&str) -> Str
     }
 }
 
-fn stub_outputs(messages: &mut Vec<Message>) {
+fn stub_outputs(messages: &mut [Message]) {
     let range = old(messages);
     for part in messages[range].iter_mut().flat_map(|message| &mut message.parts) {
         match part {
@@ -103,7 +103,7 @@ fn stub_outputs(messages: &mut Vec<Message>) {
     }
 }
 
-fn drop_thoughts(messages: &mut Vec<Message>) {
+fn drop_thoughts(messages: &mut [Message]) {
     let range = old(messages);
     for message in &mut messages[range] {
         if message.parts.iter().any(|part| !matches!(part, Part::Reasoning(_))) {

@@ -8,6 +8,8 @@ mod prompt;
 mod reports;
 mod work;
 
+pub use work::kind_of;
+
 use async_trait::async_trait;
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::plan::{Plan, PlannedTask};

@@ -481,7 +481,7 @@ fn described(call: &ToolCall) -> String {
 }
 
 /// What a file is, by its name.
-fn kind_of(path: &str) -> ArtifactKind {
+pub fn kind_of(path: &str) -> ArtifactKind {
     let lower = path.to_ascii_lowercase();
     let name = lower.rsplit('/').next().unwrap_or_default();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use grace_agents::tools::{ToolCall, ToolResult, Tools};
-use grace_agents::{Agent, BlueprintAgent, Estimates, PlanInputs, TaskContext};
+use grace_agents::{BlueprintAgent, Estimates, PlanInputs, TaskContext};
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::RequestDraft;
 use grace_domain::plan::Plan;
