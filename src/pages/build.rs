@@ -142,6 +142,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     let tests = part(feed, |build| build.tests.clone());
     let tasks = part(feed, |build| (build.tasks.iter().filter(|task| task.state == grace_domain::task::TaskState::Done).count(), build.tasks.len()));
     let cost = part(feed, |build| build.cost.clone());
+    let said = part(feed, |build| (build.spent.usage.requests > 0).then_some(build.intent_id));
     let branch = part(feed, |build| build.branch.clone());
     let url = part(feed, |build| {
         let live = |deployment: &&grace_domain::deployment::Deployment| deployment.status == grace_domain::deployment::DeploymentStatus::Live;
@@ -180,7 +181,12 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
             {figure("Tasks", view! { {move || { let (done, all) = tasks.get(); view! { {done}" "<small>{format!("of {all}")}</small> } }} }.into_any())}
             {figure("Tests", view! { {results} }.into_any())}
             {figure("Coverage", view! { {coverage} }.into_any())}
-            {figure("Cost", view! { <small title=move || cost.get()>{move || cost.with(|cost| cost.split(':').next().unwrap_or_default().to_owned())}</small> }.into_any())}
+            {figure("Cost", view! {
+                <small title=move || cost.get()>{move || cost.with(|cost| cost.split(':').next().unwrap_or_default().to_owned())}</small>
+                {move || said.get().map(|intent| view! {
+                    " "<a class="link" href=format!("/api/coding_agent/{intent}/trajectory.jsonl") rel="external" title="What the agent and its model said to each other">"JSONL"</a>
+                })}
+            }.into_any())}
             {figure("Branch", view! { {move || branch.get().map_or_else(|| none("none yet"), |branch| view! { <span class="mono">{branch}</span> }.into_any())} }.into_any())}
             {figure("Deploy", view! { {deployed} }.into_any())}
         </dl>

@@ -99,6 +99,29 @@ pub async fn export_logs(State(state): State<ServerState>, Id(intent): Id<Intent
     Ok(response)
 }
 
+/// One line of JSON for each thing that was said between the agent and its model, and for each answer of a tool; as long as the build has any.
+pub async fn export_trajectory(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {
+    // Read before the headers are sent, so that an unknown build is still a 404.
+    let first = state.engine.trajectory(intent, 0).await?;
+    let engine = state.engine.clone();
+    let pages = stream::unfold(Some(first), move |page| {
+        let engine = engine.clone();
+        async move {
+            let (text, last) = page?;
+            let last = last?;
+            match engine.trajectory(intent, last).await {
+                Ok(following) => Some((Ok(Bytes::from(text)), Some(following))),
+                Err(problem) => Some((Err(std::io::Error::other(problem.to_string())), None)),
+            }
+        }
+    });
+    let name = format!("attachment; filename=\"{intent}.jsonl\"");
+    let mut response = Body::from_stream(pages).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(name).expect("an id is plain ASCII"));
+    Ok(response)
+}
+
 pub async fn get_report(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {
     let report = state.engine.report(intent).await?;
     Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], report).into_response())

@@ -120,6 +120,11 @@ fn results_of(api: Documented) -> Documented {
         results::export_logs,
         results("The whole log as text.").query::<LogQuery>().answers_with(200, "text/plain"),
     )
+    .get(
+        "/api/coding_agent/{id}/trajectory.jsonl",
+        results::export_trajectory,
+        results("What the agent and its model said to each other, a JSON object a line.").answers_with(200, "application/x-ndjson"),
+    )
     .get("/api/coding_agent/{id}/report", results::get_report, results("What was built and how it went.").answers_with(200, "text/markdown"))
     .post(
         "/api/coding_agent/{id}/deploy",

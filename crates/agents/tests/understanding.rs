@@ -161,7 +161,7 @@ fn a_json_sample_tells_types() {
         r#"{"task": {"title": "Buy milk", "done": false, "due": "2025-01-01", "price": 2.5}}"#,
         "
         tasks feature: none
-        Task: done:boolean!/s due:date/s price:decimal!/s title:string!/i",
+        Task: title:string!/i done:boolean!/s due:date/s price:decimal!/s",
     );
 }
 

@@ -13,7 +13,9 @@ use grace_domain::{
 };
 use grace_store::{
     account_fetch, account_set_budget, account_spent_out, model_profile_delete, model_profile_save, model_profiles_list, setting_fetch, setting_save,
+    turns_after,
 };
+use serde_json::json;
 
 use crate::{
     Engine,
@@ -23,6 +25,8 @@ use crate::{
 };
 
 const ROLES: &str = "model_roles";
+/// Turns that are read at once.
+const TURNS: u32 = 100;
 
 impl Engine {
     /// Profiles by name, and what each serves for.
@@ -44,6 +48,12 @@ impl Engine {
     pub async fn test_model(&self, name: &str) -> Result<ConnectionReport, Problem> {
         let profile = self.inner.model_named(name).await?;
         Ok(test_connection(&profile, KeyReader::environment(), &self.inner.shutdown.child_token()).await)
+    }
+
+    /// What was said after turn number `after` in the making of a build, a JSON object a line, and the number of the last of them; `None` when there
+    /// was no more. About a hundred turns at once.
+    pub async fn trajectory(&self, intent: IntentId, after: i64) -> Result<(String, Option<i64>), Problem> {
+        Ok(self.inner.trajectory(intent, after).await?)
     }
 
     /// What models may take for a build from now on, with what they took already.
@@ -164,6 +174,19 @@ impl Inner {
         setting_save(&mut conn, ROLES, &roles, self.now()).await?;
         drop(conn);
         self.models().await
+    }
+
+    async fn trajectory(&self, intent: IntentId, after: i64) -> Result<(String, Option<i64>)> {
+        self.row(intent).await?;
+        let mut conn = self.store.connection().await?;
+        let turns = turns_after(&mut conn, intent, after, TURNS).await?;
+        let mut text = String::new();
+        for turn in &turns {
+            let line = json!({"turn": turn.id, "task_id": turn.task, "kind": turn.kind, "at": turn.at, "payload": turn.payload});
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        Ok((text, turns.last().map(|turn| turn.id)))
     }
 
     /// Without a budget, the present one is raised by half. A build that is paused because it was spent goes on.

@@ -135,6 +135,10 @@ async fn a_description_becomes_files_that_the_tasks_own_commands_prove() {
         assert!(log.contains("succeeded in"), "then green: {log}");
         assert!(status.spent.usage.requests >= 7 && status.spent.usage.tokens() >= 7 * 120, "{:?}", status.spent);
         assert_eq!(status.tasks.iter().filter(|task| task.commit.is_some()).count(), 2, "a commit for each task");
+        let (said, _) = engine.trajectory(intent, 0).await.unwrap();
+        let kinds: Vec<String> = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(kinds.iter().filter(|kind| *kind == "opening").count(), 2, "{kinds:?}");
+        assert!(said.contains("It greets with a mark."));
         engine.shutdown().await;
     }
 }
