@@ -1,7 +1,7 @@
 //! `cargo xtask lint`: what the compiler does not check by itself. Formatting, clippy on every target, the directions between the crates,
 //! the locks, and words that must not be in the files.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use crate::{
     prerequisites::{self, WASM_TARGET},
@@ -50,7 +50,7 @@ pub const COMPILING: &str = "clippy";
 /// Runs every check whose name is `wanted`, whatever the others say, and returns their outcomes by name.
 pub fn checks(wanted: impl Fn(&str) -> bool) -> Outcome<Vec<(&'static str, Outcome)>> {
     prerequisites::wasm_target()?;
-    let all: [Check; 7] = [
+    let all: [Check; 8] = [
         ("formatting", formatting),
         ("clippy", clippy),
         ("clippy of the browser half", clippy_of_the_browser_half),
@@ -58,6 +58,7 @@ pub fn checks(wanted: impl Fn(&str) -> bool) -> Outcome<Vec<(&'static str, Outco
         ("pages know only their calls", pages_know_only_their_calls),
         ("words that must not be in the files", forbidden_words),
         ("locks are current", locks),
+        ("tests and server share what is compiled", shared_features),
     ];
     Ok(all
         .into_iter()
@@ -157,6 +158,28 @@ fn locks() -> Outcome {
         run(&format!("the npm lock of {folder}"), &mut list)?;
     }
     Ok(())
+}
+
+/// A feature that only the tests ask of a crate makes cargo compile that crate, and everything that stands on it, once more for the server: minutes.
+fn shared_features() -> Outcome {
+    let features = |edges: &str| -> Outcome<BTreeMap<String, String>> {
+        let mut tree = cargo();
+        tree.args(["tree", "--workspace", "--edges", edges, "--prefix", "none", "--format", "{p}|{f}"]);
+        let output = output_of(&mut tree).ok_or("cargo tree of the workspace failed.")?;
+        Ok(output
+            .lines()
+            .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
+            .map(|(of, list)| (of.to_owned(), list.to_owned()))
+            .collect())
+    };
+    let with_tests = features("normal,build,dev")?;
+    let differ = |(of, list): &(String, String)| with_tests.get(of).is_some_and(|other| other != list);
+    let wrong: Vec<String> = features("normal,build")?
+        .into_iter()
+        .filter(differ)
+        .map(|(of, list)| format!("  {of} has [{list}], and with the tests [{}]. Ask for the same in a normal dependency.", with_tests[&of]))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 /// Files that git knows or would take, below `folders`.
