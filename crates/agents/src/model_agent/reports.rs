@@ -12,6 +12,7 @@ pub fn test_reports(output: &str, duration_ms: u64) -> Vec<TestReport> {
     let found = [
         ("cargo test", cargo(output)),
         ("pytest", pytest(output)),
+        ("unittest", unittest(output)),
         ("vitest", labelled(output, "Tests", '|')),
         ("jest", labelled(output, "Tests:", ',')),
         ("node --test", node(output)),
@@ -72,6 +73,25 @@ fn pytest(output: &str) -> Counts {
     })
 }
 
+/// `Ran 3 tests in 0.001s`, and below it `OK (skipped=1)` or `FAILED (failures=1, errors=1)`.
+fn unittest(output: &str) -> Counts {
+    let mut lines = output.lines().map(str::trim);
+    let mut sum = None;
+    while let Some(line) = lines.next() {
+        let ran = line.strip_prefix("Ran ").filter(|rest| rest.contains(" in ")).and_then(|rest| rest.split(" test").next()?.parse::<u32>().ok());
+        let Some(ran) = ran else { continue };
+        let Some(verdict) = lines.find(|line| !line.is_empty()) else { break };
+        if !verdict.starts_with("OK") && !verdict.starts_with("FAILED") {
+            continue;
+        }
+        let list = verdict.split_once('(').map_or("", |(_, list)| list.trim_end_matches(')'));
+        let figure = |name: &str| -> u32 { list.split(", ").find_map(|item| item.strip_prefix(name)?.strip_prefix('=')?.parse().ok()).unwrap_or(0) };
+        let (failed, skipped) = (figure("failures") + figure("errors"), figure("skipped"));
+        sum = add(sum, ran.saturating_sub(failed + skipped), failed, skipped);
+    }
+    sum
+}
+
 /// `Tests  3 passed | 1 failed (4)` of vitest, `Tests:  1 failed, 3 passed, 4 total` of jest.
 fn labelled(output: &str, label: &str, separator: char) -> Counts {
     output.lines().fold(None, |sum, line| {
@@ -110,6 +130,8 @@ mod tests {
         assert_eq!(of("1 failed, 1 error in 1.5s"), [("pytest".to_owned(), 0, 2, 0)]);
         assert_eq!(of(" Test Files  1 passed (1)\n      Tests  5 passed | 1 failed (6)"), [("vitest".to_owned(), 5, 1, 0)]);
         assert_eq!(of("Tests:       1 failed, 3 passed, 4 total"), [("jest".to_owned(), 3, 1, 0)]);
+        assert_eq!(of("Ran 3 tests in 0.001s\n\nOK (skipped=1)"), [("unittest".to_owned(), 2, 0, 1)]);
+        assert_eq!(of("Ran 4 tests in 0.001s\n\nFAILED (failures=1, errors=1)"), [("unittest".to_owned(), 2, 2, 0)]);
         assert_eq!(of("# tests 4\n# pass 3\n# fail 1\n# skipped 0"), [("node --test".to_owned(), 3, 1, 0)]);
         assert_eq!(of("\u{2139} pass 2\n\u{2139} fail 0"), [("node --test".to_owned(), 2, 0, 0)]);
         assert!(of("All 5 passed in the morning. Tests are good; 3 passed in time.\nTests are fine").is_empty());
