@@ -183,7 +183,7 @@ impl Inner {
         if agent.needs_model() {
             return self.create_slowly(&agent, request, wanted, idempotency).await;
         }
-        let (agent, plan) = self.plan(&request, Vec::new()).await?;
+        let plan = self.planned(&agent, &request, Vec::new(), None, self.shutdown.child_token()).await?;
         let hash = plan.hash(&request);
         let now = self.now();
         let mut tx = self.store.begin().await?;
@@ -263,23 +263,18 @@ impl Inner {
                 "Plan rejected. Nothing was built."
             }
             approved => {
+                if let Some(priority) = approval.priority {
+                    let now = decision.now;
+                    intent_save_priority(&mut decision.tx, id, priority, now).await?;
+                    decision.row.priority = priority;
+                }
                 if updated && self.is_slow(&decision.row.agent) {
-                    if let Some(priority) = approval.priority {
-                        let now = decision.now;
-                        intent_save_priority(&mut decision.tx, id, priority, now).await?;
-                        decision.row.priority = priority;
-                    }
                     return self.reopen_plan(decision, approval.modifications, approved == Some(true)).await;
                 }
                 if updated {
                     // Refused here when the plan is not open for changes, before anything is computed.
                     decision.apply(Trigger::PlanRevised, None)?;
                     self.revise(&mut decision, approval.modifications).await?;
-                }
-                if let Some(priority) = approval.priority {
-                    let now = decision.now;
-                    intent_save_priority(&mut decision.tx, id, priority, now).await?;
-                    decision.row.priority = priority;
                 }
                 if approved == Some(true) {
                     decision.apply(Trigger::PlanApproved, None)?;
@@ -430,7 +425,7 @@ impl Inner {
     }
 }
 
-pub(crate) fn plan_event(row: &PlanRow) -> EventKind {
+fn plan_event(row: &PlanRow) -> EventKind {
     EventKind::PlanProposed {
         revision: row.revision,
         plan_hash: row.hash.clone(),

@@ -242,13 +242,12 @@ impl<'a> Decision<'a> {
         Ok(())
     }
 
-    /// Takes a notification away; whether it was shown.
-    pub async fn unnotify(&mut self, kind: grace_domain::copilot::NotificationKind, subject: &str) -> Result<bool> {
-        let closed = notification_close(&mut self.tx, self.row.intent.id, kind, subject).await?;
-        if let Some(id) = closed {
+    /// Takes a notification away, if it is shown.
+    pub async fn unnotify(&mut self, kind: grace_domain::copilot::NotificationKind, subject: &str) -> Result<()> {
+        if let Some(id) = notification_close(&mut self.tx, self.row.intent.id, kind, subject).await? {
             self.events.push(EventKind::Notification { notification_id: id, open: false });
         }
-        Ok(closed.is_some())
+        Ok(())
     }
 
     async fn close_what_no_longer_applies(&mut self) -> Result<()> {
@@ -273,9 +272,7 @@ impl<'a> Decision<'a> {
             _ if matches!(self.before.status, Status::AwaitingApproval | Status::Planning) => {
                 self.unnotify(Kind::PlanReady, &intent.to_string()).await?;
             }
-            _ if self.before.status == Status::Failed => {
-                self.unnotify(Kind::BuildFailed, &intent.to_string()).await?;
-            }
+            _ if self.before.status == Status::Failed => self.unnotify(Kind::BuildFailed, &intent.to_string()).await?,
             _ => {}
         }
         Ok(())

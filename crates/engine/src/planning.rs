@@ -64,7 +64,7 @@ impl Inner {
         Ok((agent, plan))
     }
 
-    async fn planned(
+    pub(crate) async fn planned(
         self: &Arc<Self>,
         agent: &Arc<dyn Agent>,
         request: &IntentRequest,

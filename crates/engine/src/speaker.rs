@@ -235,7 +235,7 @@ fn broken(error: &crate::error::Error) -> Unanswered {
     Unanswered::Unavailable("Grace could not ask the model; the server's log has the cause.".into())
 }
 
-/// More tokens than the request's text can have: a token of English or code is three or four bytes long, one of any other script at least two.
+/// More tokens than a request's text mostly has: a token of English or code is three or four bytes long. Text of nothing but rare signs can have more.
 fn input_most(request: &ModelRequest) -> u64 {
     let tools: usize = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.schema.to_string().len()).sum();
     let schema = request.output_schema.as_ref().map_or(0, |schema| schema.schema.to_string().len());

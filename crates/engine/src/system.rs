@@ -82,7 +82,6 @@ impl Inner {
     async fn catalog(&self) -> Result<Catalog> {
         let model = self.has_model().await?;
         let able: Vec<_> = self.agents.iter().filter(|agent| model.is_ok() || !agent.needs_model()).collect();
-        let agent = able.first();
         // A choice is open when an agent can build it together with some choice of the other two; the closest combination says why not.
         let offered = |project_type: Option<ProjectType>, domain: Option<TargetDomain>, stack: Option<Stack>| {
             let mut reason = None;
@@ -101,7 +100,7 @@ impl Inner {
             Some(reason.unwrap_or_else(|| "No agent is installed here.".into()))
         };
         Ok(Catalog {
-            agent: agent.map_or("none", |agent| agent.label()).into(),
+            agent: if able.is_empty() { "none".into() } else { able.iter().map(|agent| agent.label()).collect::<Vec<_>>().join("; ") },
             project_types: ProjectType::ALL
                 .iter()
                 .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(Some(*value), None, None) })

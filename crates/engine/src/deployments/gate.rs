@@ -58,7 +58,7 @@ pub(super) async fn open_gate_of(decision: &mut Decision<'_>, id: DeploymentId) 
 pub(super) async fn close(decision: &mut Decision<'_>, gate: &ReviewRow) -> Result<()> {
     let (id, now) = (gate.review.review_id, decision.now);
     review_answer(&mut decision.tx, id, DECLINE, false, now).await?;
-    decision.unnotify(NotificationKind::InputNeeded, &id.to_string()).await.map(|_| ())
+    decision.unnotify(NotificationKind::InputNeeded, &id.to_string()).await
 }
 
 /// A gate was answered: the deployment begins, or ends unbegun.
