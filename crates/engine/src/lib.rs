@@ -26,6 +26,8 @@ mod speaker;
 mod start;
 mod status_view;
 mod system;
+mod talk;
+mod unfinished;
 mod workspace;
 
 pub use crate::{

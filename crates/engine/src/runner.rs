@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, ModelAgent, Models, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
@@ -23,9 +23,8 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, account_fetch, account_spent_out, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
-    intent_save_repository, messages_after, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish,
-    task_heartbeat, task_release, task_retry, turn_append,
+    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_repository, plan_fetch,
+    queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -37,19 +36,19 @@ use crate::{
     sink::{Sink, SinkConfig},
     speaker::Speaker,
     start::Inner,
+    talk::Talk,
+    unfinished::{keep_aside, pause_over_budget, set_aside, wait_for_answer, warn_of_ignored},
     workspace::{Workspace, WorkspaceError},
 };
 
 /// Runs of a task that ended with the death of the server, before the task is given up: it may be what kills it.
 const LOST_LIMIT: u32 = 40;
-/// Files that one line of the log names.
-const NAMED: usize = 10;
 /// How often a running task says that it lives, and asks whether it may.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// A task that this server runs now.
-struct Run {
-    claim: Claim,
+pub(crate) struct Run {
+    pub claim: Claim,
     planned: PlannedTask,
     plan: Plan,
     answers: BTreeMap<String, String>,
@@ -80,7 +79,7 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -
             Err(error) => {
                 tracing::error!(task.id = %id, error = %error.chain(), "the outcome of a task could not be saved");
                 let failure = TaskFailure::transient("Grace could not save what this task made; the server's log has the cause.");
-                result = fail(inner, &run, &failure, None).await;
+                result = fail(inner, &run, &failure, false).await;
                 if result.is_err() {
                     tokio::time::sleep(Duration::from_secs(pause)).await;
                 }
@@ -156,7 +155,7 @@ async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, 
 }
 
 /// Puts a question to a person; the task waits for the answer.
-async fn put_question(mut decision: Decision<'_>, claim: &Claim, question: &Question) -> Result<()> {
+pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, question: &Question) -> Result<()> {
     let now = decision.now;
     let new = NewReview {
         intent: decision.intent(),
@@ -221,8 +220,8 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let cancelled = cancel.is_cancelled();
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), files, conversation, .. }, committed)) => {
-            wait_for_answer(inner, run, &workspace, &question, (&files, committed, conversation.as_ref())).await
+        Ok((TaskOutput { asks: Some(question), files, conversation, .. }, _)) => {
+            wait_for_answer(inner, run, &workspace, &question, (&files, conversation.as_ref())).await
         }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
@@ -278,7 +277,7 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     Ok((output, Some(commit)))
 }
 
-fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
+pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
         WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
@@ -325,137 +324,24 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
         result.output_bytes = saved.bytes;
         warn_of_ignored(&mut decision, workspace, id, saved.left_out).await?;
     } else {
-        keep_work(&mut decision, workspace, artifacts, result.commit.as_deref()).await?;
+        if !artifacts.is_empty() {
+            artifacts_save(&mut decision.tx, run.claim.task.intent_id, &artifacts).await?;
+            for artifact in artifacts {
+                decision.event(EventKind::Artifact(artifact));
+            }
+        }
+        if let Some(head) = &result.commit {
+            intent_save_repository(&mut decision.tx, run.claim.task.intent_id, Some(&workspace.branch()), Some(head), now).await?;
+        }
     }
     result.output_bytes = result.output_bytes.max(output.output_bytes);
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
-    if run.agent.needs_model() {
+    if models {
         conversation_save(&mut decision.tx, id, None).await?;
     }
     decision.log(Level::Info, output.summary.as_str(), Some(id));
     decision.task_changed(&task, Some(output.summary));
     decision.finish().await?;
-    Ok(())
-}
-
-/// Says which files the agent wrote in vain, because no commit takes them.
-async fn warn_of_ignored(decision: &mut Decision<'_>, workspace: &Workspace, task: TaskId, written: Vec<String>) -> Result<()> {
-    let there = workspace.files_of(written).await?;
-    if there.is_empty() {
-        return Ok(());
-    }
-    let ignored = workspace.ignored(&there).await?;
-    if let Some((_, rule)) = ignored.first() {
-        let names = ignored.iter().take(NAMED).map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ");
-        let more = if ignored.len() > NAMED { format!(" and {} more", ignored.len() - NAMED) } else { String::new() };
-        let text = format!(
-            "Not committed, because an ignore rule covers them: {names}{more}. If they belong to the project, its .gitignore must say so: `!{rule}`."
-        );
-        decision.log(Level::Warn, text, Some(task));
-    }
-    Ok(())
-}
-
-/// The task waits for a person; what it has done so far is committed with it.
-async fn wait_for_answer(
-    inner: &Arc<Inner>,
-    run: &Run,
-    workspace: &Workspace,
-    question: &Question,
-    (files, commit, conversation): (&[WrittenFile], Option<String>, Option<&Value>),
-) -> Result<()> {
-    let artifacts = describe(workspace, run.claim.task.id, files).await?;
-    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
-    keep_work(&mut decision, workspace, artifacts, commit.as_deref()).await?;
-    conversation_save(&mut decision.tx, run.claim.task.id, conversation).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
-        // It was stopped or failed while the agent was about to ask.
-        let now = decision.now;
-        let task = task_cancelled(&mut decision.tx, run.claim.lease, now).await?;
-        decision.task_changed(&task, None);
-        decision.finish().await?;
-        return Ok(());
-    }
-    put_question(decision, &run.claim, question).await
-}
-
-/// Commits the work of a run that goes on later, so that its conversation and its files belong together. `None`: there is nothing to go on with.
-async fn set_aside(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Option<Option<String>> {
-    failure.conversation.as_ref()?;
-    let lock = inner.git_lock(run.claim.task.intent_id);
-    let _alone = lock.lock().await;
-    let commit = async {
-        let paths = workspace.changed().await?;
-        if paths.is_empty() {
-            return Ok(None);
-        }
-        workspace.commit(&paths, &format!("{} (unfinished)", run.claim.task.title)).await.map(Some)
-    };
-    match commit.await {
-        Ok(commit) => Some(commit),
-        Err(error) => {
-            tracing::warn!(task.id = %run.claim.task.id, error = %error, "unfinished work could not be committed; the task begins anew");
-            None
-        }
-    }
-}
-
-/// Saves what [`set_aside`] put aside.
-async fn keep_aside(decision: &mut Decision<'_>, run: &Run, failure: &TaskFailure, set_aside: Option<Option<String>>) -> Result<()> {
-    let Some(commit) = set_aside else { return Ok(()) };
-    let (intent, now) = (decision.intent(), decision.now);
-    if let Some(head) = commit {
-        let branch = format!("grace/{intent}");
-        intent_save_repository(&mut decision.tx, intent, Some(&branch), Some(&head), now).await?;
-    }
-    conversation_save(&mut decision.tx, run.claim.task.id, failure.conversation.as_ref()).await?;
-    Ok(())
-}
-
-/// Nothing more may be asked of models: the build pauses with everything committed, and people are told how to go on.
-async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Result<()> {
-    let why = failure.message.as_str();
-    let set_aside = set_aside(inner, run, workspace, failure).await;
-    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
-    let (now, intent) = (decision.now, decision.intent());
-    keep_aside(&mut decision, run, failure, set_aside).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
-        let task = task_cancelled(&mut decision.tx, run.claim.lease, now).await?;
-        decision.task_changed(&task, None);
-        decision.finish().await?;
-        return Ok(());
-    }
-    let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
-    if decision.status().may_run() {
-        decision.apply(Trigger::Pause, Some(why))?;
-        account_spent_out(&mut decision.tx, intent, true).await?;
-    }
-    decision.log(Level::Warn, format!("Paused: {why}"), Some(task.id));
-    decision.task_changed(&task, Some(why.to_owned()));
-    let account = account_fetch(&mut decision.tx, intent).await?;
-    let message = messages::budget_spent(intent, &decision.row.intent.title, why, &account.spent, &account.budget);
-    decision.notify(message).await?;
-    decision.finish().await?;
-    Ok(())
-}
-
-async fn keep_work(decision: &mut Decision<'_>, workspace: &Workspace, artifacts: Vec<Artifact>, commit: Option<&str>) -> Result<()> {
-    if decision.row.agent == ModelAgent.name() {
-        let task = artifacts.iter().find_map(|artifact| artifact.task_id);
-        let kinds = artifacts.into_iter().map(|artifact| (artifact.path, artifact.kind)).collect();
-        save_commit(decision, workspace, task, &kinds).await?;
-        return Ok(());
-    }
-    let (intent, now) = (decision.intent(), decision.now);
-    if !artifacts.is_empty() {
-        artifacts_save(&mut decision.tx, intent, &artifacts).await?;
-        for artifact in artifacts {
-            decision.event(EventKind::Artifact(artifact));
-        }
-    }
-    if let Some(head) = commit {
-        intent_save_repository(&mut decision.tx, intent, Some(&workspace.branch()), Some(head), now).await?;
-    }
     Ok(())
 }
 
@@ -484,7 +370,7 @@ async fn release(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: 
     let set_aside = set_aside(inner, run, workspace, failure).await;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
-    keep_aside(&mut decision, run, failure, set_aside).await?;
+    keep_aside(&mut decision, run, workspace, failure, set_aside).await?;
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
     decision.log(Level::Warn, "The server is shutting down; this task will be run again.", Some(task.id));
     decision.task_changed(&task, None);
@@ -509,7 +395,7 @@ async fn end_cancelled(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     Ok(())
 }
 
-async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure, set_aside: Option<Option<String>>) -> Result<()> {
+async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure, set_aside: bool) -> Result<()> {
     let id = run.claim.task.id;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
@@ -523,7 +409,7 @@ async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure, set_aside: O
     let attempt = u32::try_from(faults).unwrap_or(u32::MAX).saturating_add(1);
     match after_failure(failure.kind, attempt, MAX_ATTEMPTS) {
         AfterFailure::Retry { delay_ms } => {
-            keep_aside(&mut decision, run, failure, set_aside).await?;
+            keep_aside(&mut decision, run, &inner.workspace(intent), failure, set_aside).await?;
             let task = task_retry(&mut decision.tx, run.claim.lease, &failure.message, now).await?;
             let text = format!("{} failed: {} Trying again in {} s.", task.title, sentence(&failure.message), delay_ms.div_ceil(1000));
             decision.log(Level::Warn, text, Some(id));
@@ -567,66 +453,6 @@ struct Context {
     task: TaskId,
     /// For agents with a model.
     talk: Option<Talk>,
-}
-
-/// What a task of an agent with a model has besides.
-struct Talk {
-    inner: Arc<Inner>,
-    request: IntentRequest,
-    conversation: Option<Value>,
-    workspace: Workspace,
-    models: Speaker,
-}
-
-impl Talk {
-    fn of(&self) -> (IntentId, TaskId) {
-        (self.models.intent.expect("a task is of a build"), self.models.task.expect("a task speaks for itself"))
-    }
-}
-
-#[async_trait]
-impl Conversing for Talk {
-    fn request(&self) -> &IntentRequest {
-        &self.request
-    }
-
-    fn models(&self) -> &dyn Models {
-        &self.models
-    }
-
-    fn kept(&self) -> Option<&Value> {
-        self.conversation.as_ref()
-    }
-
-    async fn turn(&self, kind: &'static str, payload: &Value) {
-        let (intent, task) = self.of();
-        let save = async {
-            let mut conn = self.inner.store.connection().await?;
-            turn_append(&mut conn, intent, Some(task), kind, payload, self.inner.now()).await
-        };
-        if let Err(error) = save.await {
-            tracing::warn!(task.id = %task, error = %error, kind, "a turn of a conversation could not be recorded");
-        }
-    }
-
-    async fn messages(&self, after: i64) -> Vec<(i64, String)> {
-        let (intent, task) = self.of();
-        let read = async {
-            let mut conn = self.inner.store.connection().await?;
-            messages_after(&mut conn, intent, after).await
-        };
-        read.await.unwrap_or_else(|error| {
-            tracing::warn!(task.id = %task, error = %error, "messages of people could not be read; they are read at the next step");
-            Vec::new()
-        })
-    }
-
-    async fn changed(&self) -> Result<Vec<String>, TaskFailure> {
-        let lock = self.inner.git_lock(self.of().0);
-        let _alone = lock.lock().await;
-        let changed = self.workspace.changed().await.map_err(|error| workspace_failure(&error))?;
-        self.workspace.files_of(changed).await.map_err(|error| workspace_failure(&error))
-    }
 }
 
 #[async_trait]
