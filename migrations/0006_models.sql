@@ -23,6 +23,8 @@ CREATE TABLE accounts (
     cost bigint NOT NULL DEFAULT 0 CHECK (cost >= 0),
     -- Requests to models whose price is unknown.
     unpriced integer NOT NULL DEFAULT 0,
+    -- Requests whose tokens nobody counted; the most that they can have taken is in the sums.
+    uncounted integer NOT NULL DEFAULT 0,
     -- The people were told that most of it is spent.
     warned boolean NOT NULL DEFAULT false,
     -- The build was paused because all is spent, not by a person.

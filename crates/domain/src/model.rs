@@ -196,12 +196,18 @@ pub struct Spending {
     pub cost: u64,
     /// Requests to models whose price nobody has told.
     pub unpriced: u32,
+    /// Requests whose tokens nobody has counted: the server does not, or the answer was cut off. The most that they can have taken is in `usage`.
+    pub uncounted: u32,
 }
 
 impl Spending {
     /// `1,234 tokens in 3 requests, $0.0420`; without a price, tokens alone.
     pub fn words(&self) -> String {
-        let tokens = format!("{} tokens in {}", thousands(self.usage.tokens()), counted(u64::from(self.usage.requests), "request", "requests"));
+        let requests = counted(u64::from(self.usage.requests), "request", "requests");
+        let tokens = match self.uncounted {
+            0 => format!("{} tokens in {requests}", thousands(self.usage.tokens())),
+            uncounted => format!("at most {} tokens in {requests}, {uncounted} of them not counted by the server", thousands(self.usage.tokens())),
+        };
         match (self.cost, self.unpriced) {
             (_, unpriced) if unpriced > 0 && unpriced >= self.usage.requests => format!("{tokens}, price unknown"),
             (cost, 0) => format!("{tokens}, {}", money(cost)),
@@ -640,9 +646,19 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_counted_is_never_shown_as_counted() {
+        let usage = Usage { requests: 3, input_tokens: 1_200, output_tokens: 34, ..Usage::default() };
+        let spent = Spending { usage, cost: 42_000, ..Spending::default() };
+        assert_eq!(spent.words(), "1,234 tokens in 3 requests, $0.0420");
+        let words = Spending { uncounted: 1, ..spent }.words();
+        assert_eq!(words, "at most 1,234 tokens in 3 requests, 1 of them not counted by the server, $0.0420");
+    }
+
+    #[test]
     fn a_budget_binds_by_the_token() {
         let budget = Budget { tokens: Some(100), cost: None, requests: Some(3) };
-        let spent = Spending { usage: Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() }, cost: 0, unpriced: 2 };
+        let spent =
+            Spending { usage: Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() }, cost: 0, unpriced: 2, uncounted: 0 };
         let next = |tokens| Usage { requests: 1, input_tokens: tokens, ..Usage::default() };
         assert_eq!(budget.passed(&spent, &next(20), 0), None);
         assert_eq!(budget.passed(&spent, &next(21), 0), Some(Limit::Tokens));

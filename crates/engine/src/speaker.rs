@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use grace_agents::{
     Models, Unanswered,
-    model::{Failure, Model, ModelAnswer, ModelError, ModelRequest, Part, ProviderModel, Settings},
+    model::{Failure, Model, ModelAnswer, ModelRequest, Part, ProviderModel, Settings},
 };
 use grace_domain::{
     event::EventKind,
@@ -19,7 +19,7 @@ use grace_domain::{
     messages,
     model::{Effort, Limit, ModelProfile, ModelRole, Price, Provider, Usage},
 };
-use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
+use grace_store::{Took, account_fetch, account_reserve, account_settle, account_warn};
 use tokio_util::sync::CancellationToken;
 
 use crate::{decide::Decision, error::Result, start::Inner};
@@ -108,12 +108,15 @@ impl Speaker {
             let (reserved, reserved_cost) = self.reserve(profile, &mut request).await?;
             let began = Instant::now();
             let outcome = model.respond(&request, &|_| (), cancel).await;
-            let took = match &outcome {
-                Ok(answer) if answer.usage.is_reported() => answer.usage,
-                // A server that counts nothing: what was sent and came, roughly.
-                Ok(answer) => Usage { input_tokens: reserved.input_tokens / 2, output_tokens: said(answer) / 3, ..answer.usage },
-                Err(error) => after_failure(error, &reserved),
+            let (usage, counted) = match &outcome {
+                Ok(answer) if answer.usage.is_reported() => (answer.usage, true),
+                // A server that counts nothing: what was sent and came, at most.
+                Ok(answer) => (Usage { input_tokens: reserved.input_tokens, output_tokens: said(answer).div_ceil(2), ..answer.usage }, false),
+                // Cut off midway: the provider may have charged for all of it.
+                Err(error) if matches!(error.failure, Failure::Truncated | Failure::Timeout | Failure::Cancelled) => (reserved, false),
+                Err(_) => (Usage { requests: 1, ..Usage::default() }, true),
             };
+            let took = Took { usage, cost: profile.price.map(|price| price.cost(&usage)), counted };
             let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut settled = self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await;
             for pause in [200, 1_000] {
@@ -184,17 +187,16 @@ impl Speaker {
     }
 
     /// Puts what a request took into the build's account and history, and warns when most of the budget is gone.
-    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: (&Usage, u64), took: &Usage, duration_ms: u64) -> Result<()> {
+    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: (&Usage, u64), took: &Took, duration_ms: u64) -> Result<()> {
         let Some(intent) = self.intent else { return Ok(()) };
-        let cost = profile.price.map(|price| price.cost(took));
         let mut decision = Decision::begin(&self.inner, intent).await?;
-        let account = account_settle(&mut decision.tx, intent, reserved, (took, cost)).await?;
+        let account = account_settle(&mut decision.tx, intent, reserved, took).await?;
         decision.event(EventKind::ModelCall {
             task_id: self.task,
             role,
             profile: profile.name.clone(),
-            usage: *took,
-            cost,
+            usage: took.usage,
+            cost: took.cost,
             spent: account.spent,
             duration_ms,
         });
@@ -219,14 +221,6 @@ fn thinking(profile: &ModelProfile) -> u32 {
         (Provider::Anthropic, Some(Effort::Medium)) => 8_000,
         (Provider::Anthropic, Some(Effort::High | Effort::Max)) => 32_000,
         _ => 0,
-    }
-}
-
-/// What a provider may have charged for a request that failed: nothing when it refused it, all of the input when it was cut off midway.
-fn after_failure(error: &ModelError, reserved: &Usage) -> Usage {
-    match error.failure {
-        Failure::Truncated | Failure::Timeout | Failure::Cancelled => *reserved,
-        _ => Usage { requests: 1, ..Usage::default() },
     }
 }
 

@@ -87,13 +87,23 @@ pub async fn account_reserve(conn: &mut PgConnection, intent: IntentId, most: &U
     if let Some(limit) = account.budget.passed(&account.spent, most, cost) {
         return Ok(Err(limit));
     }
-    account_add(conn, intent, &Change { usage: *most, cost, priced: true }, None).await?;
+    account_add(conn, intent, &Change { usage: *most, cost, priced: true, counted: true }, None).await?;
     Ok(Ok(()))
 }
 
+/// What a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    pub usage: Usage,
+    /// Millionths of a US dollar; absent when the price is unknown.
+    pub cost: Option<u64>,
+    /// False: nobody counted, and `usage` is the most that it can be.
+    pub counted: bool,
+}
+
 /// Puts what a request really took in place of what was reserved for it, and answers with the account then.
-pub async fn account_settle(conn: &mut PgConnection, intent: IntentId, reserved: (&Usage, u64), took: (&Usage, Option<u64>)) -> StoreResult<Account> {
-    let change = Change { usage: *took.0, cost: took.1.unwrap_or(0), priced: took.1.is_some() };
+pub async fn account_settle(conn: &mut PgConnection, intent: IntentId, reserved: (&Usage, u64), took: &Took) -> StoreResult<Account> {
+    let change = Change { usage: took.usage, cost: took.cost.unwrap_or(0), priced: took.cost.is_some(), counted: took.counted };
     account_add(conn, intent, &change, Some(reserved)).await?;
     account_fetch(conn, intent).await
 }
@@ -102,6 +112,7 @@ struct Change {
     usage: Usage,
     cost: u64,
     priced: bool,
+    counted: bool,
 }
 
 async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, minus: Option<(&Usage, u64)>) -> StoreResult<()> {
@@ -109,7 +120,7 @@ async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, m
     sqlx::query(
         "UPDATE accounts SET requests = requests + $2 - $3, input_tokens = input_tokens + $4 - $5, cached_tokens = cached_tokens + $6 - $7,
                 written_tokens = written_tokens + $8 - $9, output_tokens = output_tokens + $10 - $11, cost = cost + $12 - $13,
-                unpriced = unpriced + $14
+                unpriced = unpriced + $14, uncounted = uncounted + $15
           WHERE intent_id = $1",
     )
     .bind(intent.0)
@@ -126,6 +137,7 @@ async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, m
     .bind(big(plus.cost))
     .bind(big(less_cost))
     .bind(i32::from(!plus.priced))
+    .bind(i32::from(!plus.counted))
     .execute(conn)
     .await
     .during("account_add")?;
@@ -164,6 +176,7 @@ fn account(row: &PgRow) -> Decoded<Account> {
             },
             cost: row.size("cost")?,
             unpriced: row.count("unpriced")?,
+            uncounted: row.count("uncounted")?,
         },
         warned: row.flag("warned")?,
     })
