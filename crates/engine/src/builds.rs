@@ -17,8 +17,8 @@ use grace_domain::{
     view::{AGENT_TYPE, Approval, ApprovalResponse, BuildList, ControlResponse, PlanPreview, Proposal, StatusView},
 };
 use grace_store::{
-    BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, intent_create, intent_fetch, intent_save_priority, intents_list, plan_fetch, plan_save,
-    plans_of, status_fetch, tasks_reopen,
+    BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, account_open, intent_create, intent_fetch, intent_save_priority, intents_list, plan_fetch,
+    plan_save, plans_of, status_fetch, tasks_reopen,
 };
 use sha2::{Digest, Sha256};
 
@@ -26,6 +26,7 @@ use crate::{
     Engine,
     decide::{Decision, MAX_ATTEMPTS},
     error::{Error, Result},
+    planning::{enqueue, first_words},
     start::Inner,
     status_view::{page_key, status_view},
 };
@@ -159,7 +160,7 @@ fn keyed(key: String, draft: &RequestDraft) -> Result<(String, String), Problem>
     Ok((key, hex::encode(Sha256::digest(bytes))))
 }
 
-pub(crate) fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &IntentRequest, next_step: &str) -> Proposal {
+fn proposal(intent_id: Option<IntentId>, status: Status, plan: &Plan, request: &IntentRequest, next_step: &str) -> Proposal {
     Proposal {
         intent_id,
         agent_type: AGENT_TYPE.into(),
@@ -180,15 +181,16 @@ impl Inner {
 
     async fn create(self: &Arc<Self>, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
         let agent = self.agent_for(&request).await?;
-        if agent.needs_model() {
-            return self.create_slowly(&agent, request, wanted, idempotency).await;
-        }
-        let plan = self.planned(&agent, &request, Vec::new(), None, self.shutdown.child_token()).await?;
-        let hash = plan.hash(&request);
+        let plan = if agent.needs_model() {
+            wanted.as_deref().and_then(|hash| self.previewed.find(hash, &request))
+        } else {
+            Some(self.planned(&agent, &request, Vec::new(), None, self.shutdown.child_token()).await?)
+        };
+        let title = plan.as_ref().map_or_else(|| first_words(&request.description), |plan| plan.title.clone());
         let now = self.now();
         let mut tx = self.store.begin().await?;
         let new = NewIntent {
-            title: plan.title.clone(),
+            title: title.clone(),
             request: request.clone(),
             agent: agent.name().into(),
             priority: Priority::Normal,
@@ -202,13 +204,21 @@ impl Inner {
                 return self.proposal_of(id).await;
             }
         };
-        let row = PlanRow { revision: 1, hash: hash.clone(), plan: plan.clone(), modifications: Vec::new(), created_at: now };
-        plan_save(&mut tx, id, &row).await?;
+        if agent.needs_model() {
+            account_open(&mut tx, id, &request.budget).await?;
+        }
         let mut decision = Decision::within(self, tx, id).await?;
-        decision.event(EventKind::IntentCreated { title: plan.title.clone() });
-        decision.event(plan_event(&row));
+        decision.event(EventKind::IntentCreated { title: title.clone() });
+        let Some(plan) = plan else {
+            decision.log(Level::Info, "The plan is being made.", None);
+            enqueue(&mut decision, Vec::new(), false).await?;
+            let row = decision.finish().await?;
+            let next = "The plan is being made; it will wait for your approval.";
+            return Ok(proposal(Some(id), row.state.status, &Plan::unmade(&title), &request, next));
+        };
+        self.save_plan(&mut decision, &plan, Vec::new()).await?;
         decision.apply(Trigger::PlanProposed, None)?;
-        let approved = wanted.as_ref() == Some(&hash);
+        let approved = wanted.as_ref() == Some(&decision.row.plan_hash);
         let next = if approved {
             decision.apply(Trigger::PlanApproved, Some("The previewed plan was started."))?;
             decision.log(Level::Info, "The previewed plan was approved by starting the build.", None);
@@ -225,7 +235,7 @@ impl Inner {
         Ok(proposal(Some(id), row.state.status, &plan, &request, next))
     }
 
-    pub(crate) async fn proposal_of(&self, id: IntentId) -> Result<Proposal> {
+    async fn proposal_of(&self, id: IntentId) -> Result<Proposal> {
         let mut conn = self.store.connection().await?;
         let missing = || Problem::not_found(format!("build {id}"));
         let row = intent_fetch(&mut conn, id).await?.ok_or_else(missing)?;
@@ -305,11 +315,12 @@ impl Inner {
         all.extend(new.iter().cloned());
         let request = decision.row.intent.request.clone();
         let (_, plan) = self.plan(&request, all).await?;
-        self.save_plan(decision, plan, new).await
+        self.save_plan(decision, &plan, new).await?;
+        decision.notify(messages::plan_ready(id, &plan)).await
     }
 
-    /// Keeps a plan as the newest revision and shows it.
-    pub(crate) async fn save_plan(&self, decision: &mut Decision<'_>, plan: Plan, new: Vec<String>) -> Result<()> {
+    /// Keeps a plan as the newest revision.
+    pub(crate) async fn save_plan(&self, decision: &mut Decision<'_>, plan: &Plan, new: Vec<String>) -> Result<()> {
         let id = decision.intent();
         let request = decision.row.intent.request.clone();
         let row = PlanRow {
@@ -329,7 +340,7 @@ impl Inner {
         decision.row.plan_hash.clone_from(&row.hash);
         decision.row.intent.title.clone_from(&plan.title);
         decision.row.progress.tasks_total = plan.task_count();
-        decision.notify(messages::plan_ready(id, &plan)).await
+        Ok(())
     }
 
     pub(crate) async fn control(&self, id: IntentId, trigger: Trigger, message: &str) -> Result<ControlResponse> {

@@ -8,23 +8,23 @@ use std::{
 
 use grace_agents::{Agent, PlanInputs, tools::map};
 use grace_domain::{
-    event::{EventKind, Level},
+    event::Level,
     id::IntentId,
-    intent::{AgentChoice, IntentRequest, Priority},
+    intent::{AgentChoice, IntentRequest},
     messages,
     model::ModelRole,
     plan::Plan,
     problem::{Problem, ProblemKind},
     status::{Status, Trigger},
-    view::{ApprovalResponse, ControlResponse, Proposal},
+    view::{ApprovalResponse, ControlResponse},
 };
 use grace_sandbox::beneath::Root;
-use grace_store::{CreatedIntent, NewIntent, NewJob, account_open, intent_create, job_enqueue, plans_of};
+use grace_store::{NewJob, job_enqueue, plans_of};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    builds::{proposal, short},
+    builds::short,
     decide::Decision,
     error::{Error, Result},
     jobs::{PLAN, PlanPayload},
@@ -50,9 +50,10 @@ impl Previewed {
         kept.push_back((plan.hash(request), plan.clone()));
     }
 
-    fn find(&self, hash: &str) -> Option<Plan> {
+    /// The plan that was seen for this very request: another's would approve what nobody saw.
+    pub fn find(&self, hash: &str, request: &IntentRequest) -> Option<Plan> {
         let kept = self.0.lock().expect("no holder of the lock panics");
-        kept.iter().find(|(of, _)| of == hash).map(|(_, plan)| plan.clone())
+        kept.iter().find(|(of, plan)| of == hash && plan.hash(request) == hash).map(|(_, plan)| plan.clone())
     }
 }
 
@@ -138,52 +139,6 @@ impl Inner {
         self.agents.iter().any(|known| known.name() == agent && known.needs_model())
     }
 
-    /// Stores an intent whose plan is made later, or is the one that was previewed.
-    pub(crate) async fn create_slowly(
-        self: &Arc<Self>,
-        agent: &Arc<dyn Agent>,
-        request: IntentRequest,
-        wanted: Option<String>,
-        idempotency: Option<(String, String)>,
-    ) -> Result<Proposal> {
-        // Seen for this very request, or it would approve what nobody saw.
-        let seen = |hash: &str| self.previewed.find(hash).filter(|plan| plan.hash(&request) == hash);
-        let known = wanted.as_deref().and_then(seen);
-        let title = known.as_ref().map_or_else(|| first_words(&request.description), |plan| plan.title.clone());
-        let now = self.now();
-        let mut tx = self.store.begin().await?;
-        let new = NewIntent {
-            title: title.clone(),
-            request: request.clone(),
-            agent: agent.name().into(),
-            priority: Priority::Normal,
-            idempotency,
-            at: now,
-        };
-        let id = match intent_create(&mut tx, &new).await? {
-            CreatedIntent::New(id) => id,
-            CreatedIntent::Existing(id) => {
-                drop(tx);
-                return self.proposal_of(id).await;
-            }
-        };
-        account_open(&mut tx, id, &request.budget).await?;
-        let mut decision = Decision::within(self, tx, id).await?;
-        decision.event(EventKind::IntentCreated { title: title.clone() });
-        if let Some(plan) = known {
-            self.save_plan(&mut decision, plan.clone(), Vec::new()).await?;
-            decision.apply(Trigger::PlanProposed, None)?;
-            decision.apply(Trigger::PlanApproved, Some("The previewed plan was started."))?;
-            decision.log(Level::Info, "The previewed plan was approved by starting the build.", None);
-            let row = decision.finish().await?;
-            return Ok(proposal(Some(id), row.state.status, &plan, &request, "The build has started."));
-        }
-        decision.log(Level::Info, "The plan is being made.", None);
-        enqueue(&mut decision, Vec::new(), false).await?;
-        let row = decision.finish().await?;
-        Ok(proposal(Some(id), row.state.status, &Plan::unmade(&title), &request, "The plan is being made; it will wait for your approval."))
-    }
-
     /// Lets a model change a plan that waits for approval.
     pub(crate) async fn reopen_plan(&self, mut decision: Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<ApprovalResponse> {
         if decision.status() != Status::AwaitingApproval {
@@ -220,7 +175,7 @@ impl Inner {
     }
 }
 
-async fn enqueue(decision: &mut Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<()> {
+pub(crate) async fn enqueue(decision: &mut Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<()> {
     let intent = decision.intent().0;
     let modifications = modifications.into_iter().map(|text| text.trim().to_owned()).collect();
     let payload = PlanPayload { intent, modifications, approve };
@@ -260,9 +215,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
     }
     match made {
         Ok(plan) => {
-            inner.save_plan(&mut decision, plan, modifications).await?;
+            inner.save_plan(&mut decision, &plan, modifications).await?;
             decision.apply(Trigger::PlanProposed, None)?;
-            if approve {
+            if !approve {
+                decision.notify(messages::plan_ready(intent, &plan)).await?;
+            } else {
                 decision.apply(Trigger::PlanApproved, None)?;
                 let text = format!("Plan approved: revision {}, {}.", decision.row.plan_revision, short(&decision.row.plan_hash));
                 decision.log(Level::Info, text, None);
@@ -286,7 +243,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
     Ok(())
 }
 
-fn first_words(description: &str) -> String {
+pub(crate) fn first_words(description: &str) -> String {
     let line = description.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
     let mut title = String::new();
     for word in line.split_whitespace() {

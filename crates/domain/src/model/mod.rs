@@ -1,12 +1,15 @@
-//! The language models that a person has: named profiles, what each costs, which serves for what, and what a build may spend on them. It must
-//! not know a key: a profile names where its key is found.
+//! The language models that a person has: named profiles, which serves for what, and what they cost. It must not know a key: a profile names
+//! where its key is found.
+
+mod spending;
+
+pub use spending::{Budget, Limit, Price, Spending, Usage, money};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
     intent::{choice, shown},
-    present::{counted, thousands},
     problem::{FieldError, Problem},
 };
 
@@ -107,188 +110,6 @@ pub struct ModelProfile {
     pub price: Option<Price>,
     /// As the provider decides when absent; then the reasoning is not kept where asking for it is refused by models that do not reason.
     pub effort: Option<Effort>,
-}
-
-/// In millionths of a US dollar per million tokens: 3 dollars per million are 3 000 000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    pub input: u64,
-    pub output: u64,
-    /// Input that the provider had kept from an earlier request; the same as `input` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<u64>,
-    /// Input that the provider was told to keep; the same as `input` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<u64>,
-}
-
-/// Tokens that requests took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Usage {
-    pub requests: u32,
-    /// All input, cached and written input included.
-    pub input_tokens: u64,
-    /// Input that the provider had kept from an earlier request.
-    pub cached_tokens: u64,
-    /// Input that the provider was told to keep.
-    #[serde(default)]
-    pub written_tokens: u64,
-    /// All output, reasoning included.
-    pub output_tokens: u64,
-}
-
-impl Usage {
-    pub fn add(&mut self, other: Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
-        self.written_tokens = self.written_tokens.saturating_add(other.written_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-    }
-
-    pub fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
-    }
-
-    /// Some servers say nothing of tokens.
-    pub fn is_reported(&self) -> bool {
-        self.tokens() > 0
-    }
-}
-
-impl Price {
-    /// Millionths of a dollar, rounded up: nothing is ever cheaper than it is.
-    pub fn cost(&self, usage: &Usage) -> u64 {
-        let cached = usage.cached_tokens.min(usage.input_tokens);
-        let written = usage.written_tokens.min(usage.input_tokens - cached);
-        let sum = [
-            (usage.input_tokens - cached - written, self.input),
-            (cached, self.cached_input.unwrap_or(self.input)),
-            (written, self.cache_write.unwrap_or(self.input)),
-            (usage.output_tokens, self.output),
-        ]
-        .into_iter()
-        .fold(0u128, |sum, (tokens, price)| sum.saturating_add(u128::from(tokens) * u128::from(price)));
-        u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a build may spend. Absent limits do not bind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// Millionths of a US dollar.
-    pub cost: Option<u64>,
-    pub tokens: Option<u64>,
-    pub requests: Option<u32>,
-}
-
-/// What a build has spent so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Spending {
-    pub usage: Usage,
-    /// Millionths of a US dollar; of the requests whose price is known.
-    pub cost: u64,
-    /// Requests to models whose price nobody has told.
-    pub unpriced: u32,
-    /// Requests whose tokens nobody has counted: the server does not, or the answer was cut off. The most that they can have taken is in `usage`.
-    pub uncounted: u32,
-}
-
-impl Spending {
-    /// `1,234 tokens in 3 requests, $0.0420`; without a price, tokens alone.
-    pub fn words(&self) -> String {
-        let requests = counted(u64::from(self.usage.requests), "request", "requests");
-        let tokens = match self.uncounted {
-            0 => format!("{} tokens in {requests}", thousands(self.usage.tokens())),
-            uncounted => format!("at most {} tokens in {requests}, {uncounted} of them not counted by the server", thousands(self.usage.tokens())),
-        };
-        match (self.cost, self.unpriced) {
-            (_, unpriced) if unpriced > 0 && unpriced >= self.usage.requests => format!("{tokens}, price unknown"),
-            (cost, 0) => format!("{tokens}, {}", money(cost)),
-            (cost, unpriced) => format!("{tokens}, {} and {unpriced} of unknown price", money(cost)),
-        }
-    }
-}
-
-/// Millionths of a US dollar for people: `$0.0420`, `$12.30`.
-pub fn money(millionths: u64) -> String {
-    if millionths >= 1_000_000 {
-        format!("${}.{:02}", thousands(millionths / 1_000_000), millionths % 1_000_000 / 10_000)
-    } else {
-        format!("${}.{:04}", millionths / 1_000_000, millionths % 1_000_000 / 100)
-    }
-}
-
-/// Which limit of a [`Budget`] is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    Cost,
-    Tokens,
-    Requests,
-}
-
-impl Limit {
-    /// What the limit is of.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Cost => "money",
-            Self::Tokens => "tokens",
-            Self::Requests => "requests",
-        }
-    }
-}
-
-impl Budget {
-    /// The first limit that `spent` and a request of at most `next` would pass.
-    pub fn passed(&self, spent: &Spending, next: &Usage, next_cost: u64) -> Option<Limit> {
-        let over = |limit: Option<u64>, sum: u64| limit.is_some_and(|limit| sum > limit);
-        if over(self.cost, spent.cost.saturating_add(next_cost)) {
-            return Some(Limit::Cost);
-        }
-        if over(self.tokens, spent.usage.tokens().saturating_add(next.tokens())) {
-            return Some(Limit::Tokens);
-        }
-        over(self.requests.map(u64::from), u64::from(spent.usage.requests) + u64::from(next.requests)).then_some(Limit::Requests)
-    }
-
-    /// Half as much again of every limit that there is.
-    #[must_use]
-    pub fn raised(&self) -> Self {
-        let more = |limit: u64| limit.saturating_add(limit / 2).saturating_add(1);
-        Self {
-            cost: self.cost.map(more),
-            tokens: self.tokens.map(more),
-            requests: self.requests.map(|limit| limit.saturating_add(limit / 2).saturating_add(1)),
-        }
-    }
-
-    /// `of 100,000 tokens and $2.00`; empty without limits.
-    pub fn words(&self) -> String {
-        let limits: Vec<String> = [
-            self.cost.map(money),
-            self.tokens.map(|tokens| format!("{} tokens", thousands(tokens))),
-            self.requests.map(|requests| counted(u64::from(requests), "request", "requests")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        limits.join(" and ")
-    }
-
-    /// The largest share of a limit that is spent, in percent; `None` without limits.
-    pub fn share(&self, spent: &Spending) -> Option<f64> {
-        let share = |limit: Option<u64>, sum: u64| limit.map(|limit| if limit == 0 { 100.0 } else { sum as f64 * 100.0 / limit as f64 });
-        [share(self.cost, spent.cost), share(self.tokens, spent.usage.tokens()), share(self.requests.map(u64::from), u64::from(spent.usage.requests))]
-            .into_iter()
-            .flatten()
-            .reduce(f64::max)
-    }
 }
 
 /// A profile as a form or a program gives it. [`ProfileDraft::parse`] makes a [`ModelProfile`] of it.
@@ -613,57 +434,5 @@ mod tests {
             assert_eq!(refused.errors[0].field, "key_variable");
             assert!(refused.message.contains("name of an environment variable") && !refused.message.contains("1234"), "{refused}");
         }
-    }
-
-    #[test]
-    fn cost_counts_cached_and_written_input_apart_and_rounds_up() {
-        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: Some(300_000), cache_write: Some(3_750_000) };
-        let usage = Usage { requests: 1, input_tokens: 1_000, cached_tokens: 600, written_tokens: 100, output_tokens: 500 };
-        // 300 × 3 + 600 × 0.3 + 100 × 3.75 + 500 × 15
-        assert_eq!(price.cost(&usage), 900 + 180 + 375 + 7_500);
-        let plain = Price { cached_input: None, cache_write: None, ..price };
-        assert_eq!(plain.cost(&usage), 3_000 + 7_500);
-        assert_eq!(price.cost(&Usage { input_tokens: 1, cached_tokens: 1, ..Usage::default() }), 1, "rounded up");
-        assert_eq!(Price { input: 1, ..plain }.cost(&Usage { input_tokens: 1, ..Usage::default() }), 1, "rounded up");
-        // Parts that are more than the whole count no more than it.
-        assert_eq!(price.cost(&Usage { cached_tokens: 2_000, output_tokens: 0, ..usage }), 300);
-        assert_eq!(price.cost(&Usage { cached_tokens: 0, written_tokens: 2_000, output_tokens: 0, ..usage }), 3_750);
-        let endless = Usage { input_tokens: u64::MAX, output_tokens: u64::MAX, ..usage };
-        assert_eq!(plain.cost(&endless), u64::MAX);
-        assert_eq!(Price { input: u64::MAX, output: u64::MAX, ..plain }.cost(&endless), u64::MAX);
-    }
-
-    #[test]
-    fn usage_adds_up_in_each_of_its_numbers() {
-        let one = Usage { requests: 1, input_tokens: 20, cached_tokens: 3, written_tokens: 4, output_tokens: 5 };
-        let mut sum = one;
-        sum.add(one);
-        assert_eq!(sum, Usage { requests: 2, input_tokens: 40, cached_tokens: 6, written_tokens: 8, output_tokens: 10 });
-        assert_eq!(sum.tokens(), 50);
-        assert!(sum.is_reported() && !Usage { requests: 1, ..Usage::default() }.is_reported());
-        let before = serde_json::from_str(r#"{"requests":1,"input_tokens":20,"cached_tokens":3,"output_tokens":5}"#);
-        assert_eq!(before.ok(), Some(Usage { written_tokens: 0, ..one }));
-    }
-
-    #[test]
-    fn what_nobody_counted_is_never_shown_as_counted() {
-        let usage = Usage { requests: 3, input_tokens: 1_200, output_tokens: 34, ..Usage::default() };
-        let spent = Spending { usage, cost: 42_000, ..Spending::default() };
-        assert_eq!(spent.words(), "1,234 tokens in 3 requests, $0.0420");
-        let words = Spending { uncounted: 1, ..spent }.words();
-        assert_eq!(words, "at most 1,234 tokens in 3 requests, 1 of them not counted by the server, $0.0420");
-    }
-
-    #[test]
-    fn a_budget_binds_by_the_token() {
-        let budget = Budget { tokens: Some(100), cost: None, requests: Some(3) };
-        let spent =
-            Spending { usage: Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() }, cost: 0, unpriced: 2, uncounted: 0 };
-        let next = |tokens| Usage { requests: 1, input_tokens: tokens, ..Usage::default() };
-        assert_eq!(budget.passed(&spent, &next(20), 0), None);
-        assert_eq!(budget.passed(&spent, &next(21), 0), Some(Limit::Tokens));
-        assert_eq!(budget.passed(&spent, &Usage { requests: 2, ..Usage::default() }, 0), Some(Limit::Requests));
-        assert_eq!(budget.share(&spent), Some(80.0));
-        assert_eq!(Budget::default().passed(&spent, &next(u64::MAX), u64::MAX), None);
     }
 }
