@@ -43,7 +43,7 @@ async fn start() -> Arc<Server> {
     let site = data.path().join("site");
     std::fs::create_dir(&site).expect("a folder of the test's own");
     std::fs::write(site.join("file.txt"), "a file").expect("a file of the test's own");
-    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::default(), site);
+    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::new(["Grace.Example.com".to_owned()]), site);
     Arc::new(Server { router: router(state), _data: data })
 }
 
