@@ -168,9 +168,10 @@ mod once {
     }
 
     impl<T: Send + Sync + 'static> Source<T> {
-        /// Whether its first reading was waited for, even if in vain: what is rendered no longer depends on the moment.
+        /// Whether its first reading was waited for, even if in vain: what is rendered no longer depends on the moment. Nor does it when the page
+        /// was given up meanwhile, and this feed with it.
         pub(super) fn is_settled(self) -> bool {
-            self.waited.get_value()
+            self.waited.try_get_value().unwrap_or(true)
         }
     }
 
