@@ -33,8 +33,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 const COMPILER: &str = "RUSTC_WORKSPACE_WRAPPER";
 
 /// From here on clippy compiles. It is the compiler with more lints, so what it has compiled is linted; `cargo clippy` would check everything, the
-/// libraries included, a second time: a fifth of what two processors do in a whole test run. Only for development builds: clippy leaves
-/// optimisations out.
+/// libraries included, a second time. Only for development builds: clippy leaves optimisations out.
 pub fn lint_while_compiling() -> Outcome {
     let sysroot = output_of(command("rustc").args(["--print", "sysroot"])).ok_or("rustc cannot say where it is.")?;
     LINTING.set(PathBuf::from(sysroot).join("bin/clippy-driver")).map_err(|_| "the compiler is chosen once.".to_owned())

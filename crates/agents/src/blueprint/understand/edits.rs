@@ -107,11 +107,13 @@ fn rename(line: &Line, first: usize, draft: &mut Draft) -> bool {
         debug_assert!(length > 0);
         // A link is called as its target is, in so far as a column may be called so.
         let (Some(one), Some(many), Some(called)) = (names::field(&name), names::field(&plural), names::field(&old)) else { return false };
-        let renamed = |link: &DraftLink| match link.kind {
-            _ if link.target != old => link.name.clone(),
-            _ if link.name == called => one.clone(),
-            RelationKind::ManyToMany => many.clone(),
-            RelationKind::BelongsTo => link.name.clone(),
+        let renamed = |link: &DraftLink| {
+            let new = match link.kind {
+                _ if link.name == called => &one,
+                RelationKind::ManyToMany => &many,
+                RelationKind::BelongsTo => &link.name,
+            };
+            if link.target == old { new.clone() } else { link.name.clone() }
         };
         let distinct = |entity: &DraftEntity| {
             let mut taken = HashSet::new();
