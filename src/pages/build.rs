@@ -149,12 +149,13 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
         build.deployments.iter().filter(live).filter_map(|deployment| deployment.url.clone()).next_back()
     });
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
+    let remaining_label = move || if left.get().0.is_some() { "Left" } else { "Planned" };
     let remaining = move || {
         let (minutes, planned, samples) = left.get();
         let basis = if samples == 0 { "a prior".to_owned() } else { counted(samples.into(), "like build", "like builds") };
         match minutes {
             Some(minutes) => view! { "about "{time::duration(minutes * 60.0)}" "<small>{basis}</small> }.into_any(),
-            None => view! { <small>{format!("{} planned", time::planned(planned))}</small> }.into_any(),
+            None => view! { <span class="nowrap">{time::planned(planned)}</span> }.into_any(),
         }
     };
     let results = move || match tests.get() {
@@ -177,7 +178,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     view! {
         <dl class="kpis">
             {figure("Elapsed", view! { {ran} }.into_any())}
-            {figure("Left", view! { {remaining} }.into_any())}
+            <div><dt>{remaining_label}</dt><dd>{remaining}</dd></div>
             {figure("Tasks", view! { {move || { let (done, all) = tasks.get(); view! { {done}" "<small>{format!("of {all}")}</small> } }} }.into_any())}
             {figure("Tests", view! { {results} }.into_any())}
             {figure("Coverage", view! { {coverage} }.into_any())}
