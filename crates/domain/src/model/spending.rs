@@ -54,6 +54,16 @@ impl Usage {
     }
 }
 
+/// What one request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    pub usage: Usage,
+    /// Millionths of a US dollar; absent when the price is unknown.
+    pub cost: Option<u64>,
+    /// False: nobody counted, and `usage` is the most that it can be.
+    pub counted: bool,
+}
+
 impl Price {
     /// Millionths of a dollar, rounded up: nothing is ever cheaper than it is.
     pub fn cost(&self, usage: &Usage) -> u64 {
