@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{context, prompt, reports};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
-    model::{Failure, Message, ModelAnswer, ModelRequest, Part, Role, ToolCall as Called, ToolDefinition, ToolResult},
+    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
     tools::{self, ToolCall, Tools},
 };
 
@@ -88,18 +88,10 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
         if context.cancel().is_cancelled() {
             return Err(work.unfinished(TaskFailure::stopped()));
         }
-        // A step that fails midway is no part of the conversation: a call without its result would make it void.
-        let whole = work.session.messages.len();
         match work.step().await {
             Ok(None) => {}
             Ok(Some(output)) => return Ok(output),
-            Err(failure) => {
-                work.session.messages.truncate(whole);
-                if work.session.messages.last().is_some_and(|last| last.role == Role::Assistant) {
-                    work.session.messages.pop();
-                }
-                return Err(work.unfinished(failure));
-            }
+            Err(failure) => return Err(work.unfinished(failure)),
         }
     }
 }
@@ -264,10 +256,12 @@ impl Work<'_> {
         ))
     }
 
-    /// Does the calls of one answer in their order.
+    /// Does the calls of one answer in their order. When it fails midway, the calls that were done keep their results, and the others say that they
+    /// were not: whoever goes on must not do again what is done.
     async fn carry_out(&mut self, calls: Vec<Result<Called, ToolResult>>) -> Result<Option<TaskOutput>, TaskFailure> {
         let mut results = Vec::new();
         let mut question = None;
+        let mut failed = None;
         let usable = calls.iter().any(Result::is_ok);
         for call in calls {
             let call = match call {
@@ -282,9 +276,17 @@ impl Work<'_> {
                 results.push(ToolResult { call_id: call.id, content, is_error: true });
                 continue;
             }
-            match self.one(&call).await? {
-                Came::Result(result) => results.push(self.watched(&call, result)),
-                Came::Finished(output) => {
+            if failed.is_some() {
+                results.push(not_done(call.id));
+                continue;
+            }
+            match self.one(&call).await {
+                Err(failure) => {
+                    failed = Some(failure);
+                    results.push(not_done(call.id));
+                }
+                Ok(Came::Result(result)) => results.push(self.watched(&call, result)),
+                Ok(Came::Finished(output)) => {
                     // Whoever spoke while the check ran is heard first.
                     let said = self.conversing.messages(self.session.heard).await;
                     if said.is_empty() {
@@ -293,13 +295,17 @@ impl Work<'_> {
                     let content = "The check succeeded, but the person has said something meanwhile. Heed it, then call `finish` again.".into();
                     results.push(ToolResult { call_id: call.id.clone(), content, is_error: false });
                 }
-                Came::Asks(asked) => {
+                Ok(Came::Asks(asked)) => {
                     results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
                     question = Some((asked, Some(call.id)));
                 }
             }
         }
         self.conversing.turn("results", &json!(results)).await;
+        if let Some(failure) = failed {
+            self.session.messages.push(Message::results(results));
+            return Err(failure);
+        }
         if question.is_none() && self.session.repeats >= REPEATS {
             self.session.repeats = 0;
             question = Some((self.repeats_itself(), None));
@@ -458,6 +464,11 @@ impl Work<'_> {
         let files = self.conversing.changed().await?.into_iter().map(|path| WrittenFile { kind: kind_of(&path), path }).collect();
         Ok(TaskOutput { files, ..TaskOutput::default() })
     }
+}
+
+/// The result of a call that the end of the run came before.
+fn not_done(call_id: String) -> ToolResult {
+    ToolResult { call_id, content: "Not done: the work was interrupted. Call again if it is still wanted.".into(), is_error: true }
 }
 
 /// A call in a few words, for the log.
