@@ -164,6 +164,15 @@ mod once {
     pub struct Source<T: Send + Sync + 'static> {
         resource: Resource<Result<T, CallError>, Embedded>,
         data: RwSignal<Option<T>>,
+        waited: StoredValue<bool>,
+    }
+
+    impl<T: Send + Sync + 'static> Source<T> {
+        /// Whether its first reading was waited for, even if in vain: what is rendered no longer depends on the moment. Nor does it when the page
+        /// was given up meanwhile, and this feed with it.
+        pub(super) fn is_settled(self) -> bool {
+            self.waited.try_get_value().unwrap_or(true)
+        }
     }
 
     impl<T: Send + Sync + 'static> Clone for Source<T> {
@@ -176,7 +185,9 @@ mod once {
 
     impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Waited for Source<T> {
         async fn first(self) -> Result<(), CallError> {
-            let first = self.resource.await?;
+            let first = self.resource.await;
+            self.waited.set_value(true);
+            let first = first?;
             if self.data.with_untracked(Option::is_none) {
                 self.data.set(Some(first));
             }
@@ -193,7 +204,7 @@ mod once {
         pub fn new(load: impl Fn() -> Loading<T> + Send + Sync + 'static) -> Self {
             let data = RwSignal::new(None);
             let resource = Resource::new_with_options(|| (), move |()| load(), false);
-            Self { source: Source { resource, data }, data }
+            Self { source: Source { resource, data, waited: StoredValue::new(false) }, data }
         }
 
         /// Nothing grows old while a page is made.
@@ -354,7 +365,8 @@ where
     /// whichever the moment brings, and the browser could take over a page other than the one that it computes.
     pub fn map<R: Default>(self, part: impl FnOnce(&T) -> R) -> R {
         self.data.with(|data| {
-            debug_assert!(cfg!(not(feature = "ssr")) || data.is_some(), "{} is read outside of its `loaded`", std::any::type_name::<T>());
+            #[cfg(feature = "ssr")]
+            debug_assert!(self.source.is_settled(), "{} is read outside of its `loaded`", std::any::type_name::<T>());
             data.as_ref().map(part).unwrap_or_default()
         })
     }

@@ -12,9 +12,6 @@ use serde_json::Value;
 
 use super::CallError;
 
-#[cfg(any(test, not(feature = "ssr")))]
-mod lean;
-
 /// The codec of server functions (`Post<Json>`) and of resources.
 pub struct Json;
 
@@ -27,7 +24,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 }
 
 /// Reads an event. On the wire its kind lies flat beside its place, which serde can only read by keeping everything in between.
-#[cfg(any(test, feature = "hydrate"))]
+#[cfg(feature = "hydrate")]
 pub fn read_event(text: &str) -> serde_json::Result<grace_domain::event::Event> {
     #[derive(serde::Deserialize)]
     struct Place {
@@ -51,7 +48,7 @@ fn from_value<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
 /// A browser reads what the server wrote.
 #[cfg(not(feature = "ssr"))]
 pub fn from_value<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
-    lean::from_value(value).map_err(|lean::Unfit| serde::de::Error::custom("the server's answer is not what this page expects"))
+    grace_lean_json::from_value(value).map_err(|grace_lean_json::Unfit| serde::de::Error::custom("the server's answer is not what this page expects"))
 }
 
 impl ContentType for Json {
@@ -168,24 +165,5 @@ impl Loaded {
 impl Serialize for Loaded {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use grace_domain::problem::Problem;
-
-    use super::*;
-
-    type Brought = Result<Vec<(u8, String)>, CallError>;
-
-    #[test]
-    fn what_a_page_brings_is_what_the_server_read() {
-        let refusal = CallError(Problem::unavailable("starting", "Grace is still starting."));
-        for outcome in [Ok(vec![(1_u8, "!a \u{2028} \"quoted\"".to_owned())]), Err(refusal)] {
-            let text = Embedded::encode(&outcome).expect("writes");
-            let brought: Brought = Embedded::decode(&text).expect("reads");
-            assert_eq!(brought, outcome);
-        }
     }
 }

@@ -109,20 +109,4 @@ mod reading {
             plan_hash: None,
         }
     }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_posted_form_reads_ticked_boxes_and_keeps_the_text() {
-            let body = "project_type=feature&description=A+chat%0Awith+rooms&environments=development&environments=staging&generate_tests=on&deadline=2030-01-01&no_deadline=on";
-            let fields: Vec<(String, String)> = serde_urlencoded::from_str(body).expect("a form");
-            let draft = draft(&fields);
-            assert_eq!(draft.description.as_deref(), Some("A chat\nwith rooms"));
-            assert_eq!(draft.constraints.environments, Some(vec!["development".to_owned(), "staging".to_owned()]));
-            assert_eq!((draft.options.generate_tests, draft.options.generate_docs), (Some(true), Some(false)));
-            assert_eq!(draft.constraints.deadline, None);
-        }
-    }
 }

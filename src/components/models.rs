@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grace_domain::{
-    model::{ConnectionReport, Effort, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles},
+    model::{ConnectionReport, Effort, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles, dollars},
     present::Tone,
     problem::Problem,
 };
@@ -151,23 +151,6 @@ fn model_words(profile: &ModelProfile) -> AnyView {
     view! { <code class="strong">{profile.model.clone()}</code><br/><span class="soft">{facts.join(" · ")}</span> }.into_any()
 }
 
-/// Millionths as a person writes them: `3`, `0.075`.
-fn dollars(millionths: u64) -> String {
-    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `3`, `0.075` as millionths; `None`: not an amount.
-fn millionths(text: &str) -> Option<u64> {
-    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    if part.len() > 6 || !text.trim().chars().all(|c| c.is_ascii_digit() || c == '.') || (whole.is_empty() && part.is_empty()) {
-        return None;
-    }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let part: u64 = format!("{part:0<6}").parse().ok()?;
-    whole.checked_mul(1_000_000)?.checked_add(part)
-}
-
 fn report(outcome: Result<ConnectionReport, CallError>) -> AnyView {
     let body = match outcome {
         Err(error) => problem(error),
@@ -271,7 +254,7 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
         let mut sent = draft.get_untracked();
         // What writing into the cache costs is set by programs alone: the form keeps it.
         let cache_write = sent.price.and_then(|price| price.cache_write);
-        sent.price = match read_price(&prices.get_untracked()) {
+        sent.price = match Price::read(&prices.get_untracked()) {
             Ok(price) => price.map(|price| Price { cache_write, ..price }),
             Err(why) => return failed.set(Some(CallError(Problem::invalid_field("price", why)))),
         };
@@ -360,38 +343,4 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
         </form>
     }
     .into_any()
-}
-
-/// Three amounts, or none at all; cached input costs what input does when nobody says otherwise.
-fn read_price([input, output, cached]: &[String; 3]) -> Result<Option<Price>, String> {
-    if [input, output, cached].iter().all(|text| text.trim().is_empty()) {
-        return Ok(None);
-    }
-    let amount = |text: &String, what: &str| {
-        millionths(text).ok_or_else(|| format!("Give what {what} costs as an amount such as 3 or 0.075, or leave all three empty."))
-    };
-    let cached_input = if cached.trim().is_empty() { None } else { Some(amount(cached, "cached input")?) };
-    Ok(Some(Price { input: amount(input, "input")?, output: amount(output, "output")?, cached_input, cache_write: None }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_read_as_they_are_written() {
-        for (text, value) in [("3", 3_000_000), ("0.075", 75_000), (".5", 500_000), ("15.", 15_000_000), ("0.000001", 1)] {
-            assert_eq!(millionths(text), Some(value), "{text}");
-        }
-        for text in ["", "-1", "1,5", "1.2.3", "0.0000001", "99999999999999999999"] {
-            assert_eq!(millionths(text), None, "{text}");
-        }
-        assert_eq!(dollars(75_000), "0.075");
-        assert_eq!(dollars(3_000_000), "3");
-        assert_eq!(read_price(&[String::new(), String::new(), String::new()]), Ok(None));
-        assert!(read_price(&["3".into(), String::new(), String::new()]).is_err());
-        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: None, cache_write: None };
-        assert_eq!(read_price(&["3".into(), "15".into(), String::new()]), Ok(Some(price)));
-        assert_eq!(read_price(&["3".into(), "15".into(), "0.3".into()]), Ok(Some(Price { cached_input: Some(300_000), ..price })));
-    }
 }

@@ -266,26 +266,3 @@ fn docs(page: String) -> Response {
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
-
-/// Used by tests: every documented path with its methods.
-#[cfg(test)]
-pub fn document() -> OpenApi {
-    documented().finish().1
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_document_names_the_seeds_endpoints_and_resolves_every_reference() {
-        let document = serde_json::to_value(super::document()).unwrap();
-        for path in ["/api/coding_agent/create", "/api/coding_agent/status/{id}", "/api/coding_agent/{id}/approve", "/api/coding_agent/{id}/deploy"] {
-            assert!(document["paths"][path].is_object(), "{path}");
-        }
-        let text = document.to_string();
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        for reference in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
-            assert!(schemas.contains_key(reference), "{reference} is referred to but not described");
-        }
-        assert_eq!(schemas["IntentId"]["type"], "string");
-    }
-}

@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+/// Far more than 240 pages at once take on a busy machine: an answer that never ends is a failure, not a wait.
+const ANSWERED_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// The engine's background work lives on this runtime, so every test runs on it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
 static SERVER: LazyLock<Arc<Server>> = LazyLock::new(|| RUNTIME.block_on(start()));
@@ -43,7 +46,7 @@ async fn start() -> Arc<Server> {
     let site = data.path().join("site");
     std::fs::create_dir(&site).expect("a folder of the test's own");
     std::fs::write(site.join("file.txt"), "a file").expect("a file of the test's own");
-    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::default(), site);
+    let state = ServerState::new(engine, CancellationToken::new(), AllowedHosts::new(["Grace.Example.com".to_owned()]), site);
     Arc::new(Server { router: router(state), _data: data })
 }
 
@@ -92,9 +95,13 @@ impl Answer {
 
 impl Client {
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        let asked = request.uri().clone();
+        let answered = async {
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            (parts, body.collect().await.unwrap().to_bytes())
+        };
+        let (parts, bytes) = tokio::time::timeout(ANSWERED_WITHIN, answered).await.unwrap_or_else(|_| panic!("{asked} is not answered in full"));
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 

@@ -7,5 +7,6 @@ mod bad_input;
 mod client;
 mod events;
 mod guard;
+mod posted;
 mod seed;
 mod socket;

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     time::Instant,
@@ -29,6 +29,28 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Cargo takes the program that this variable names for the compiler of the workspace's own crates.
+const COMPILER: &str = "RUSTC_WORKSPACE_WRAPPER";
+
+/// From here on clippy compiles. It is the compiler with more lints, so what it has compiled is linted; `cargo clippy` would check everything, the
+/// libraries included, a second time. Only for development builds: clippy leaves optimisations out.
+pub fn lint_while_compiling() -> Outcome {
+    let sysroot = output_of(command("rustc").args(["--print", "sysroot"])).ok_or("rustc cannot say where it is.")?;
+    LINTING.set(PathBuf::from(sysroot).join("bin/clippy-driver")).map_err(|_| "the compiler is chosen once.".to_owned())
+}
+
+static LINTING: OnceLock<PathBuf> = OnceLock::new();
+
+/// What tells a cargo below this process which compiler to use.
+pub fn compiler() -> Option<(&'static str, &'static Path)> {
+    LINTING.get().map(|driver| (COMPILER, driver.as_path()))
+}
+
+/// Whether a line of cargo's says that a crate was compiled with warnings. Cargo repeats them when it has nothing to compile.
+pub fn says_that_there_are_warnings(line: &str) -> bool {
+    line.starts_with("warning: `") && line.contains(" generated ")
+}
+
 /// This very cargo.
 pub fn cargo() -> Command {
     let mut command = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -38,6 +60,7 @@ pub fn cargo() -> Command {
             command.env_remove(name);
         }
     }
+    command.envs(compiler());
     command
 }
 

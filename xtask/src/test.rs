@@ -2,13 +2,12 @@
 
 use std::{
     process::Command,
-    sync::mpsc::{self, Receiver},
     thread::{self, JoinHandle},
 };
 
 use crate::{
     lint, measure, prerequisites,
-    process::{Outcome, cargo, command, heading, root, run, run_reading},
+    process::{Outcome, cargo, command, compiler, heading, lint_while_compiling, root, run_reading, says_that_there_are_warnings},
     site::{self, Profile},
 };
 
@@ -47,12 +46,15 @@ pub fn test(arguments: &[String]) -> Outcome {
             Err(_) => Tally { passed: 0, failed: 1 },
         });
     }
-    heading("Unit, store, sandbox, engine and HTTP tests");
+    heading("Unit, store, sandbox, engine and HTTP tests, compiled by clippy");
+    lint_while_compiling()?;
     let mut suite = cargo();
-    // Examples are compiled by clippy; there are no tests in documentation.
-    suite.args(["test", "--workspace", "--tests", "--no-fail-fast"]);
+    // There are no tests in documentation. Examples are compiled so that they are linted.
+    suite.args(["test", "--workspace", "--tests", "--examples", "--no-fail-fast"]);
+    let mut warned = false;
     let mut beside: Option<Beside> = None;
     let tests = reading("cargo test", &mut suite, |line| {
+        warned |= says_that_there_are_warnings(line);
         // From here on cargo compiles nothing more, and the tests wait for databases and processes half of their time.
         if beside.is_none() && line.trim_start().starts_with("Running ") {
             beside = Some(Beside::begin(site_needed));
@@ -60,10 +62,9 @@ pub fn test(arguments: &[String]) -> Outcome {
         cargo_test_line(line)
     })?;
     total.add(tests);
+    total.count(&linted("the workspace", warned));
     let beside = beside.unwrap_or_else(|| Beside::begin(site_needed));
-    if site_needed {
-        beside.wait_for_the_site();
-    }
+    total.add(beside.end()?);
     if !has("--no-browser") {
         total.add(browser()?);
     }
@@ -71,49 +72,46 @@ pub fn test(arguments: &[String]) -> Outcome {
         heading("A short soak: the server is killed while it builds");
         total.count(&measure::soak_built(&["--short".to_owned()]));
     }
-    total.add(beside.end()?);
     heading(&format!("{} passed, {} failed", total.passed, total.failed));
     if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
 }
 
-/// What compiles with what the tests leave of the processors: the browser half, which the browser tests need, and then the lint.
-struct Beside {
-    thread: JoinHandle<Tally>,
-    site: Receiver<()>,
+/// Clippy's verdict on what it compiled.
+fn linted(what: &str, warned: bool) -> Outcome {
+    if warned { Err(format!("clippy has warnings in {what}: see above, or `cargo xtask lint`.")) } else { Ok(()) }
 }
+
+/// What compiles with what the tests leave of the processors: the browser half, which the browser tests need, and what is run as a program.
+struct Beside(JoinHandle<Tally>);
 
 impl Beside {
     fn begin(site_needed: bool) -> Self {
-        let (done, site) = mpsc::channel();
-        let thread = thread::spawn(move || {
+        Self(thread::spawn(move || {
             let mut tally = Tally::default();
             if site_needed {
-                tally.count(&niced("the browser half", &["bundle"]));
+                tally.count(&browser_half());
                 tally.count(&site::server(Profile::Dev));
                 tally.count(&measure::build_trials(Profile::Dev));
             }
-            drop(done);
-            // Cargo works on one thing at a time: whoever compiles now waits for this.
-            tally.count(&niced("lint", &["lint", lint::COMPILING]));
             tally
-        });
-        Self { thread, site }
-    }
-
-    fn wait_for_the_site(&self) {
-        // Nothing is ever sent: the other end is dropped when the site is there, or could not be made, which its tally says.
-        self.site.recv().ok();
+        }))
     }
 
     fn end(self) -> Outcome<Tally> {
-        self.thread.join().map_err(|_| "compiling beside the tests panicked.".to_owned())
+        self.0.join().map_err(|_| "compiling beside the tests panicked.".to_owned())
     }
 }
 
-/// Runs a command of this program behind everything else.
-fn niced(what: &str, arguments: &[&str]) -> Outcome {
-    let this = std::env::current_exe().map_err(|error| format!("{what}: {error}"))?;
-    run(what, command("nice").args(["-n", "19"]).arg(this).args(arguments))
+/// Compiled and linted behind everything else, which is why it is a process of its own.
+fn browser_half() -> Outcome {
+    let this = std::env::current_exe().map_err(|error| format!("the browser half: {error}"))?;
+    let mut bundle = command("nice");
+    bundle.args(["-n", "19"]).arg(this).arg("bundle").envs(compiler());
+    let mut warned = false;
+    if !run_reading("the browser half", &mut bundle, |line| warned |= says_that_there_are_warnings(line))? {
+        return Err("the browser half was not built.".to_owned());
+    }
+    linted("the browser half", warned)
 }
 
 fn browser() -> Outcome<Tally> {
@@ -167,6 +165,15 @@ fn playwright_line(line: &str) -> Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crate_with_warnings_is_told_from_other_lines() {
+        assert!(says_that_there_are_warnings("warning: `grace-engine` (lib) generated 2 warnings"));
+        assert!(says_that_there_are_warnings("warning: `xtask` (bin \"xtask\" test) generated 1 warning (1 duplicate)"));
+        for other in ["warning: unused variable: `x`", "test a_crate_generated ... ok", "   Compiling grace-engine v0.1.0"] {
+            assert!(!says_that_there_are_warnings(other), "{other}");
+        }
+    }
 
     #[test]
     fn summary_lines_are_read_and_other_lines_are_not() {

@@ -393,6 +393,26 @@ fn a_deadline_that_is_today_is_warned_about() {
     assert!(plan.warnings.iter().any(|warning| warning.contains("today")), "{:?}", plan.warnings);
 }
 
+#[test]
+fn a_renamed_entity_is_linked_to_by_a_name_that_a_column_may_have() {
+    let draft = || RequestDraft { description: Some("Task has title. Comment has body and task.".into()), ..RequestDraft::default() };
+    let link = |change: &str| {
+        let plan = plan_of(draft(), &[change]).unwrap();
+        let spec = plan.spec.unwrap();
+        generates(&spec);
+        spec.entities.iter().find(|entity| entity.name == "Comment").unwrap().relations[0].clone()
+    };
+    for (change, name, target) in [
+        ("Rename Task to Ticket", "ticket", "Ticket"),
+        ("Rename Task to Owner", "owner_value", "Owner"),
+        // Taken by a field of the comment: the change is listed as not covered.
+        ("Rename Task to Body", "task", "Task"),
+    ] {
+        let link = link(change);
+        assert_eq!((link.name.as_str(), link.target.as_str()), (name, target), "{change}");
+    }
+}
+
 /// Whether a spec keeps to what the generator asks of it, for every answer to its question.
 fn generates(spec: &Spec) {
     use grace_agents::blueprint::generate::{Part, generate};

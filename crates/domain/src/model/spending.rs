@@ -65,6 +65,21 @@ pub struct Took {
 }
 
 impl Price {
+    /// What a person wrote in three fields, in US dollars; `None` when all are empty. Cached input costs what input does when nobody says otherwise.
+    ///
+    /// # Errors
+    /// What the field should hold.
+    pub fn read([input, output, cached]: &[String; 3]) -> Result<Option<Self>, String> {
+        if [input, output, cached].iter().all(|text| text.trim().is_empty()) {
+            return Ok(None);
+        }
+        let amount = |text: &String, what: &str| {
+            amount(text.trim()).ok_or_else(|| format!("Give what {what} costs as an amount such as 3 or 0.075, or leave all three empty."))
+        };
+        let cached_input = if cached.trim().is_empty() { None } else { Some(amount(cached, "cached input")?) };
+        Ok(Some(Self { input: amount(input, "input")?, output: amount(output, "output")?, cached_input, cache_write: None }))
+    }
+
     /// Millionths of a dollar, rounded up: nothing is ever cheaper than it is.
     pub fn cost(&self, usage: &Usage) -> u64 {
         let cached = usage.cached_tokens.min(usage.input_tokens);
@@ -128,6 +143,23 @@ pub fn money(millionths: u64) -> String {
     } else {
         format!("${}.{:04}", millionths / 1_000_000, millionths % 1_000_000 / 100)
     }
+}
+
+/// Millionths of a US dollar as a person writes them: `3`, `0.075`. What [`Price::read`] reads.
+pub fn dollars(millionths: u64) -> String {
+    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `3`, `0.075` as millionths; `None`: not an amount.
+fn amount(text: &str) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 6 || !text.chars().all(|c| c.is_ascii_digit() || c == '.') || (whole.is_empty() && part.is_empty()) {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let part: u64 = format!("{part:0<6}").parse().ok()?;
+    whole.checked_mul(1_000_000)?.checked_add(part)
 }
 
 /// Which limit of a [`Budget`] is reached.
@@ -199,6 +231,22 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prices_are_read_as_they_are_written() {
+        for (text, value) in [("3", 3_000_000), ("0.075", 75_000), (".5", 500_000), ("15.", 15_000_000), ("0.000001", 1)] {
+            assert_eq!(amount(text), Some(value), "{text}");
+        }
+        for text in ["", "-1", "1,5", "1.2.3", "0.0000001", "99999999999999999999"] {
+            assert_eq!(amount(text), None, "{text}");
+        }
+        assert_eq!((dollars(75_000).as_str(), dollars(3_000_000).as_str()), ("0.075", "3"));
+        assert_eq!(Price::read(&[String::new(), " ".into(), String::new()]), Ok(None));
+        assert!(Price::read(&["3".into(), String::new(), String::new()]).is_err_and(|why| why.contains("output")));
+        let price = Price { input: 3_000_000, output: 15_000_000, cached_input: None, cache_write: None };
+        assert_eq!(Price::read(&["3".into(), " 15".into(), String::new()]), Ok(Some(price)));
+        assert_eq!(Price::read(&["3".into(), "15".into(), "0.3".into()]), Ok(Some(Price { cached_input: Some(300_000), ..price })));
+    }
 
     #[test]
     fn cost_counts_cached_and_written_input_apart_and_rounds_up() {

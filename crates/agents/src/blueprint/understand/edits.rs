@@ -1,9 +1,11 @@
 //! Changes to a plan that take away, rename or tighten: `remove due date from Task`, `without CSV`, `rename Task to Ticket`, `make email
 //! required`, and the short form `add priority to Task`. Only lines that a person wrote as a change are read. It must not know why.
 
+use std::collections::HashSet;
+
 use grace_domain::spec::RelationKind;
 
-use super::draft::{Draft, DraftEntity};
+use super::draft::{Draft, DraftEntity, DraftLink};
 use super::fields;
 use super::line::Line;
 use super::names;
@@ -103,18 +105,33 @@ fn rename(line: &Line, first: usize, draft: &mut Draft) -> bool {
     if let Some((old, length)) = prose::entity_at(line, word, draft).filter(|(_, length)| word + length == to) {
         let Some((name, plural)) = names::entity(&new).filter(|(name, _)| !draft.has(name)) else { return false };
         debug_assert!(length > 0);
+        // A link is called as its target is, in so far as a column may be called so.
+        let (Some(one), Some(many), Some(called)) = (names::field(&name), names::field(&plural), names::field(&old)) else { return false };
+        let renamed = |link: &DraftLink| {
+            let new = match link.kind {
+                _ if link.name == called => &one,
+                RelationKind::ManyToMany => &many,
+                RelationKind::BelongsTo => &link.name,
+            };
+            if link.target == old { new.clone() } else { link.name.clone() }
+        };
+        let distinct = |entity: &DraftEntity| {
+            let mut taken = HashSet::new();
+            entity.fields.iter().map(|field| field.name.clone()).chain(entity.links.iter().map(renamed)).all(|name| taken.insert(name))
+        };
+        if !draft.entities.iter().all(distinct) {
+            return false;
+        }
         for entity in &mut draft.entities {
+            for link in &mut entity.links {
+                link.name = renamed(link);
+                if link.target == old {
+                    link.target.clone_from(&name);
+                }
+            }
             if entity.name == old {
                 entity.name.clone_from(&name);
                 entity.plural.clone_from(&plural);
-            }
-            for link in entity.links.iter_mut().filter(|link| link.target == old) {
-                if link.name == resolve::lower_first(&old) {
-                    link.name = resolve::lower_first(&name);
-                } else if link.kind == RelationKind::ManyToMany {
-                    link.name = resolve::lower_first(&plural);
-                }
-                link.target.clone_from(&name);
             }
         }
         return true;
