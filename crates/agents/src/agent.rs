@@ -238,7 +238,7 @@ pub struct TaskOutput {
     /// For the run that goes on; kept together with what is in the workspace now.
     pub conversation: Option<Value>,
     /// The task only looked, and this is what it saw: whatever its commands left in the files is no work and is taken back.
-    pub baseline: Option<Baseline>,
+    pub baseline: Option<Box<Baseline>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

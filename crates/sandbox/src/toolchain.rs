@@ -257,7 +257,7 @@ mod tests {
             pythons: [(vec![3, 13, 0], &new), (vec![3, 9, 1], &old)].map(|(version, prefix)| Python { version, prefix: prefix.clone() }).into(),
         };
         let installed = Installed::within(places(), Isolation::Full, &owner());
-        assert_eq!(installed.folders, [versions.clone()]);
+        assert_eq!(installed.folders, std::slice::from_ref(&versions));
         assert_eq!(installed.names["python3.9"], old.join("bin/python3.9"));
         fs::write(new.join("pip.conf"), "[global]\nindex-url = https://me:secret@mirror.example/\n").unwrap();
         let installed = Installed::within(places(), Isolation::Full, &owner());

@@ -58,7 +58,7 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
     let baseline = Baseline { command, succeeded, end: end(ended.exit, ended.wall), suites, duration_ms, last_lines };
     let summary = baseline.sentence();
     context.log(if succeeded { Level::Info } else { Level::Warn }, SOURCE, &summary).await;
-    Ok(TaskOutput { summary, baseline: Some(baseline), ..TaskOutput::default() })
+    Ok(TaskOutput { summary, baseline: Some(Box::new(baseline)), ..TaskOutput::default() })
 }
 
 fn end(exit: Exit, wall: Duration) -> String {
