@@ -7,6 +7,7 @@ pub mod blueprint;
 mod command;
 pub mod model;
 pub mod model_agent;
+pub mod repository;
 pub mod tools;
 
 use std::sync::Arc;

@@ -38,8 +38,8 @@ pub use deployments::{
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
 pub use intents::{
-    BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_priority, intent_save_repository,
-    intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,
+    BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_baseline, intent_save_priority,
+    intent_save_repository, intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,
 };
 pub use jobs::{NewJob, job_enqueue, job_remove};
 pub use learning::{

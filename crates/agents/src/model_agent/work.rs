@@ -17,6 +17,7 @@ use super::{context, prompt, reports};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
     model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
+    repository::Repository,
     tools::{self, ToolCall, Tools},
 };
 
@@ -33,7 +34,7 @@ const OUTPUT_TOKENS: u32 = 16_000;
 /// Longest that a task's command may take.
 const VERIFY_SECONDS: u64 = 1_800;
 /// Who speaks in the log.
-const SOURCE: &str = "agent";
+pub const SOURCE: &str = "agent";
 const GIVE_UP: &str = "Give up";
 
 /// What a task's conversation is made of; kept while it waits.
@@ -121,11 +122,23 @@ impl Work<'_> {
         }
         let root =
             Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-        let overview = tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(|error| format!("(It could not be read: {error}.)"));
+        let unread = |error: std::io::Error| format!("(It could not be read: {error}.)");
+        let (overview, told) = if self.conversing.request().artifacts.repository.is_some() {
+            Repository::read(&root, prompt::OVERVIEW).map_or_else(
+                |error| (unread(error), String::new()),
+                |found| {
+                    let told = found.told();
+                    (found.overview, told)
+                },
+            )
+        } else {
+            (tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(unread), String::new())
+        };
+        let situation = prompt::Situation { overview: &overview, told: &told, baseline: self.context.baseline() };
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();
-        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
+        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &situation);
         for (number, said) in self.conversing.messages(0).await {
             self.session.heard = number;
             text.push_str(&format!("\nEarlier the person said: {said}"));
@@ -437,8 +450,10 @@ impl Work<'_> {
             return Err(TaskFailure::stopped());
         }
         let wall = checked.exit.map_or(0, |exit| u64::try_from(exit.wall.as_millis()).unwrap_or(u64::MAX));
-        for report in reports::test_reports(&checked.text, wall) {
-            self.context.tests(report).await;
+        if super::counts(self.context.plan(), self.task) {
+            for report in reports::test_reports(&checked.text, wall) {
+                self.context.tests(report).await;
+            }
         }
         let succeeded = checked.exit.is_some_and(|exit| exit.exit.is_success());
         self.conversing.turn("note", &json!({"verified": verify, "succeeded": succeeded, "output": checked.text})).await;
