@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -8,18 +10,24 @@ import { type Page } from "@playwright/test";
 import { expect, expectNoViolations, open, test, waitForStatus } from "./harness";
 
 const root = join(import.meta.dirname, "../..");
-let model: ChildProcess;
+const models: ChildProcess[] = [];
 let address: string;
 
-test.beforeAll(async () => {
+/** A model that says what a script tells it to; its address. */
+async function scripted(script: string): Promise<string> {
   const program = process.env["GRACE_SCRIPT_MODEL"] ?? join(root, "target/debug/script-model");
-  model = spawn(program, ["--port", "0", "--script", join(root, "end2end/model-script.json")], { stdio: ["ignore", "pipe", "inherit"] });
+  const model = spawn(program, ["--port", "0", "--script", script], { stdio: ["ignore", "pipe", "inherit"] });
+  models.push(model);
   const [line] = (await once(createInterface({ input: model.stdout! }), "line")) as [string];
-  address = `${line}v1`;
+  return `${line}v1`;
+}
+
+test.beforeAll(async () => {
+  address = await scripted(join(root, "end2end/model-script.json"));
 });
 
 test.afterAll(async ({ request }) => {
-  model.kill();
+  models.forEach((model) => model.kill());
   // What else is tested has no model.
   await request.delete("/api/models/scripted");
 });
@@ -93,5 +101,41 @@ test.describe("a model of one's own", () => {
     await expect(page.getByRole("main")).toContainText(/tokens in \d+ requests/);
     const problems = (await (await request.get(address.replace("/v1", "/__problems"))).json()) as string[];
     expect(problems).toEqual([]);
+  });
+
+  test("a command line tool in TypeScript from the form to a patch", async ({ page, request }) => {
+    test.setTimeout(240_000);
+    type Project = { draft: { description: string }; answer: [string, string]; plan: { title: string }; turns: unknown[] };
+    const file = join(root, "crates/engine/tests/projects/typescript.json");
+    const project = JSON.parse(await readFile(file, "utf8")) as Project;
+    const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
+    const planning = { when: { has_schema: true }, reply: { text: JSON.stringify(project.plan) } };
+    await writeFile(join(folder, "script.json"), JSON.stringify({ turns: [planning, ...project.turns] }));
+    const tool = await scripted(join(folder, "script.json"));
+    await rm(folder, { recursive: true });
+    await open(page, "/settings");
+    await change(page, { Address: tool });
+
+    await open(page, "/");
+    await page.getByLabel("What would you like Grace to build?").fill(project.draft.description);
+    await page.getByLabel("Target domain").selectOption("cli_tool");
+    await page.getByLabel("Stack").selectOption("described");
+    await page.getByRole("button", { name: "Preview plan" }).click();
+    await expect(page.getByRole("region", { name: "Plan preview" })).toContainText(project.answer[0]);
+    await page.getByRole("button", { name: "Start build" }).click();
+    const answer = page.getByRole("complementary", { name: "Co-pilot" }).getByRole("button", { name: new RegExp(`^\\d\\s*${project.answer[1]}`) });
+    await answer.click({ timeout: 30_000 });
+    const { builds } = (await (await request.get("/api/coding_agent/active")).json()) as { builds: { intent_id: string; title: string }[] };
+    const intent = builds.find((build) => build.title === project.plan.title)!.intent_id;
+    const done = await waitForStatus(request, intent, "completed", 200_000);
+    expect(done.tests).toMatchObject({ passed: 3, failed: 0, command: "npm ci --no-audit --no-fund && npm test" });
+
+    await open(page, `/builds/${intent}?tab=artifacts`);
+    await expect(page.getByRole("main")).toContainText("tally.test.ts");
+    const [patch] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Patch" }).click()]);
+    expect(patch.suggestedFilename()).toBe(`${intent}.patch`);
+    expect(await readFile(await patch.path(), "utf8")).toContain("Subject: [PATCH 1/3] Write the tool");
+    await expectNoViolations(page);
+    expect(await (await request.get(tool.replace("/v1", "/__problems"))).json()).toEqual([]);
   });
 });

@@ -59,6 +59,16 @@ pub fn download_all(intent: IntentId, some: bool) -> AnyView {
     }
 }
 
+/// The links to the commits and to the report.
+fn deliveries(intent: IntentId) -> AnyView {
+    let link = |what: &'static str, ending: &'static str, title: &'static str, text: &'static str| {
+        let (address, name) = (format!("/api/coding_agent/{intent}/{what}"), format!("{intent}{ending}"));
+        view! { <a class="btn" href=address rel="external" download=name title=title>{text}</a> }
+    };
+    let patch = link("patch", ".patch", "All commits, for git am", "Patch");
+    view! { {patch}{link("report", "-report.md", "What was built and how it went", "Report")} }.into_any()
+}
+
 /// Tree and source. `path` is what the address names.
 #[component]
 pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>>) -> AnyView {
@@ -129,7 +139,7 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             <div class="head">
                 <h2 id="h-files">"Artifacts"</h2>
                 <span class="count">{move || artifacts.with(|artifacts| artifact_counts(artifacts))}</span>
-                <div class="tools">{move || download_all(intent, some.get())}</div>
+                <div class="tools">{move || some.get().then(|| deliveries(intent))}{move || download_all(intent, some.get())}</div>
             </div>
             {move || if artifacts.with(Vec::is_empty) {
                 view! { <div class="panel">{empty("No file yet. Files appear here as tasks finish.")}</div> }.into_any()

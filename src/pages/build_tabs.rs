@@ -1,6 +1,7 @@
 //! The tabs of a build's page.
 
 use grace_domain::{
+    baseline::Baseline,
     event::{CheckReport, TestReport},
     id::IntentId,
     list::ListQuery,
@@ -93,6 +94,7 @@ fn results(tests: &TestsView) -> String {
 pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
     let tests = part(feed, |build| build.tests.clone());
     let checks = part(feed, |build| build.checks.clone());
+    let baseline = part(feed, |build| build.baseline.as_ref().map(Baseline::sentence));
     let suite = |report: TestReport| {
         let result = if report.failed > 0 {
             badge(grace_domain::present::Tone::Danger, "fail", format!("{} of {} failed", report.failed, report.passed + report.failed))
@@ -156,7 +158,10 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
                 <h2 id="h-tests">"Tests"</h2>
                 <span class="count">{move || tests.with(|tests| tests.as_ref().map(results))}</span>
             </div>
-            <div class="stack">{body}</div>
+            <div class="stack">
+                {move || baseline.get().map(|sentence| view! { <p class="hint">{sentence}</p> })}
+                {body}
+            </div>
         </section>
         <section aria-labelledby="h-checks">
             <div class="head"><h2 id="h-checks">"Linters and type checkers"</h2></div>

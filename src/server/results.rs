@@ -62,6 +62,12 @@ pub async fn get_diff(State(state): State<ServerState>, Id(intent): Id<IntentId>
     Ok(([(header::CONTENT_TYPE, "text/x-diff; charset=utf-8")], diff).into_response())
 }
 
+pub async fn get_patch(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {
+    let patch = state.engine.patch(intent).await?;
+    let name = format!("attachment; filename=\"{intent}.patch\"");
+    Ok(([(header::CONTENT_TYPE, "text/x-diff".to_owned()), (header::CONTENT_DISPOSITION, name)], patch).into_response())
+}
+
 pub async fn list_logs(
     State(state): State<ServerState>,
     Id(intent): Id<IntentId>,

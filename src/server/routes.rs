@@ -114,6 +114,7 @@ fn results_of(api: Documented) -> Documented {
     )
     .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
     .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
+    .get("/api/coding_agent/{id}/patch", results::get_patch, results("All commits, as `git am` takes them.").answers_with(200, "text/x-diff"))
     .get("/api/coding_agent/{id}/logs", results::list_logs, results("Lines of the log.").query::<LogQuery>().answers_page::<LogView>())
     .get(
         "/api/coding_agent/{id}/logs.txt",

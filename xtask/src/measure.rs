@@ -2,7 +2,7 @@
 
 use crate::{
     prerequisites,
-    process::{Outcome, cargo, command, run, target_folder},
+    process::{Outcome, cargo, command, heading, run, target_folder},
     site::{self, Profile},
 };
 
@@ -22,12 +22,58 @@ pub fn bench(arguments: &[String]) -> Outcome {
     trials(Profile::Release, "bench", &arguments)
 }
 
-/// Kills the dev build: what matters here is what survives, not how fast.
+/// Kills the dev build: what matters here is what survives, not how fast. Then come the counted trials of the model agent, unless it is to be short;
+/// with a count, these alone.
 pub fn soak(arguments: &[String]) -> Outcome {
     prerequisites::bubblewrap();
-    site::server(Profile::Dev)?;
-    build_trials(Profile::Dev)?;
-    soak_built(arguments)
+    let counts = Counts::read(arguments)?;
+    if !counts.are_given {
+        site::server(Profile::Dev)?;
+        build_trials(Profile::Dev)?;
+        soak_built(arguments)?;
+    }
+    if arguments.iter().any(|argument| argument == "--short") { Ok(()) } else { counts.run() }
+}
+
+/// How often the counted trials are done, and from which seed.
+struct Counts {
+    runs: u64,
+    edits: u64,
+    seed: Option<String>,
+    are_given: bool,
+}
+
+impl Counts {
+    fn read(arguments: &[String]) -> Outcome<Self> {
+        let value = |name: &str| -> Outcome<Option<u64>> {
+            let Some(place) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+            let value = arguments.get(place + 1).and_then(|text| text.parse().ok());
+            value.map(Some).ok_or_else(|| format!("{name} takes a number."))
+        };
+        let (runs, edits, seed) = (value("--loop")?, value("--edits")?, value("--seed")?);
+        let are_given = runs.is_some() || edits.is_some();
+        let or_all = |count: Option<u64>, all| count.unwrap_or(if are_given { 0 } else { all });
+        let seed = seed.map(|seed| seed.to_string());
+        Ok(Self { runs: or_all(runs, 10_000), edits: or_all(edits, 1_000_000), seed, are_given })
+    }
+
+    /// Each by itself, so that it has all processors; optimised, since they compute.
+    fn run(&self) -> Outcome {
+        let trials = [
+            ("random runs of the model agent", "no_run_of_the_loop", "GRACE_RUNS", self.runs),
+            ("edits and patches", "an_edit_or_a_patch", "GRACE_EDITS", self.edits),
+        ];
+        for (what, test, variable, count) in trials.into_iter().filter(|(.., count)| *count > 0) {
+            heading(&format!("{count} {what}"));
+            let mut trial = cargo();
+            trial.args(["test", "--release", "--workspace", "--test", "trials", "--", "--nocapture", test]).env(variable, count.to_string());
+            if let Some(seed) = &self.seed {
+                trial.env("GRACE_SEED", seed);
+            }
+            run(what, &mut trial)?;
+        }
+        Ok(())
+    }
 }
 
 /// [`soak`] of what is built already: cargo may be busy with something else.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
+use grace_domain::baseline::Baseline;
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::model::ModelRole;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{ModelAnswer, ModelError, ModelRequest};
+use crate::repository::Repository;
 
 /// Lines of a gitignore file for what commands leave in a workspace and no commit may hold. Only names that no source has: `build/`, `bin/`,
 /// `out/` and `obj/` are left to the project's own rules.
@@ -119,8 +121,8 @@ pub struct PlanInputs {
     pub estimates: Estimates,
     /// The UTC date, to compare a deadline with.
     pub today: chrono::NaiveDate,
-    /// An overview of the given repository, as far as it could be read.
-    pub repository: Option<String>,
+    /// What the given repository says of itself, as far as it could be read.
+    pub repository: Option<Repository>,
 }
 
 /// Asks language models for one build. What a request may take at most is reserved before it is sent, and what it took is counted after.
@@ -203,6 +205,11 @@ pub trait TaskContext: Send + Sync {
     /// `source` is who speaks: `grace`, `pytest`, `npm`.
     async fn log(&self, level: Level, source: &str, message: &str);
 
+    /// What the tests of the given repository said before the build changed anything, once they were run.
+    fn baseline(&self) -> Option<&Baseline> {
+        None
+    }
+
     async fn artifact_in_progress(&self, path: &str, kind: ArtifactKind);
 
     async fn tests(&self, report: TestReport);
@@ -219,7 +226,7 @@ pub trait TaskContext: Send + Sync {
 }
 
 /// What a finished task leaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskOutput {
     /// One sentence of what was really done, with figures.
     pub summary: String,
@@ -230,6 +237,8 @@ pub struct TaskOutput {
     pub asks: Option<Question>,
     /// For the run that goes on; kept together with what is in the workspace now.
     pub conversation: Option<Value>,
+    /// The task only looked, and this is what it saw: whatever its commands left in the files is no work and is taken back.
+    pub baseline: Option<Box<Baseline>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

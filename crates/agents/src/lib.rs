@@ -2,15 +2,18 @@
 //! need comes in through [`TaskContext`], what they make goes out as values and files in the workspace.
 
 mod agent;
+mod asking;
 pub mod blueprint;
 mod command;
 pub mod model;
 pub mod model_agent;
+pub mod repository;
 pub mod tools;
 
 use std::sync::Arc;
 
 pub use agent::{Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile};
+pub use asking::{Account, Patience, Refusal, ask};
 pub use blueprint::BlueprintAgent;
 pub use model_agent::ModelAgent;
 

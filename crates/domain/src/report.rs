@@ -12,8 +12,8 @@ use crate::{
     view::StatusView,
 };
 
-/// Writes the report. Text of people and commands is quoted, so that it cannot become structure.
-pub fn markdown(build: &StatusView, retrospective: Option<&Retrospective>) -> String {
+/// Writes the report. Text of people and commands is quoted, so that it cannot become structure. `repository` is where git finds the commits.
+pub fn markdown(build: &StatusView, retrospective: Option<&Retrospective>, repository: &str) -> String {
     let mut out = Report(String::with_capacity(4096));
     out.line(&format!("# {} ({})", one_line(&build.title), build.intent_id));
     out.line(&format!("{}, {} %, {}. {}.", build.status.label(), build.progress_percent, build.agent, build.cost.trim_end_matches('.')));
@@ -41,6 +41,13 @@ pub fn markdown(build: &StatusView, retrospective: Option<&Retrospective>) -> St
             ),
         );
     }
+    if let Some(baseline) = &build.baseline {
+        out.heading("Before the build");
+        out.item("- ", &baseline.sentence());
+        for line in &baseline.last_lines {
+            out.item("> ", line);
+        }
+    }
     out.heading("Tests and checks");
     match &build.tests {
         None => out.item("- ", "No tests have run."),
@@ -59,6 +66,12 @@ pub fn markdown(build: &StatusView, retrospective: Option<&Retrospective>) -> St
         out.item("- ", &format!("{}: {} findings", check.tool, check.findings));
     }
     out.list("Delivered", &build.plan.deliverables);
+    if let (Some(branch), Some(head)) = (&build.branch, &build.head) {
+        let commits = build.tasks.iter().filter(|task| task.commit.is_some()).count();
+        out.heading("Branch");
+        out.item("- ", &format!("`{branch}` at `{head}`, with a commit for each of {commits} tasks; no other branch was touched."));
+        out.item("- ", &format!("To take it over: `git fetch {repository} {branch}`, or the patch (`git am`)."));
+    }
     out.heading("Files");
     for (kind, name) in [
         (ArtifactKind::Code, "code"),

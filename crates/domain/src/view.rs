@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
+    baseline::Baseline,
     deployment::Deployment,
     event::{Artifact, CheckReport, Level, TestReport},
     id::IntentId,
@@ -194,6 +195,9 @@ pub struct StatusView {
     pub tasks: Vec<Task>,
     pub next_steps: Vec<String>,
     pub tests: Option<TestsView>,
+    /// What the tests of a given repository said before the build; absent until they were run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     pub checks: Vec<CheckReport>,
     pub reviews: Vec<Review>,
     pub deployments: Vec<Deployment>,

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grace_agents::{Agent, PlanInputs, tools::map};
+use grace_agents::{Agent, PlanInputs, repository::Repository};
 use grace_domain::{
     event::Level,
     id::IntentId,
@@ -75,7 +75,7 @@ impl Inner {
     ) -> Result<Plan> {
         let taught = self.taught(agent.name(), request).await?;
         let repository = match intent {
-            Some(intent) if agent.needs_model() => self.overview(intent, request).await?,
+            Some(intent) if agent.needs_model() => self.look_into(intent, request).await?,
             _ => None,
         };
         let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository };
@@ -85,8 +85,8 @@ impl Inner {
         Ok(plan)
     }
 
-    /// What the given repository looks like; it is cloned for that, and nothing in it is run.
-    async fn overview(&self, intent: IntentId, request: &IntentRequest) -> Result<Option<String>> {
+    /// What the given repository says of itself; it is cloned for that, and nothing in it is run.
+    async fn look_into(&self, intent: IntentId, request: &IntentRequest) -> Result<Option<Repository>> {
         if request.artifacts.repository.is_none() {
             return Ok(None);
         }
@@ -95,8 +95,9 @@ impl Inner {
         let _alone = lock.lock().await;
         workspace.prepare(request.artifacts.repository.as_ref(), &self.sandbox).await?;
         let files = workspace.files().to_owned();
-        let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| map::overview(&root, OVERVIEW))).await;
-        Ok(Some(read.expect("reading files does not panic").map_err(Error::File)?))
+        let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| Repository::read(&root, OVERVIEW))).await;
+        let found = read.expect("reading files does not panic").map_err(Error::File)?;
+        Ok(Some(Repository { missing: workspace.missing().await, ..found }))
     }
 
     /// Whoever the person chose; else the first that can build it. An agent that needs a model can nothing without one.

@@ -54,6 +54,11 @@ impl Engine {
         Ok(self.inner.diff(intent).await?)
     }
 
+    /// Everything the build changed, commit by commit, as `git am` takes it.
+    pub async fn patch(&self, intent: IntentId) -> Result<Bytes, Problem> {
+        Ok(self.inner.patch(intent).await?)
+    }
+
     /// A page of the log.
     pub async fn logs(&self, intent: IntentId, query: LogQuery) -> Result<Page<LogView>, Problem> {
         self.inner.row(intent).await?;
@@ -65,7 +70,8 @@ impl Engine {
     pub async fn report(&self, intent: IntentId) -> Result<String, Problem> {
         let status = self.inner.status(intent).await?;
         let retrospective = self.inner.retrospective_of(intent).await?;
-        Ok(report::markdown(&status, retrospective.as_ref()))
+        let repository = self.inner.workspace(intent).git_dir().display().to_string();
+        Ok(report::markdown(&status, retrospective.as_ref(), &repository))
     }
 }
 
@@ -141,6 +147,11 @@ impl Inner {
         let completed = artifacts_of(&mut conn, intent).await?.into_iter().filter(|artifact| artifact.status == ArtifactStatus::Completed);
         let elsewhere: Vec<String> = completed.map(|artifact| artifact.path).filter(|path| !path.starts_with(&below)).collect();
         Ok(std::iter::once(folder).chain(elsewhere).collect())
+    }
+
+    async fn patch(&self, intent: IntentId) -> Result<Bytes> {
+        let commit = self.commit_of(intent).await?;
+        Ok(self.workspace(intent).patch(&commit).await?.into())
     }
 
     async fn diff(&self, intent: IntentId) -> Result<String> {

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use grace_agents::{Agent, Conversing, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
+    baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
     intent::{IntentRequest, Repository},
@@ -23,8 +24,9 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_repository, plan_fetch,
-    queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
+    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
+    intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat,
+    task_release, task_retry,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,7 @@ pub(crate) struct Run {
     request: IntentRequest,
     /// As an earlier run kept it.
     conversation: Option<Value>,
+    baseline: Option<Baseline>,
     repository: Option<Repository>,
 }
 
@@ -122,8 +125,9 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     let conversation = if agent.needs_model() { conversation_fetch(&mut decision.tx, id).await? } else { None };
     let request = decision.row.intent.request.clone();
     let repository = request.artifacts.repository.clone();
+    let baseline = decision.row.baseline.clone();
     decision.finish().await?;
-    Ok(Some(Run { claim, planned, plan, answers, agent, request, conversation, repository }))
+    Ok(Some(Run { claim, planned, plan, answers, agent, request, conversation, baseline, repository }))
 }
 
 async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result<()> {
@@ -206,6 +210,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         cancel: cancel.clone(),
         sink,
         task: task.id,
+        baseline: run.baseline.clone(),
         talk: run.agent.needs_model().then(|| Talk {
             inner: inner.clone(),
             request: run.request.clone(),
@@ -239,13 +244,23 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     let lock = inner.git_lock(run.claim.task.intent_id);
     {
         let _alone = lock.lock().await;
+        let there = workspace.exists();
         workspace.prepare(run.repository.as_ref(), &inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
+        // Where the plan was made with the repository at hand, it says so itself.
+        for missing in if there { Vec::new() } else { workspace.missing().await } {
+            context.log(Level::Warn, "grace", &format!("Not here: {missing}.")).await;
+        }
     }
     let work = AssertUnwindSafe(run.agent.run(&run.planned, context)).catch_unwind();
     let output = work.await.unwrap_or_else(|_| Err(TaskFailure::permanent("The agent broke off; the server's log has the cause.")))?;
     context.sink.flush().await;
     if context.cancel.is_cancelled() {
         return Err(TaskFailure::stopped());
+    }
+    if output.baseline.is_some() {
+        let _alone = lock.lock().await;
+        workspace.take_back(&inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
+        return Ok((output, None));
     }
     let mut paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
     if run.agent.needs_model() {
@@ -272,8 +287,14 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
         let text = format!("The repository has {path} already, and this build only adds files. Give the project another name, or move that file.");
         return Err(TaskFailure::permanent(text));
     }
-    let title = if output.asks.is_some() { format!("{} (unfinished)", run.claim.task.title) } else { run.claim.task.title.clone() };
-    let commit = workspace.commit(&paths, &title).await.map_err(|error| workspace_failure(&error))?;
+    let title = &run.claim.task.title;
+    let message = match (&output.asks, run.agent.needs_model()) {
+        (Some(_), _) => format!("{title} (unfinished)"),
+        // What was done is the model's word; what proves it is in it too.
+        (None, true) => format!("{title}\n\n{}\n", output.summary.trim()),
+        (None, false) => title.clone(),
+    };
+    let commit = workspace.commit(&paths, &message).await.map_err(|error| workspace_failure(&error))?;
     Ok((output, Some(commit)))
 }
 
@@ -338,6 +359,9 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
     if models {
         conversation_save(&mut decision.tx, id, None).await?;
+    }
+    if let Some(baseline) = &output.baseline {
+        intent_save_baseline(&mut decision.tx, run.claim.task.intent_id, baseline, now).await?;
     }
     decision.log(Level::Info, output.summary.as_str(), Some(id));
     decision.task_changed(&task, Some(output.summary));
@@ -451,6 +475,7 @@ struct Context {
     cancel: CancellationToken,
     sink: Sink,
     task: TaskId,
+    baseline: Option<Baseline>,
     /// For agents with a model.
     talk: Option<Talk>,
 }
@@ -479,6 +504,10 @@ impl TaskContext for Context {
 
     async fn log(&self, level: Level, source: &str, message: &str) {
         self.sink.log(level, source, message).await;
+    }
+
+    fn baseline(&self) -> Option<&Baseline> {
+        self.baseline.as_ref()
     }
 
     async fn artifact_in_progress(&self, path: &str, kind: ArtifactKind) {

@@ -4,32 +4,29 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use grace_agents::{
-    Models, Unanswered,
-    model::{Failure, Model, ModelAnswer, ModelRequest, Part, ProviderModel, Settings},
+    Account, Models, Patience, Refusal, Unanswered, ask,
+    model::{Model, ModelAnswer, ModelRequest, ProviderModel, Settings},
 };
 use grace_domain::{
     event::EventKind,
     id::{IntentId, TaskId},
     messages,
-    model::{Effort, Limit, ModelProfile, ModelRole, Price, Provider, Usage},
+    model::{ModelProfile, ModelRole, Took, Usage},
 };
-use grace_store::{Took, account_fetch, account_reserve, account_settle, account_warn};
+use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
 use tokio_util::sync::CancellationToken;
 
-use crate::{decide::Decision, error::Result, start::Inner};
+use crate::{
+    decide::Decision,
+    error::{Error, Result},
+    start::Inner,
+};
 
-/// How often a request is made again, and how long is waited before.
-const RETRIES: usize = 4;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Output of a request that names no limit, in tokens.
-const OUTPUT: u32 = 8_000;
 /// Percent of the budget at which people are warned.
 const WARN_AT: f64 = 80.0;
 
@@ -63,21 +60,9 @@ pub(crate) struct Speaker {
 #[async_trait]
 impl Models for Speaker {
     async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
-        let profiles = self.inner.models_for(role).await.map_err(|error| broken(&error))?;
-        let mut refused = Unanswered::NoModel(role);
-        for profile in profiles {
-            match self.ask(role, &profile, request, cancel).await {
-                Err(Unanswered::Failed(error)) if !matches!(error.failure, Failure::Cancelled | Failure::ContextOverflow) => {
-                    tracing::warn!(profile = %profile.name, error = %error, "a model did not answer");
-                    refused = Unanswered::Failed(error);
-                    if cancel.is_cancelled() {
-                        break;
-                    }
-                }
-                other => return other,
-            }
-        }
-        Err(refused)
+        let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
+        let models = profiles.iter().map(|profile| self.inner.connections.to(profile));
+        ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), request, cancel).await
     }
 
     fn cancel(&self) -> CancellationToken {
@@ -91,118 +76,61 @@ impl Models for Speaker {
     }
 }
 
-impl Speaker {
-    /// Asks one model, and again when the failure is one that passes: each time as a request of its own, so that the budget holds for all of them.
-    async fn ask(
-        &self,
-        role: ModelRole,
-        profile: &ModelProfile,
-        request: &ModelRequest,
-        cancel: &CancellationToken,
-    ) -> Result<ModelAnswer, Unanswered> {
-        let model = self.inner.connections.to(profile).map_err(Unanswered::Unavailable)?;
-        let mut pauses =
-            ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).with_max_times(RETRIES).with_jitter().build();
-        loop {
-            let mut request = request.clone();
-            let (reserved, reserved_cost) = self.reserve(profile, &mut request).await?;
-            let began = Instant::now();
-            let outcome = model.respond(&request, &|_| (), cancel).await;
-            let (usage, counted) = match &outcome {
-                Ok(answer) if answer.usage.is_reported() => (answer.usage, true),
-                // A server that counts nothing: what was sent and came, at most.
-                Ok(answer) => (Usage { input_tokens: reserved.input_tokens, output_tokens: said(answer).div_ceil(2), ..answer.usage }, false),
-                // Cut off midway: the provider may have charged for all of it.
-                Err(error) if matches!(error.failure, Failure::Truncated | Failure::Timeout | Failure::Cancelled) => (reserved, false),
-                Err(_) => (Usage { requests: 1, ..Usage::default() }, true),
-            };
-            let took = Took { usage, cost: profile.price.map(|price| price.cost(&usage)), counted };
-            let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut settled = self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await;
-            for pause in [200, 1_000] {
-                if settled.is_err() {
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
-                    settled = self.settle(role, profile, (&reserved, reserved_cost), &took, milliseconds).await;
-                }
-            }
-            if let Err(error) = settled {
-                // What is reserved stays spent, so the budget holds; an answer that was paid for is not thrown away.
-                tracing::error!(error = %error.chain(), "what a request to a model took could not be saved");
-            }
-            let error = match outcome {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let pause = pauses.next().filter(|_| error.failure.passes()).map(|pause| error.retry_after.unwrap_or(pause));
-            // Longer than this, whoever stands in is the better choice.
-            let Some(pause) = pause.filter(|pause| *pause <= LONGEST_PAUSE) else { return Err(Unanswered::Failed(error)) };
-            tracing::info!(profile = %profile.name, pause_ms = pause.as_millis() as u64, error = %error, "a model is asked again");
-            tokio::select! {
-                () = cancel.cancelled() => return Err(Unanswered::Failed(error)),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
+/// The account of the speaker's build. What no build is made of yet has none, and no budget.
+struct BuildAccount<'a> {
+    speaker: &'a Speaker,
+    role: ModelRole,
+}
 
-    /// Reserves the most that the request can take; gives the answer half the room when the budget has not more. With less, answers would be cut.
-    async fn reserve(&self, profile: &ModelProfile, request: &mut ModelRequest) -> Result<(Usage, u64), Unanswered> {
-        let wanted = request.max_output_tokens.unwrap_or(OUTPUT).saturating_add(thinking(profile));
-        let mut output = wanted;
-        let input = input_most(request);
-        let most = |output: u32| Usage { requests: 1, input_tokens: input, output_tokens: output.into(), ..Usage::default() };
-        let Some(intent) = self.intent else {
-            request.max_output_tokens = Some(output);
-            return Ok((most(output), 0));
+#[async_trait]
+impl Account for BuildAccount<'_> {
+    async fn reserve(&self, profile: &ModelProfile, most: &Usage, cost: u64) -> Result<(), Refusal> {
+        let Some(intent) = self.speaker.intent else { return Ok(()) };
+        let attempt = async {
+            let mut tx = self.speaker.inner.store.begin().await?;
+            let budget = account_fetch(&mut tx, intent).await?.budget;
+            if budget.cost.is_some() && profile.price.is_none() {
+                return Ok(Err(Refusal::Unpriced));
+            }
+            let reserved = account_reserve(&mut tx, intent, most, cost).await?;
+            self.speaker.inner.store.commit(tx).await?;
+            Ok::<_, Error>(reserved.map_err(Refusal::Limit))
         };
-        loop {
-            let usage = most(output);
-            let cost = profile.price.map_or(0, |price| dearest(&price, &usage));
-            let attempt = async {
-                let mut tx = self.inner.store.begin().await?;
-                let budget = account_fetch(&mut tx, intent).await?.budget;
-                if budget.cost.is_some() && profile.price.is_none() {
-                    return Ok(Err(None));
-                }
-                let reserved = account_reserve(&mut tx, intent, &usage, cost).await?;
-                self.inner.store.commit(tx).await?;
-                Ok::<_, crate::error::Error>(reserved.map_err(Some))
-            };
-            match attempt.await.map_err(|error| broken(&error))? {
-                Ok(()) => {
-                    request.max_output_tokens = Some(output);
-                    return Ok((usage, cost));
-                }
-                Err(None) => {
-                    return Err(Unanswered::OverBudget(format!(
-                        "The budget is in money, and the price of `{}` is unknown. Give the price in Settings, or set a budget in tokens.",
-                        profile.name
-                    )));
-                }
-                Err(Some(limit)) if limit == Limit::Requests || output < wanted => {
-                    return Err(Unanswered::OverBudget(format!("The next request could pass the budget of {}.", limit.label())));
-                }
-                Err(Some(_)) => output /= 2,
-            }
-        }
+        attempt.await.unwrap_or_else(|error| Err(Refusal::Unknown(broken(&error))))
     }
 
+    async fn settle(&self, profile: &ModelProfile, reserved: (&Usage, u64), took: &Took, duration: Duration) {
+        let mut settled = self.try_to_settle(profile, reserved, took, duration).await;
+        for pause in [200, 1_000] {
+            if settled.is_err() {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                settled = self.try_to_settle(profile, reserved, took, duration).await;
+            }
+        }
+        if let Err(error) = settled {
+            tracing::error!(error = %error.chain(), "what a request to a model took could not be saved");
+        }
+    }
+}
+
+impl BuildAccount<'_> {
     /// Puts what a request took into the build's account and history, and warns when most of the budget is gone.
-    async fn settle(&self, role: ModelRole, profile: &ModelProfile, reserved: (&Usage, u64), took: &Took, duration_ms: u64) -> Result<()> {
-        let Some(intent) = self.intent else { return Ok(()) };
-        let mut decision = Decision::begin(&self.inner, intent).await?;
-        let account = account_settle(&mut decision.tx, intent, reserved, took).await?;
+    async fn try_to_settle(&self, profile: &ModelProfile, reserved: (&Usage, u64), took: &Took, duration: Duration) -> Result<()> {
+        let Speaker { inner, intent: Some(intent), task, .. } = self.speaker else { return Ok(()) };
+        let mut decision = Decision::begin(inner, *intent).await?;
+        let account = account_settle(&mut decision.tx, *intent, reserved, took).await?;
         decision.event(EventKind::ModelCall {
-            task_id: self.task,
-            role,
+            task_id: *task,
+            role: self.role,
             profile: profile.name.clone(),
             usage: took.usage,
             cost: took.cost,
             spent: account.spent,
-            duration_ms,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         });
         let near = account.budget.share(&account.spent).is_some_and(|share| share >= WARN_AT);
-        if near && account_warn(&mut decision.tx, intent).await? {
-            let message = messages::budget_nearly_spent(intent, &decision.row.intent.title, &account.spent, &account.budget);
+        if near && account_warn(&mut decision.tx, *intent).await? {
+            let message = messages::budget_nearly_spent(*intent, &decision.row.intent.title, &account.spent, &account.budget);
             decision.notify(message).await?;
         }
         decision.finish().await?;
@@ -210,43 +138,8 @@ impl Speaker {
     }
 }
 
-/// The most that usage of this size can cost: writing into a provider's cache may cost more than plain input.
-fn dearest(price: &Price, usage: &Usage) -> u64 {
-    price.cost(usage).max(price.cost(&Usage { written_tokens: usage.input_tokens, ..*usage }))
-}
-
-/// Tokens that an endpoint of this protocol lets a model think with, which count as output.
-fn thinking(profile: &ModelProfile) -> u32 {
-    match (profile.provider, profile.effort) {
-        (Provider::Anthropic, Some(Effort::Medium)) => 8_000,
-        (Provider::Anthropic, Some(Effort::High | Effort::Max)) => 32_000,
-        _ => 0,
-    }
-}
-
-fn broken(error: &crate::error::Error) -> Unanswered {
+/// Logs why a model could not be asked, and says so for people.
+fn broken(error: &Error) -> String {
     tracing::error!(error = %error.chain(), "a model could not be asked");
-    Unanswered::Unavailable("Grace could not ask the model; the server's log has the cause.".into())
-}
-
-/// More tokens than a request's text mostly has: a token of English or code is three or four bytes long. Text of nothing but rare signs can have more.
-fn input_most(request: &ModelRequest) -> u64 {
-    let tools: usize = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.schema.to_string().len()).sum();
-    let schema = request.output_schema.as_ref().map_or(0, |schema| schema.schema.to_string().len());
-    let bytes = request.system.len() + tools + schema + request.messages.iter().flat_map(|message| &message.parts).map(bytes).sum::<usize>();
-    (bytes as u64).div_ceil(2) + 200
-}
-
-fn bytes(part: &Part) -> usize {
-    20 + match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
-        Part::InvalidArguments(call) => call.name.len() + call.arguments.len(),
-        Part::ToolResult(result) => result.content.len(),
-        Part::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
-    }
-}
-
-fn said(answer: &ModelAnswer) -> u64 {
-    answer.parts.iter().map(bytes).sum::<usize>() as u64
+    "Grace could not ask the model; the server's log has the cause.".into()
 }

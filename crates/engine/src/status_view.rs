@@ -54,6 +54,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         plan,
         phases,
         tests: build.tests,
+        baseline: build.baseline,
         checks: build.checks,
         reviews: reviews.into_iter().map(|row| row.review).collect(),
         deployments,

@@ -12,6 +12,7 @@ use grace_domain::{
     system::{Catalog, CatalogEntry, Facility, KernelCommand, KernelState, KernelView, ProbeView, QueueView, SystemView},
     task::Task,
 };
+use grace_sandbox::Sandbox;
 use grace_store::{durations_last, intents_in, learning_figures, queue_fetch, queue_paused, queue_set_paused, tasks_list};
 
 use crate::{
@@ -133,7 +134,7 @@ impl Inner {
     }
 
     async fn system(&self) -> SystemView {
-        let (database, toolchains) = tokio::join!(self.database_facility(), toolchains());
+        let (database, toolchains) = tokio::join!(self.database_facility(), toolchains(&self.sandbox));
         let isolation = serde_json::to_value(self.sandbox.isolation()).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let model = self.has_model().await.unwrap_or_else(|_| Err("The profiles of models cannot be read.".into()));
         let mut agents: Vec<Facility> = self
@@ -260,27 +261,43 @@ impl Inner {
     }
 }
 
-/// The programs that generated projects need, each asked for its version.
-async fn toolchains() -> Vec<Facility> {
-    let (python, node, npm, git) = tokio::join!(
-        version("python3", "Install Python 3.11 or later with venv (Debian: python3-venv)."),
-        version("node", "Install Node 20 or later."),
-        version("npm", "Install npm; it comes with Node."),
-        version("git", "Install git; builds cannot keep their files without it."),
-    );
-    vec![python, node, npm, git]
+/// What helps where a program is missing; the others are wanted by few projects.
+const REMEDIES: &[(&str, &str)] = &[
+    ("python3", "Install Python 3.11 or later with venv (Debian: python3-venv)."),
+    ("node", "Install Node 20 or later."),
+    ("npm", "Install npm; it comes with Node."),
+    ("rustc", "Install Rust with rustup."),
+    ("cargo", "Install Rust with rustup."),
+];
+
+/// The programs that projects need, as commands in the sandbox find them; and git, which is the server's own.
+async fn toolchains(sandbox: &Sandbox) -> Vec<Facility> {
+    let (programs, git) = tokio::join!(sandbox.programs(), git());
+    let shown = programs.iter().map(|program| {
+        let remedy = REMEDIES.iter().find(|(name, _)| *name == program.name).map_or("", |(_, remedy)| remedy);
+        let detail = match &program.version {
+            Ok(version) => version.chars().take(80).collect(),
+            Err(why) => format!("unavailable: {why}. {remedy}").trim_end().to_owned(),
+        };
+        Facility { name: program.name.clone(), available: program.version.is_ok(), detail }
+    });
+    shown.chain([git]).collect()
 }
 
-async fn version(program: &str, remedy: &str) -> Facility {
-    let run = tokio::process::Command::new(program).arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true).output();
-    let missing = |why: String| Facility { name: program.into(), available: false, detail: format!("{why}. {remedy}") };
+async fn git() -> Facility {
+    let run = tokio::process::Command::new("git").arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true).output();
+    let missing = |why: String| Facility {
+        name: "git".into(),
+        available: false,
+        detail: format!("unavailable: {why}. Install git; builds cannot keep their files without it."),
+    };
     match tokio::time::timeout(Duration::from_secs(3), run).await {
         Ok(Ok(output)) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
-            Facility { name: program.into(), available: true, detail: text.trim().chars().take(80).collect() }
+            Facility { name: "git".into(), available: true, detail: format!("{}, of the server", text.trim().chars().take(60).collect::<String>()) }
         }
-        Ok(Ok(output)) => missing(format!("It ends with {}", output.status)),
-        Ok(Err(_)) => missing("It was not found on the path".into()),
-        Err(_) => missing("It did not answer within 3 s".into()),
+        Ok(Ok(output)) => missing(format!("it ends with {}", output.status)),
+        Ok(Err(_)) => missing("it was not found on the path".into()),
+        Err(_) => missing("it did not answer within 3 s".into()),
     }
 }

@@ -342,3 +342,43 @@ async fn what_a_person_says_reaches_the_model_at_its_next_step() {
     completed(ended(&engine, intent).await.as_ref(), &model);
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_said_is_not_lost_when_the_next_request_fails() {
+    let place = Place::new().await;
+    let slow = Turn::call([Call::new("run", json!({"command": "sleep 1; echo slept"}))]).when(when("Your task is `script`"));
+    // A pause this long is no use: the run ends, and another one goes on with its conversation.
+    let down = Turn::fail(Fault::RateLimited(Some("900".into()))).when(when("The person says: with a mark")).once();
+    let heard = Turn::call([
+        Call::new("write", json!({"path": "greet.sh", "content": "echo \"Hello, $1!\"\n"})),
+        Call::new("finish", json!({"summary": "Done."})),
+    ])
+    .when(when("The person says: with a mark"));
+    let model = model_of([planning(&plan()), slow, down, heard].into_iter().chain(working().split_off(4))).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    until(&engine, intent, "the first command", |status| status.logs.iter().any(|line| line.contains("sleep 1"))).await;
+    engine.message(intent, "with a mark".into()).await.unwrap();
+    completed(ended(&engine, intent).await.as_ref(), &model);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_midway_through_an_answer_leaves_what_was_done_of_it_in_the_conversation() {
+    let place = Place::new().await;
+    let write = Call::new("write", json!({"path": "greet.sh", "content": "sleep 60\n"}));
+    let hanging = Turn::call([write, Call::new("finish", json!({"summary": "Done."}))]).when(when("Your task is `script`")).once();
+    let mended = Turn::call([
+        Call::new("run", json!({"command": "grep -q sleep greet.sh && echo 'echo \"Hello, $1!\"' > greet.sh"})),
+        Call::new("finish", json!({"summary": "Done."})),
+    ])
+    .when(when("Made `greet.sh`"));
+    let model = model_of([planning(&plan()), hanging, mended].into_iter().chain(working().split_off(4))).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    until(&engine, intent, "the check", |status| status.logs.iter().any(|line| line.contains("$ test"))).await;
+    engine.shutdown().await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    completed(ended(&engine, intent).await.as_ref(), &model);
+    engine.shutdown().await;
+}

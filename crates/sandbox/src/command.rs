@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub const WORKSPACE: &str = "/workspace";
 /// Where commands with network find, and may leave, wheels that pip then need not download again.
 pub const WHEELS: &str = "/cache/wheels";
+/// Where Cargo keeps what it has downloaded: with the workspace, see [`Registry`](crate::Registry).
+pub const CARGO_HOME: &str = "/workspace/.grace/cargo";
 
 /// One command to run confined.
 ///

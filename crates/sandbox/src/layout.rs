@@ -15,6 +15,7 @@ use crate::{
     owner::Owner,
     registry::Toolchains,
     settings,
+    toolchain::{self, Installed},
     wire::{self, Body},
 };
 
@@ -42,12 +43,21 @@ pub struct Ground {
     pub extra_read_only: Vec<PathBuf>,
     /// Registries and settings of the toolchains.
     pub toolchains: Toolchains,
+    /// Toolchains outside the system's folders.
+    pub installed: Installed,
     /// Whether landlock may be used.
     pub landlock: bool,
     /// Whether the kernel limits a tree's memory, so that the supervisor need not.
     pub memory_group: bool,
     /// Whether the kernel limits a tree's processes, so that the user's limit need not.
     pub pids_group: bool,
+}
+
+impl Ground {
+    /// The folder that appears as [`toolchain::NAMES`].
+    pub fn names(&self) -> PathBuf {
+        self.state.join("names")
+    }
 }
 
 /// What a command needs on its way.
@@ -96,6 +106,12 @@ impl<'a> Layout<'a> {
         }
         for path in ground.toolchains.files() {
             binds.push(Bind { outside: path.clone(), inside: path.clone(), writable: false });
+        }
+        for path in &ground.installed.folders {
+            binds.push(Bind { outside: path.clone(), inside: path.clone(), writable: false });
+        }
+        if !ground.installed.names.is_empty() {
+            binds.push(Bind { outside: ground.names(), inside: toolchain::NAMES.into(), writable: false });
         }
         if command.network == Network::Registries {
             binds.push(Bind { outside: ground.cache.clone(), inside: CACHE.into(), writable: true });
@@ -265,7 +281,7 @@ impl<'a> Layout<'a> {
         let home = self.scratch.as_deref().filter(|_| !self.full()).unwrap_or(Path::new("/tmp"));
         let home = home.display().to_string();
         let mut variables: BTreeMap<String, String> = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("PATH", self.ground.installed.path().as_str()),
             ("HOME", &home),
             ("TMPDIR", &home),
             ("LANG", "C.UTF-8"),

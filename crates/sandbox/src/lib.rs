@@ -28,6 +28,8 @@ mod run;
 mod scratch;
 mod service;
 mod settings;
+mod toolchain;
+mod usable;
 #[expect(dead_code, reason = "one protocol, of which either side uses its half")]
 mod wire;
 
@@ -40,19 +42,28 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cgroup::Hierarchies, egress::AllowList, launcher::Launcher, layout::Ground, ledger::Ledger, owner::Owner, registry::Toolchains, run::Duty,
+    cgroup::Hierarchies,
+    egress::AllowList,
+    launcher::Launcher,
+    layout::Ground,
+    ledger::Ledger,
+    owner::Owner,
+    registry::Toolchains,
+    run::Duty,
+    toolchain::{Installed, Places},
 };
 pub use crate::{
-    command::{Command, Exit, Limits, Network, Outcome, Output, Stream, WHEELS, WORKSPACE},
+    command::{CARGO_HOME, Command, Exit, Limits, Network, Outcome, Output, Stream, WHEELS, WORKSPACE},
     error::Error,
     owner::reachable,
     probe::{Probe, probe_table},
     registry::Registry,
     service::Service,
+    usable::Program,
 };
 
 /// The program that starts inside; see `build.rs`.
@@ -95,6 +106,7 @@ struct Inner {
     launcher: Arc<Launcher>,
     allowed: Arc<AllowList>,
     probes: Vec<Probe>,
+    programs: OnceCell<Vec<Program>>,
 }
 
 impl Sandbox {
@@ -113,12 +125,15 @@ impl Sandbox {
         prepare_cache(&cache, &owner)?;
         let name = hex::encode(&Sha256::digest(state.as_os_str().as_encoded_bytes())[..6]);
 
-        let (toolchains, found) = tokio::join!(Toolchains::discover(), strongest(&config, ceiling, &state, &cache, &owner, &name));
+        let strongest = strongest(&config, ceiling, &state, &cache, &owner, &name);
+        let (toolchains, places, found) = tokio::join!(Toolchains::discover(), Places::find(), strongest);
         let (mut ground, launcher, probes) = found?;
         let allowed = Arc::new(AllowList::new(toolchains.registries()));
         ground.toolchains = toolchains;
+        ground.installed = Installed::within(places, ground.isolation, &owner);
+        ground.installed.write_names(&ground.names())?;
         launcher.refill();
-        Ok(Self(Arc::new(Inner { ground, launcher, allowed, probes })))
+        Ok(Self(Arc::new(Inner { ground, launcher, allowed, probes, programs: OnceCell::new() })))
     }
 
     /// How strongly commands are confined.
@@ -134,6 +149,11 @@ impl Sandbox {
     /// The package registries that commands with [`Network::Registries`] can reach.
     pub fn registries(&self) -> &[Registry] {
         self.0.ground.toolchains.registries()
+    }
+
+    /// The toolchains that commands can use, each with what it says of its version when it is run in the sandbox. Tried once.
+    pub async fn programs(&self) -> &[Program] {
+        self.0.programs.get_or_init(|| usable::try_all(self, &self.0.ground.installed)).await
     }
 
     /// User and group of confined processes; what they are to write must belong to them.
@@ -231,6 +251,7 @@ async fn strongest(
                 cache: cache.to_owned(),
                 extra_read_only: config.extra_read_only.clone(),
                 toolchains: Toolchains::default(),
+                installed: Installed::default(),
                 landlock: isolation != Isolation::None && kernel_has_landlock(),
                 memory_group: hierarchies.limits_memory(),
                 pids_group: hierarchies.limits_pids(),

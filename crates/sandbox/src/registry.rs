@@ -5,7 +5,8 @@
 //! The shared package cache is writable by commands that may reach the registries and does not exist for all others.
 //! A hostile install can therefore write into it; what keeps it from reaching another build is that the tools check
 //! what they take from it: npm against the integrity hashes of `package-lock.json` (`npm ci`), pip with `--require-hashes`.
-//! An install without locked hashes trusts the cache as much as it trusts the registry.
+//! An install without locked hashes trusts the cache as much as it trusts the registry. Cargo does not check what it finds in its cache, so each
+//! workspace has a cache of its own, [`CARGO_HOME`](crate::CARGO_HOME), and no build can leave another a changed package.
 //!
 //! pip keeps what it downloads only if the registry says how long it may, and some do not. Whatever the registry says,
 //! `pip download --dest` into [`WHEELS`](crate::WHEELS) does not fetch what is there already, and `pip install --no-index`
@@ -23,10 +24,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::{CARGO_HOME, toolchain};
+
 /// How long a toolchain may take to say how it is configured.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Where programs are found inside, and so where they are looked for.
 const PROGRAM_FOLDERS: &[&str] = &["/usr/local/bin", "/usr/bin", "/bin"];
+/// Where Cargo's packages come from when nothing else is configured: built into it, and the one thing that it does not print.
+const CRATES_IO: &[&str] = &["index.crates.io:443", "static.crates.io:443"];
 /// Bound inside in any case.
 const BOUND: &[&str] = &["/usr", "/etc/ssl/certs"];
 /// Variables that name a file of certificates.
@@ -48,7 +53,7 @@ print(json.dumps({'settings': flat, 'index': PyPI.simple_url, 'files': PyPI.file
 /// One toolchain's package source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
-    /// `pip` or `npm`.
+    /// `pip`, `npm` or `cargo`.
     pub toolchain: String,
     /// What may be connected to, as `host:port`.
     pub hosts: Vec<String>,
@@ -73,7 +78,13 @@ struct PipAnswer {
 impl Toolchains {
     /// Asks every toolchain that there is. One that does not answer has no registry.
     pub async fn discover() -> Self {
-        let (pip, npm) = tokio::join!(ask("python3", &["-c", PIP_QUESTION]), ask("npm", &["config", "list", "--long", "--json"]));
+        let (python, npm, cargo) = (system("python3"), system("npm").or_else(|| toolchain::on_path("npm")), toolchain::on_path("cargo"));
+        let (pip, npm, cargo) = tokio::join!(
+            ask(python.as_deref(), &["-c", PIP_QUESTION], &[]),
+            ask(npm.as_deref(), &["config", "list", "--long", "--json"], &[]),
+            // Without the variable, a released Cargo keeps its configuration to itself.
+            ask(cargo.as_deref(), &["-Zunstable-options", "config", "get", "--format", "json"], &[("RUSTC_BOOTSTRAP", "1")]),
+        );
         let mut toolchains = Self::default();
         for name in CERTIFICATE_VARIABLES {
             if let Ok(value) = std::env::var(name) {
@@ -88,6 +99,11 @@ impl Toolchains {
         match npm.map(|text| serde_json::from_str(&text)) {
             Some(Ok(settings)) => toolchains.learn_npm(&settings),
             Some(Err(error)) => tracing::warn!(%error, "npm does not say how it is configured"),
+            None => {}
+        }
+        match cargo.map(|text| serde_json::from_str(&text)) {
+            Some(Ok(settings)) => toolchains.learn_cargo(&settings),
+            Some(Err(error)) => tracing::warn!(%error, "cargo does not say how it is configured"),
             None => {}
         }
         toolchains
@@ -105,7 +121,8 @@ impl Toolchains {
 
     /// Variables for every command.
     pub fn variables(&self) -> BTreeMap<String, String> {
-        self.variables.clone()
+        let cargo = ("CARGO_HOME".to_owned(), CARGO_HOME.to_owned());
+        self.variables.clone().into_iter().chain([cargo]).collect()
     }
 
     /// Variables for commands that may reach the registries through a proxy on `port` of the loopback interface.
@@ -133,6 +150,7 @@ impl Toolchains {
             ("npm_config_cache", format!("{home}/.npm")),
             ("PIP_NO_INDEX", "1".to_owned()),
             ("PIP_NO_CACHE_DIR", "1".to_owned()),
+            ("CARGO_NET_OFFLINE", "true".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -183,6 +201,17 @@ impl Toolchains {
         }
     }
 
+    fn learn_cargo(&mut self, settings: &serde_json::Value) {
+        let elsewhere = settings.pointer("/source/crates-io/replace-with").is_some() || settings.pointer("/net/offline") == Some(&true.into());
+        if elsewhere {
+            // Where a mirror's downloads are is said by the mirror alone, and its password would have to come along.
+            tracing::warn!("cargo is configured not to use crates.io; commands in the sandbox get no registry for it");
+            return;
+        }
+        let hosts = CRATES_IO.iter().map(|host| (*host).to_owned()).collect();
+        self.registries.push(Registry { toolchain: "cargo".into(), hosts });
+    }
+
     fn certificate(&mut self, variable: &str, file: &str) {
         if self.readable(Path::new(file)) {
             self.variables.insert(variable.into(), file.into());
@@ -215,11 +244,16 @@ fn host(address: &str) -> Option<String> {
     Some(format!("{name}:{}", url.port_or_known_default()?))
 }
 
+/// Where a program is that commands find under this name among the system's.
+fn system(program: &str) -> Option<PathBuf> {
+    PROGRAM_FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists())
+}
+
 /// Runs a toolchain of this machine as the server's own user and returns what it prints.
-async fn ask(program: &str, arguments: &[&str]) -> Option<String> {
-    let program = PROGRAM_FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists())?;
-    let mut command = tokio::process::Command::new(&program);
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).current_dir("/").kill_on_drop(true);
+pub async fn ask(program: Option<&Path>, arguments: &[&str], variables: &[(&str, &str)]) -> Option<String> {
+    let program = program?;
+    let mut command = tokio::process::Command::new(program);
+    command.envs(variables.iter().copied()).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).current_dir("/").kill_on_drop(true);
     match tokio::time::timeout(PATIENCE, command.output()).await {
         Ok(Ok(output)) if output.status.success() => String::from_utf8(output.stdout).ok(),
         Ok(Ok(output)) => {
@@ -260,5 +294,18 @@ mod tests {
         });
         let expected = ["files.example:443", "mirror.example:443"].map(str::to_owned).to_vec();
         assert_eq!(toolchains.registries(), [Registry { toolchain: "pip".into(), hosts: expected }]);
+    }
+
+    #[test]
+    fn cargo_has_its_own_registry_unless_it_is_configured_away_from_it() {
+        for (settings, expected) in [
+            (serde_json::json!({"net": {"retry": 3}}), 1),
+            (serde_json::json!({"source": {"crates-io": {"replace-with": "mirror"}}}), 0),
+            (serde_json::json!({"net": {"offline": true}}), 0),
+        ] {
+            let mut toolchains = Toolchains::default();
+            toolchains.learn_cargo(&settings);
+            assert_eq!(toolchains.registries().len(), expected, "{settings}");
+        }
     }
 }

@@ -47,8 +47,13 @@ struct Record {
     conversations: HashMap<String, check::Beginning>,
 }
 
+/// What to answer a request with, decided when it comes.
+type Answering = Box<dyn FnMut(&Request) -> Turn + Send>;
+
 struct Shared {
     script: Script,
+    /// In place of the script's turns.
+    answering: Option<Mutex<Answering>>,
     record: Mutex<Record>,
 }
 
@@ -71,9 +76,22 @@ impl ScriptModel {
     /// # Errors
     /// When there is none.
     pub async fn start(script: Script) -> std::io::Result<Self> {
+        Self::start_shared(Shared { script, answering: None, record: Mutex::default() }).await
+    }
+
+    /// The same, with answers that are decided when a request comes; of one server, one after the other. Requests are checked, and not kept.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn start_with(answering: impl FnMut(&Request) -> Turn + Send + 'static) -> std::io::Result<Self> {
+        let answering = Some(Mutex::new(Box::new(answering) as Answering));
+        Self::start_shared(Shared { script: Script::default(), answering, record: Mutex::default() }).await
+    }
+
+    async fn start_shared(shared: Shared) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { script, record: Mutex::default() });
+        let shared = Arc::new(shared);
         let router = router(shared.clone());
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -113,7 +131,7 @@ impl Drop for ScriptModel {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, script: Script) -> std::io::Result<()> {
-    axum::serve(listener, router(Arc::new(Shared { script, record: Mutex::default() }))).await
+    axum::serve(listener, router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -133,7 +151,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         shared.record().problems.push(format!("{}: the body is not JSON", uri.path()));
         return refuse(400, "invalid_request_error", "The body is not JSON.");
     };
-    let request = Request::read(protocol, uri.path(), &value);
+    let request = Request { bytes: body.len(), ..Request::read(protocol, uri.path(), &value) };
     let given = protocol.key(&headers);
     let authorized = shared.script.key.as_deref().is_none_or(|key| given == Some(key));
     let turn = {
@@ -141,12 +159,17 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         let text = String::from_utf8_lossy(&body);
         let Record { problems, conversations, .. } = &mut *record;
         check::check(&request, &shared.script, &text, problems, conversations);
-        let turn = authorized.then(|| shared.script.choose(&request, &record.used)).flatten();
-        if let Some(turn) = turn {
-            *record.used.entry(turn).or_default() += 1;
+        match &shared.answering {
+            Some(answering) => Some(answering.lock().unwrap_or_else(PoisonError::into_inner)(&request)),
+            None => {
+                let turn = authorized.then(|| shared.script.choose(&request, &record.used)).flatten();
+                if let Some(turn) = turn {
+                    *record.used.entry(turn).or_default() += 1;
+                }
+                record.journal.push(Entry { path: uri.path().to_owned(), protocol, authorized, body: value, turn });
+                turn.map(|turn| shared.script.turns[turn].clone())
+            }
         }
-        record.journal.push(Entry { path: uri.path().to_owned(), protocol, authorized, body: value, turn });
-        turn
     };
     if !authorized {
         // As real ones do: the key comes back in the message.
@@ -160,7 +183,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         shared.record().problems.push(format!("No turn of the script fits the request “{}”.", request.last_text()));
         return refuse(400, "invalid_request_error", "No turn of the script fits this request.");
     };
-    let Turn { reply, fault, .. } = &shared.script.turns[turn];
+    let Turn { reply, fault, .. } = &turn;
     if let Some(fault) = fault {
         if let Some(response) = wire::failed(protocol, fault) {
             return response;

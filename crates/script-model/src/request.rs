@@ -63,6 +63,10 @@ pub struct Request {
     /// Names and schemas.
     pub tools: Vec<(String, Value)>,
     pub has_schema: bool,
+    /// Of the answer, in tokens.
+    pub most_output: Option<u64>,
+    /// Length of its body.
+    pub bytes: usize,
     pub(crate) said: Vec<Said>,
     /// The messages as they came, without marks for caches.
     pub(crate) raw: Vec<Value>,
@@ -93,6 +97,11 @@ fn unmark(value: &mut Value) {
         Value::Object(fields) => {
             fields.remove("cache_control");
             fields.values_mut().for_each(unmark);
+            // Only a part can have a mark; without one, a text may stand by itself.
+            let alone = fields.get("content").and_then(Value::as_array).filter(|parts| parts.len() == 1 && parts[0]["type"] == "text");
+            if let Some(text) = alone.map(|parts| parts[0]["text"].clone()) {
+                fields.insert("content".to_owned(), text);
+            }
         }
         Value::Array(values) => values.iter_mut().for_each(unmark),
         _ => {}
@@ -113,6 +122,8 @@ impl Request {
             system,
             tools: Vec::new(),
             has_schema: false,
+            most_output: None,
+            bytes: 0,
             said: Vec::new(),
             raw: list(messages).to_vec(),
         };
@@ -126,6 +137,13 @@ impl Request {
             Protocol::Anthropic => body["output_config"]["format"]["schema"].is_object(),
             Protocol::Gemini => body["generationConfig"]["responseJsonSchema"].is_object(),
             Protocol::Ollama => !body["format"].is_null(),
+        };
+        request.most_output = match protocol {
+            Protocol::OpenAi => body["max_tokens"].as_u64().or_else(|| body["max_completion_tokens"].as_u64()),
+            Protocol::OpenAiResponses => body["max_output_tokens"].as_u64(),
+            Protocol::Anthropic => body["max_tokens"].as_u64(),
+            Protocol::Gemini => body["generationConfig"]["maxOutputTokens"].as_u64(),
+            Protocol::Ollama => body["options"]["num_predict"].as_u64(),
         };
         let tool = |tool: &Value, schema: &str| (id(&tool["name"]), tool[schema].clone());
         request.tools = match protocol {
@@ -208,6 +226,11 @@ impl Request {
     /// How many answers the conversation has so far.
     pub fn answered(&self) -> usize {
         self.said.iter().filter(|said| said.speaker == Speaker::Assistant).count()
+    }
+
+    /// Whether this stands in any message.
+    pub fn says(&self, text: &str) -> bool {
+        self.said.iter().any(|said| said.text.contains(text))
     }
 
     /// What was said since the last answer: the user's text or the tools' results.

@@ -1,5 +1,7 @@
 //! The current files of a build.
 
+use std::collections::BTreeMap;
+
 use grace_domain::{
     event::Artifact,
     id::{IntentId, TaskId},
@@ -12,8 +14,10 @@ use crate::{
     row::{Columns, Decoded, big, cut, plain, plain_option, words},
 };
 
-/// Adds files, or replaces what is known of them.
+/// Adds files, or replaces what is known of them. Of several with one path the last counts: a file may be changed twice between two saves.
 pub async fn artifacts_save(conn: &mut PgConnection, id: IntentId, artifacts: &[Artifact]) -> StoreResult<()> {
+    let last: BTreeMap<&str, &Artifact> = artifacts.iter().map(|artifact| (artifact.path.as_str(), artifact)).collect();
+    let artifacts: Vec<&Artifact> = last.into_values().collect();
     sqlx::query(
         "INSERT INTO artifacts (intent_id, path, kind, status, lines, bytes, hash, task_id)
          SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[])

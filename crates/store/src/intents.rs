@@ -2,6 +2,7 @@
 
 use grace_domain::{
     Timestamp,
+    baseline::Baseline,
     event::CheckReport,
     id::IntentId,
     intent::{Intent, IntentRequest, Priority},
@@ -52,6 +53,7 @@ pub struct BuildRow {
     pub progress: Progress,
     pub current_phase: Option<String>,
     pub tests: Option<TestsView>,
+    pub baseline: Option<Baseline>,
     pub checks: Vec<CheckReport>,
     pub latest_log: Option<LogView>,
     pub url: Option<String>,
@@ -227,6 +229,18 @@ pub async fn intent_save_tests(
     Ok(())
 }
 
+/// Saves what the tests of a given repository said before the build.
+pub async fn intent_save_baseline(conn: &mut PgConnection, id: IntentId, baseline: &Baseline, at: Timestamp) -> StoreResult<()> {
+    sqlx::query("UPDATE intents SET baseline = $2, updated_at = $3 WHERE id = $1")
+        .bind(id.0)
+        .bind(json(baseline))
+        .bind(at)
+        .execute(conn)
+        .await
+        .during("intent_save_baseline")?;
+    Ok(())
+}
+
 /// Saves where the newest live deployment answers.
 pub async fn intent_save_url(conn: &mut PgConnection, id: IntentId, url: Option<&str>, at: Timestamp) -> StoreResult<()> {
     sqlx::query("UPDATE intents SET url = $2, updated_at = $3 WHERE id = $1")
@@ -276,6 +290,7 @@ fn build_row(row: PgRow) -> Decoded<BuildRow> {
         },
         current_phase: row.text_option("current_phase")?,
         tests: row.json_option("tests")?,
+        baseline: row.json_option("baseline")?,
         checks: row.json("checks")?,
         latest_log: row.json_option("latest_log")?,
         url: row.text_option("url")?,

@@ -38,8 +38,8 @@ pub use deployments::{
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
 pub use intents::{
-    BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_priority, intent_save_repository,
-    intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,
+    BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_baseline, intent_save_priority,
+    intent_save_repository, intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,
 };
 pub use jobs::{NewJob, job_enqueue, job_remove};
 pub use learning::{
@@ -49,7 +49,7 @@ pub use learning::{
 };
 pub use lists::{Listing, StatusRows, intents_list, status_fetch};
 pub use models::{
-    Account, Took, TurnRow, account_fetch, account_open, account_reserve, account_set_budget, account_settle, account_spent_out, account_warn,
+    Account, TurnRow, account_fetch, account_open, account_reserve, account_set_budget, account_settle, account_spent_out, account_warn,
     conversation_fetch, conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append, turns_after,
 };
 pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};

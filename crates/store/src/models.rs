@@ -3,7 +3,7 @@
 use grace_domain::{
     Timestamp,
     id::{IntentId, TaskId},
-    model::{Budget, Limit, ModelProfile, Spending, Usage},
+    model::{Budget, Limit, ModelProfile, Spending, Took, Usage},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -89,16 +89,6 @@ pub async fn account_reserve(conn: &mut PgConnection, intent: IntentId, most: &U
     }
     account_add(conn, intent, &Change { usage: *most, cost, priced: true, counted: true }, None).await?;
     Ok(Ok(()))
-}
-
-/// What a request took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Took {
-    pub usage: Usage,
-    /// Millionths of a US dollar; absent when the price is unknown.
-    pub cost: Option<u64>,
-    /// False: nobody counted, and `usage` is the most that it can be.
-    pub counted: bool,
 }
 
 /// Puts what a request really took in place of what was reserved for it, and answers with the account then.

@@ -2,6 +2,7 @@
 //! and calls a task done only when the task's own command says so. It must not know providers, keys, prices or the database: models answer
 //! through [`Models`], and what it needs to go on later is kept through [`Conversing`].
 
+mod baseline;
 mod context;
 mod plan;
 mod prompt;
@@ -44,15 +45,55 @@ impl Agent for ModelAgent {
         plan::plan(request, inputs, models).await
     }
 
-    /// The command that proves the last task of the testing stage, or the last that proves anything.
     fn test_command(&self, plan: &Plan) -> Option<String> {
-        let proved = |stage: Option<Stage>| {
-            plan.tasks().filter(|task| stage.is_none_or(|stage| task.stage == stage)).filter_map(|task| task.verify.clone()).last()
-        };
-        proved(Some(Stage::Testing)).or_else(|| proved(None))
+        proving(plan)?.verify.clone()
     }
 
     async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
-        work::run(task, context).await
+        if task.key == baseline::KEY { baseline::run(task, context).await } else { work::run(task, context).await }
+    }
+}
+
+/// The task whose command proves the build: the last of the testing stage, or the last that proves anything.
+fn proving(plan: &Plan) -> Option<&PlannedTask> {
+    let proved = |stage: Option<Stage>| {
+        let proving = |task: &&PlannedTask| task.key != baseline::KEY && task.verify.is_some();
+        plan.tasks().filter(proving).filter(|task| stage.is_none_or(|stage| task.stage == stage)).last()
+    };
+    proved(Some(Stage::Testing)).or_else(|| proved(None))
+}
+
+/// Whether what the tests of this task's command say are figures of the build: until the proving command has run, anything is; then only what that
+/// command says, of which a later task may run a part.
+fn counts(plan: &Plan, task: &PlannedTask) -> bool {
+    let Some(proving) = proving(plan) else { return true };
+    let until = plan.tasks().take_while(|planned| planned.key != proving.key).any(|planned| planned.key == task.key);
+    until || task.verify == proving.verify
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_run_of_some_tests_does_not_replace_the_figures_of_all() {
+        let task = |key: &str, stage, verify: &str| PlannedTask {
+            key: key.into(),
+            stage,
+            verify: Some(verify.into()),
+            ..baseline::phase("").tasks[0].clone()
+        };
+        let tasks = vec![
+            task(baseline::KEY, Stage::Designing, "make check"),
+            task("code", Stage::Coding, "cargo test a"),
+            task("tests", Stage::Testing, "cargo test"),
+            task("docs", Stage::Documenting, "cargo test --doc"),
+            task("more", Stage::Documenting, "cargo test"),
+        ];
+        let mut plan = Plan::unmade("A library");
+        plan.phases = vec![grace_domain::plan::Phase { tasks, ..baseline::phase("") }];
+        assert_eq!(ModelAgent.test_command(&plan).as_deref(), Some("cargo test"));
+        let counted: Vec<&str> = plan.tasks().filter(|task| counts(&plan, task)).map(|task| task.key.as_str()).collect();
+        assert_eq!(counted, ["baseline", "code", "tests", "more"]);
     }
 }

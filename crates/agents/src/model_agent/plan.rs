@@ -14,7 +14,7 @@ use grace_domain::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::prompt;
+use super::{baseline, prompt};
 use crate::{
     agent::{Models, PlanInputs, Unanswered},
     model::{Message, ModelRequest, OutputSchema},
@@ -45,6 +45,8 @@ struct Written {
     questions: Vec<WrittenQuestion>,
     #[serde(default)]
     changes: Vec<WrittenChange>,
+    #[serde(default)]
+    baseline: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +153,9 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         if name.is_empty() || name.len() > 60 || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c)) {
             wrong.push(format!("The key `{}` must be 1 to 60 of a-z, 0-9, dot, line and underscore.", short(name)));
         }
+        if name == baseline::KEY {
+            wrong.push(format!("The key `{name}` is Grace's own: it runs the existing tests by itself, with the command in `baseline`."));
+        }
         if !keys.insert(name.clone()) {
             wrong.push(format!("The key `{}` is there twice.", short(name)));
         }
@@ -164,7 +169,13 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
             wrong.push(format!("`{}`: `minutes` must be more than 0 and at most 600.", short(name)));
         }
     }
-    let mut names: BTreeSet<&str> = if written.questions.is_empty() { BTreeSet::new() } else { BTreeSet::from(["Questions"]) };
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    if !written.questions.is_empty() {
+        names.insert("Questions");
+    }
+    if inputs.repository.is_some() {
+        names.insert("Existing tests");
+    }
     for phase in &written.phases {
         if phase.name.trim().is_empty() || !names.insert(phase.name.as_str()) {
             wrong.push(format!("The phase name `{}` is empty, taken or there twice.", short(&phase.name)));
@@ -214,6 +225,18 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         .collect();
     // Answers come before everything that they may change; tasks follow one another, because they share one workspace.
     let mut before: Vec<String> = Vec::new();
+    let mut warnings: Vec<String> = written.risks.into_iter().take(LIST).collect();
+    if let Some(repository) = &inputs.repository {
+        let written = Some(written.baseline.trim()).filter(|command| !command.is_empty());
+        match written.or(repository.tests.first().map(|named| named.line.as_str())) {
+            Some(command) => {
+                phases.push(baseline::phase(command));
+                before.push(baseline::KEY.into());
+            }
+            None => warnings.push("No command for tests was found in the repository, so nothing says what worked before this build.".into()),
+        }
+        warnings.extend(repository.missing.iter().map(|missing| format!("Not here: {missing}")));
+    }
     if !questions.is_empty() {
         let asks: Vec<PlannedTask> = questions
             .iter()
@@ -229,7 +252,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
                 verify: None,
             })
             .collect();
-        before = asks.iter().map(|task| task.key.clone()).collect();
+        before.extend(asks.iter().map(|task| task.key.clone()));
         phases.push(Phase { name: "Questions".into(), stage: Stage::Designing, estimated_hours: 0.0, tasks: asks });
     }
     for phase in written.phases {
@@ -266,7 +289,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         not_covered: written.not_covered.into_iter().take(LIST).collect(),
         assumptions: written.assumptions.into_iter().take(LIST).map(|text| Assumption { text, mark: Mark::Inferred }).collect(),
         questions,
-        warnings: written.risks.into_iter().take(LIST).collect(),
+        warnings,
         compliance: Vec::new(),
         confidence: Confidence {
             level: if samples >= 3 { ConfidenceLevel::Medium } else { ConfidenceLevel::Low },
@@ -326,7 +349,8 @@ fn schema() -> Value {
         ("not_covered", texts.clone()),
         ("risks", texts),
         ("questions", list(question)),
-        ("changes", list(object(vec![("applied", json!({"type": "boolean"})), ("outcome", text)]))),
+        ("changes", list(object(vec![("applied", json!({"type": "boolean"})), ("outcome", text.clone())]))),
+        ("baseline", text),
     ])
 }
 
@@ -383,5 +407,27 @@ mod tests {
         let wrong = plan_of(&value, &inputs(&["Faster"])).unwrap_err();
         assert_eq!(wrong.len(), 5, "{wrong:?}");
         assert!(read("I cannot do that.").is_err());
+    }
+
+    #[test]
+    fn a_repositorys_own_tests_are_run_before_everything_else() {
+        use crate::repository::{Named, Repository};
+        let found = Named { line: "make test".into(), from: "Makefile".into() };
+        let with = |tests: Vec<Named>| PlanInputs { repository: Some(Repository { tests, ..Repository::default() }), ..inputs(&[]) };
+        let mut value = written();
+        let commands = |value: &Value, inputs: &PlanInputs| {
+            let plan = plan_of(value, inputs).unwrap();
+            assert_eq!(plan.tasks().nth(2).unwrap().depends_on, ["baseline", "ask.case"]);
+            let first = plan.tasks().next().unwrap();
+            (first.key.clone(), first.verify.clone().unwrap())
+        };
+        assert_eq!(commands(&value, &with(vec![found.clone()])), ("baseline".into(), "make test".into()));
+        value["baseline"] = json!("make check");
+        assert_eq!(commands(&value, &with(vec![found])), ("baseline".into(), "make check".into()));
+        value["baseline"] = json!("");
+        let none = plan_of(&value, &with(Vec::new())).unwrap();
+        assert!(none.tasks().all(|task| task.key != "baseline") && none.warnings[0].starts_with("No command for tests"), "{:?}", none.warnings);
+        value["phases"][0]["tasks"][0]["key"] = json!("baseline");
+        assert!(plan_of(&value, &inputs(&[])).unwrap_err()[0].contains("is Grace's own"));
     }
 }

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::{context, prompt, reports};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
-    model::{Failure, Message, ModelAnswer, ModelRequest, Part, Role, ToolCall as Called, ToolDefinition, ToolResult},
+    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
+    repository::Repository,
     tools::{self, ToolCall, Tools},
 };
 
@@ -33,7 +34,7 @@ const OUTPUT_TOKENS: u32 = 16_000;
 /// Longest that a task's command may take.
 const VERIFY_SECONDS: u64 = 1_800;
 /// Who speaks in the log.
-const SOURCE: &str = "agent";
+pub const SOURCE: &str = "agent";
 const GIVE_UP: &str = "Give up";
 
 /// What a task's conversation is made of; kept while it waits.
@@ -88,18 +89,10 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
         if context.cancel().is_cancelled() {
             return Err(work.unfinished(TaskFailure::stopped()));
         }
-        // A step that fails midway is no part of the conversation: a call without its result would make it void.
-        let whole = work.session.messages.len();
         match work.step().await {
             Ok(None) => {}
             Ok(Some(output)) => return Ok(output),
-            Err(failure) => {
-                work.session.messages.truncate(whole);
-                if work.session.messages.last().is_some_and(|last| last.role == Role::Assistant) {
-                    work.session.messages.pop();
-                }
-                return Err(work.unfinished(failure));
-            }
+            Err(failure) => return Err(work.unfinished(failure)),
         }
     }
 }
@@ -129,11 +122,23 @@ impl Work<'_> {
         }
         let root =
             Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-        let overview = tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(|error| format!("(It could not be read: {error}.)"));
+        let unread = |error: std::io::Error| format!("(It could not be read: {error}.)");
+        let (overview, told) = if self.conversing.request().artifacts.repository.is_some() {
+            Repository::read(&root, prompt::OVERVIEW).map_or_else(
+                |error| (unread(error), String::new()),
+                |found| {
+                    let told = found.told();
+                    (found.overview, told)
+                },
+            )
+        } else {
+            (tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(unread), String::new())
+        };
+        let situation = prompt::Situation { overview: &overview, told: &told, baseline: self.context.baseline() };
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();
-        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &overview);
+        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &situation);
         for (number, said) in self.conversing.messages(0).await {
             self.session.heard = number;
             text.push_str(&format!("\nEarlier the person said: {said}"));
@@ -264,10 +269,12 @@ impl Work<'_> {
         ))
     }
 
-    /// Does the calls of one answer in their order.
+    /// Does the calls of one answer in their order. When it fails midway, the calls that were done keep their results, and the others say that they
+    /// were not: whoever goes on must not do again what is done.
     async fn carry_out(&mut self, calls: Vec<Result<Called, ToolResult>>) -> Result<Option<TaskOutput>, TaskFailure> {
         let mut results = Vec::new();
         let mut question = None;
+        let mut failed = None;
         let usable = calls.iter().any(Result::is_ok);
         for call in calls {
             let call = match call {
@@ -282,9 +289,17 @@ impl Work<'_> {
                 results.push(ToolResult { call_id: call.id, content, is_error: true });
                 continue;
             }
-            match self.one(&call).await? {
-                Came::Result(result) => results.push(self.watched(&call, result)),
-                Came::Finished(output) => {
+            if failed.is_some() {
+                results.push(not_done(call.id));
+                continue;
+            }
+            match self.one(&call).await {
+                Err(failure) => {
+                    failed = Some(failure);
+                    results.push(not_done(call.id));
+                }
+                Ok(Came::Result(result)) => results.push(self.watched(&call, result)),
+                Ok(Came::Finished(output)) => {
                     // Whoever spoke while the check ran is heard first.
                     let said = self.conversing.messages(self.session.heard).await;
                     if said.is_empty() {
@@ -293,13 +308,17 @@ impl Work<'_> {
                     let content = "The check succeeded, but the person has said something meanwhile. Heed it, then call `finish` again.".into();
                     results.push(ToolResult { call_id: call.id.clone(), content, is_error: false });
                 }
-                Came::Asks(asked) => {
+                Ok(Came::Asks(asked)) => {
                     results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
                     question = Some((asked, Some(call.id)));
                 }
             }
         }
         self.conversing.turn("results", &json!(results)).await;
+        if let Some(failure) = failed {
+            self.session.messages.push(Message::results(results));
+            return Err(failure);
+        }
         if question.is_none() && self.session.repeats >= REPEATS {
             self.session.repeats = 0;
             question = Some((self.repeats_itself(), None));
@@ -431,8 +450,10 @@ impl Work<'_> {
             return Err(TaskFailure::stopped());
         }
         let wall = checked.exit.map_or(0, |exit| u64::try_from(exit.wall.as_millis()).unwrap_or(u64::MAX));
-        for report in reports::test_reports(&checked.text, wall) {
-            self.context.tests(report).await;
+        if super::counts(self.context.plan(), self.task) {
+            for report in reports::test_reports(&checked.text, wall) {
+                self.context.tests(report).await;
+            }
         }
         let succeeded = checked.exit.is_some_and(|exit| exit.exit.is_success());
         self.conversing.turn("note", &json!({"verified": verify, "succeeded": succeeded, "output": checked.text})).await;
@@ -458,6 +479,11 @@ impl Work<'_> {
         let files = self.conversing.changed().await?.into_iter().map(|path| WrittenFile { kind: kind_of(&path), path }).collect();
         Ok(TaskOutput { files, ..TaskOutput::default() })
     }
+}
+
+/// The result of a call that the end of the run came before.
+fn not_done(call_id: String) -> ToolResult {
+    ToolResult { call_id, content: "Not done: the work was interrupted. Call again if it is still wanted.".into(), is_error: true }
 }
 
 /// A call in a few words, for the log.

@@ -6,7 +6,7 @@ use similar::get_close_matches;
 use super::call::Edit;
 use super::files::{Done, Files, Outcome};
 use super::paths;
-use super::stage::{Stage, text_of};
+use super::stage::{FILE_BYTES, Stage, text_of};
 
 /// Lines of a file that are compared with what was not found, and how many characters of each.
 const COMPARED_LINES: usize = 5_000;
@@ -47,11 +47,13 @@ struct Unified {
     text: String,
     /// Where a CR was taken out, as positions of the LF in `text`.
     returns: Vec<usize>,
+    /// Whether most lines end with CRLF; none when none ends.
+    mostly: Option<bool>,
 }
 
 impl Unified {
     fn new(text: &str) -> Self {
-        let mut unified = Self { text: String::with_capacity(text.len()), returns: Vec::new() };
+        let mut unified = Self { text: String::with_capacity(text.len()), returns: Vec::new(), mostly: None };
         for piece in text.split_inclusive("\r\n") {
             match piece.strip_suffix("\r\n") {
                 Some(line) => {
@@ -62,6 +64,7 @@ impl Unified {
                 None => unified.text.push_str(piece),
             }
         }
+        unified.mostly = unified.most(0, unified.text.len());
         unified
     }
 
@@ -73,12 +76,13 @@ impl Unified {
     /// Whether lines between two positions end with CRLF, for the most part; where none ends, those of the whole text count, and where
     /// none ends at all, it is as `otherwise` says.
     fn has_returns(&self, from: usize, to: usize, otherwise: bool) -> bool {
-        let most = |from: usize, to: usize| {
-            let all = self.text[from..to].bytes().filter(|byte| *byte == b'\n').count();
-            let returns = self.returns.partition_point(|at| *at < to) - self.returns.partition_point(|at| *at < from);
-            (all > 0).then_some(returns * 2 > all)
-        };
-        most(from, to).or_else(|| most(0, self.text.len())).unwrap_or(otherwise)
+        self.most(from, to).or(self.mostly).unwrap_or(otherwise)
+    }
+
+    fn most(&self, from: usize, to: usize) -> Option<bool> {
+        let all = self.text[from..to].bytes().filter(|byte| *byte == b'\n').count();
+        let returns = self.returns.partition_point(|at| *at < to) - self.returns.partition_point(|at| *at < from);
+        (all > 0).then_some(returns * 2 > all)
     }
 }
 
@@ -106,6 +110,11 @@ fn apply(text: &str, edit: &Edit, ends_with_returns: bool) -> Result<(String, Ve
                 lines.join(", ")
             ));
         }
+    }
+    // Many places with a long text each are more than there is memory.
+    let most = places.len().saturating_mul(new.len()).saturating_add(text.len() - places.len() * old.len());
+    if most as u64 > FILE_BYTES {
+        return Err(format!("the file would have {most} bytes; at most {} MB are written.", FILE_BYTES >> 20));
     }
     let mut changed = String::with_capacity(text.len() + new.len());
     let (mut done, mut lines) = (0, Vec::new());
@@ -221,6 +230,17 @@ mod tests {
         assert!(apply("a\nx\na", &twice, false).unwrap_err().contains("2 times, at lines 1, 3;"));
         assert!(apply("aaa", &one("aa", "b"), false).unwrap_err().contains("2 times"), "two that overlap are two");
         assert_eq!(apply("a\nx\na", &Edit { replace_all: Some(true), ..twice }, false), Ok(("b\nx\nb".into(), vec![1, 3])));
+    }
+
+    #[test]
+    fn many_places_take_no_longer_than_they_must_and_no_more_memory_than_a_file_may_have() {
+        let text = format!("\n{}", "ab".repeat(200_000));
+        let all = |new: &str| Edit { replace_all: Some(true), ..one("a", new) };
+        // Looking at the whole text for each place would take minutes.
+        let begun = std::time::Instant::now();
+        assert_eq!(apply(&text, &all("c"), false).unwrap().1.len(), 200_000);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(apply(&text, &all(&"c".repeat(1_000_000)), false).unwrap_err().contains("at most 10 MB"));
     }
 
     #[test]

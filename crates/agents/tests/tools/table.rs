@@ -218,3 +218,14 @@ fn a_diff_of_git_makes_moves_and_removes_files() {
     assert_eq!((workspace.text("new name").as_str(), workspace.text("s.sh").as_str()), ("1\ntwo\n3\n", "exit"));
     assert_eq!(workspace.path().join("s.sh").metadata().unwrap().permissions().mode() & 0o777, 0o755);
 }
+
+#[test]
+fn a_move_that_a_plain_diff_follows_is_done_as_well() {
+    let workspace = Workspace::with(&[("old", "1\n"), ("a", "1\n")]);
+    workspace.read("old");
+    workspace.read("a");
+    let diff = "diff --git a/old b/new\nrename from old\nrename to new\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+2\n";
+    let done = workspace.call("apply_patch", json!({"patch": diff}));
+    assert_eq!(done.text, "Changed:\nM a\nA new\nD old");
+    assert_eq!((workspace.text("a").as_str(), workspace.text("new").as_str()), ("2\n", "1\n"));
+}

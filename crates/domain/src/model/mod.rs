@@ -3,7 +3,7 @@
 
 mod spending;
 
-pub use spending::{Budget, Limit, Price, Spending, Usage, dollars, money};
+pub use spending::{Budget, Limit, Price, Spending, Took, Usage, dollars, money};
 
 use serde::{Deserialize, Serialize};
 use url::Url;

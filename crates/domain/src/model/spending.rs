@@ -54,6 +54,16 @@ impl Usage {
     }
 }
 
+/// What one request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    pub usage: Usage,
+    /// Millionths of a US dollar; absent when the price is unknown.
+    pub cost: Option<u64>,
+    /// False: nobody counted, and `usage` is the most that it can be.
+    pub counted: bool,
+}
+
 impl Price {
     /// What a person wrote in three fields, in US dollars; `None` when all are empty. Cached input costs what input does when nobody says otherwise.
     ///

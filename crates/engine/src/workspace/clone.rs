@@ -1,6 +1,6 @@
 //! Brings a given repository into a build. A URL may lead anywhere, so the address is resolved first and the connection pinned to it.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use grace_domain::intent::Repository;
 
@@ -9,72 +9,122 @@ use super::{
     git::{Call, Git},
 };
 
-/// Longest that a clone may take.
-const WITHIN: Duration = Duration::from_secs(180);
-/// Largest clone that is kept, in bytes.
-const LIMIT: u64 = 1 << 30;
+/// How much of a repository is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    /// Longest that a clone may take.
+    pub within: Duration,
+    /// Largest history that is kept, in bytes; looked at while it comes.
+    pub bytes: u64,
+    /// Files that are laid out, and their bytes: a small history can hold many large ones.
+    pub files: u64,
+    pub file_bytes: u64,
+}
 
-pub(super) async fn clone(git: &Git, repository: &Repository) -> Result<(), WorkspaceError> {
+impl Bounds {
+    pub const USUAL: Self = Self { within: Duration::from_secs(180), bytes: 1 << 30, files: 200_000, file_bytes: 2 << 30 };
+}
+
+/// How often the size of what comes is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Longest list of files that is read to add up their sizes, in bytes.
+const LIST: u64 = 64 << 20;
+
+pub(super) async fn clone(git: &Git, repository: &Repository, bounds: &Bounds) -> Result<(), WorkspaceError> {
     let target = git.git_dir.to_string_lossy().into_owned();
-    match repository {
-        Repository::Url(url) => {
-            let host = url.host_str().unwrap_or_default().to_owned();
-            let address = public_address(&host).await?;
-            let pin = format!("http.curloptResolve={host}:443:{address}");
-            let arguments = [
-                "-c",
-                &pin,
-                "-c",
-                "http.followRedirects=false",
-                "clone",
-                "--quiet",
-                "--bare",
-                "--no-tags",
-                "--single-branch",
-                "--depth=50",
-                "--",
-                url.as_str(),
-                &target,
-            ];
-            run(git, Call::new("clone", &arguments).env("GIT_ALLOW_PROTOCOL", "https").within(WITHIN)).await?;
-        }
-        Repository::Path(path) => {
-            if !std::path::Path::new(path).is_dir() {
-                return Err(refused(format!("there is no folder {path} on this machine.")));
+    let origin = Origin::of(repository).await?;
+    let mut arguments = origin.settings();
+    arguments.extend(["clone", "--quiet", "--bare", "--no-tags", "--single-branch"]);
+    arguments.extend(match repository {
+        Repository::Url(_) => ["--depth=50", "--"],
+        Repository::Path(_) => ["--no-hardlinks", "--"],
+    });
+    arguments.extend([origin.address.as_str(), &target]);
+    let call = Call::new("clone", &arguments).env("GIT_ALLOW_PROTOCOL", origin.protocol).within(bounds.within);
+    come(git.clone_with(call), &git.git_dir, bounds).await?;
+    bounded(git, "HEAD", bounds).await
+}
+
+/// Fetches one commit into a repository that is there.
+pub(super) async fn fetch_from(git: &Git, repository: &Repository, commit: &str, bounds: &Bounds) -> Result<(), WorkspaceError> {
+    let origin = Origin::of(repository).await?;
+    let mut arguments = origin.settings();
+    arguments.extend(["fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules", "--", &origin.address, commit]);
+    let call = Call::new("fetch", &arguments).env("GIT_ALLOW_PROTOCOL", origin.protocol).within(bounds.within);
+    come(async { git.run(call).await.map(|_| ()) }, &git.git_dir, bounds).await
+}
+
+/// Where a repository is, once that was looked at.
+struct Origin {
+    address: String,
+    protocol: &'static str,
+    setting: String,
+}
+
+impl Origin {
+    async fn of(repository: &Repository) -> Result<Self, WorkspaceError> {
+        match repository {
+            Repository::Url(url) => {
+                let host = url.host_str().unwrap_or_default();
+                let address = public_address(host).await?;
+                Ok(Self { address: url.to_string(), protocol: "https", setting: format!("http.curloptResolve={host}:443:{address}") })
             }
-            let arguments = [
-                "-c",
-                "safe.directory=*",
-                "clone",
-                "--quiet",
-                "--bare",
-                "--no-tags",
-                "--single-branch",
-                "--no-hardlinks",
-                "--",
-                path.as_str(),
-                &target,
-            ];
-            run(git, Call::new("clone", &arguments).env("GIT_ALLOW_PROTOCOL", "file").within(WITHIN)).await?;
+            Repository::Path(path) if !std::path::Path::new(path).is_dir() => Err(refused(format!("there is no folder {path} on this machine."))),
+            Repository::Path(path) => Ok(Self { address: path.clone(), protocol: "file", setting: "safe.directory=*".into() }),
         }
     }
-    let size = size_of(&git.git_dir).await;
-    if size > LIMIT {
-        return Err(refused(format!("it has {} MiB; at most {} MiB are taken.", size >> 20, LIMIT >> 20)));
+
+    fn settings(&self) -> Vec<&str> {
+        vec!["-c", &self.setting, "-c", "http.followRedirects=false"]
+    }
+}
+
+/// Waits for what git brings, and ends it when it is too much.
+async fn come(work: impl Future<Output = Result<(), WorkspaceError>>, folder: &Path, bounds: &Bounds) -> Result<(), WorkspaceError> {
+    let too_large = |size: u64| refused(format!("it has more than {} MiB; at most {} MiB are taken.", size >> 20, bounds.bytes >> 20));
+    let grown = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let size = size_of(folder).await;
+            if size > bounds.bytes {
+                return size;
+            }
+        }
+    };
+    // Git ends when nobody waits for it any more.
+    let done = tokio::select! {
+        done = work => done,
+        size = grown => return Err(too_large(size)),
+    };
+    match done {
+        Ok(()) => {}
+        Err(WorkspaceError::Git { message, .. }) => return Err(refused(message)),
+        Err(WorkspaceError::Slow { seconds, .. }) => return Err(refused(format!("cloning it took longer than {seconds} s."))),
+        Err(other) => return Err(other),
+    }
+    let size = size_of(folder).await;
+    if size > bounds.bytes { Err(too_large(size)) } else { Ok(()) }
+}
+
+/// Refuses a commit with more or larger files than are laid out.
+pub(super) async fn bounded(git: &Git, commit: &str, bounds: &Bounds) -> Result<(), WorkspaceError> {
+    // A repository without a commit is refused elsewhere, in other words.
+    let Some(said) = git.ask(Call::new("ls-tree", &["ls-tree", "-r", "-l", "-z", commit]).limit(LIST)).await? else { return Ok(()) };
+    let (mut files, mut bytes) = (0u64, 0u64);
+    // `mode type object size\tpath`
+    for entry in said.bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+        files += 1;
+        let about = String::from_utf8_lossy(entry.split(|byte| *byte == b'\t').next().unwrap_or_default()).into_owned();
+        bytes = bytes.saturating_add(about.split_whitespace().nth(3).and_then(|size| size.parse().ok()).unwrap_or(0));
+    }
+    if said.cut || files > bounds.files || bytes > bounds.file_bytes {
+        let many = if said.cut { "more files than can be listed".to_owned() } else { format!("{files} files with {} MiB", bytes >> 20) };
+        return Err(refused(format!("it has {many}; at most {} files with {} MiB are taken.", bounds.files, bounds.file_bytes >> 20)));
     }
     Ok(())
 }
 
-async fn run(git: &Git, call: Call<'_>) -> Result<(), WorkspaceError> {
-    match git.clone_with(call).await {
-        Ok(()) => Ok(()),
-        Err(WorkspaceError::Git { message, .. }) => Err(refused(message)),
-        Err(WorkspaceError::Slow { seconds, .. }) => Err(refused(format!("cloning it took longer than {seconds} s."))),
-        Err(other) => Err(other),
-    }
-}
-
-fn refused(reason: String) -> WorkspaceError {
+pub(super) fn refused(reason: String) -> WorkspaceError {
     WorkspaceError::Clone { reason }
 }
 
@@ -145,6 +195,35 @@ mod tests {
         }
         for public in ["93.184.216.34", "2606:4700::1111"] {
             assert!(is_public(public.parse().expect("an address")), "{public}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_refused_with_figures() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| Git { git_dir: folder.path().join(name), work_tree: folder.path().join("given") };
+        let given = at("given/.git");
+        std::fs::create_dir_all(&given.work_tree).expect("a folder");
+        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
+        for number in 0..3 {
+            std::fs::write(given.work_tree.join(number.to_string()), vec![b'x'; 1 << 20]).expect("a file");
+        }
+        given.run(Call::new("add", &["add", "."])).await.expect("files");
+        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+        let repository = Repository::Path(given.work_tree.to_string_lossy().into_owned());
+        let usual = Bounds::USUAL;
+        for (name, bounds, expected) in [
+            ("fits", usual.clone(), None),
+            ("files", Bounds { files: 2, ..usual.clone() }, Some("it has 3 files with 3 MiB; at most 2 files")),
+            ("bytes", Bounds { file_bytes: 1 << 20, ..usual.clone() }, Some("it has 3 files with 3 MiB; at most 200000 files with 1 MiB")),
+            ("history", Bounds { bytes: 100, ..usual.clone() }, Some("at most 0 MiB are taken")),
+            ("time", Bounds { within: Duration::ZERO, ..usual }, Some("cloning it took longer than 0 s")),
+        ] {
+            let text = clone(&at(name), &repository, &bounds).await.err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(text, None),
+                Some(expected) => assert!(text.as_ref().is_some_and(|text| text.contains(expected)), "{name}: {text:?}"),
+            }
         }
     }
 }

@@ -7,12 +7,14 @@ mod clone;
 mod git;
 mod made;
 mod nested;
+mod submodules;
 
 use std::path::{Path, PathBuf};
 
 use grace_domain::{id::IntentId, intent::Repository};
 use grace_sandbox::beneath;
 
+use clone::Bounds;
 use git::{Call, Git};
 pub use made::Made;
 
@@ -59,6 +61,10 @@ pub struct CommittedFile {
 const FILE_LIMIT: u64 = 16 << 20;
 /// Largest diff that is shown.
 const DIFF_LIMIT: u64 = 4 << 20;
+/// Largest patch that is handed out.
+const PATCH_LIMIT: u64 = 64 << 20;
+/// Its presence says that the workspace is made; it holds what of a given repository is not there, a line each.
+const READY: &str = "grace-ready";
 /// The commit that the build began from.
 const BASE: &str = "refs/grace/base";
 
@@ -96,7 +102,7 @@ impl Workspace {
 
     /// Makes the workspace, or finds it made. A given repository is cloned into it once.
     pub async fn prepare(&self, repository: Option<&Repository>, sandbox: &grace_sandbox::Sandbox) -> Result<(), WorkspaceError> {
-        if self.git.git_dir.join("grace-ready").is_file() && self.git.work_tree.is_dir() {
+        if self.git.git_dir.join(READY).is_file() && self.git.work_tree.is_dir() {
             return Ok(());
         }
         for path in [&self.root, &self.git.work_tree] {
@@ -109,6 +115,7 @@ impl Workspace {
             Err(source) => return Err(WorkspaceError::Folder { path: self.git.git_dir.clone(), source }),
         }
         let branch = format!("refs/heads/{}", self.branch());
+        let bounds = Bounds::USUAL;
         match repository {
             None => {
                 self.git.run(Call::new("init", &["init", "--quiet", "--initial-branch=main"])).await?;
@@ -118,7 +125,7 @@ impl Workspace {
                 self.git.run(Call::new("update-ref", &["update-ref", BASE, &base])).await?;
             }
             Some(repository) => {
-                clone::clone(&self.git, repository).await?;
+                clone::clone(&self.git, repository, &bounds).await?;
                 self.write_settings().await?;
                 self.git.run(Call::new("update-ref", &["update-ref", BASE, "HEAD"])).await.map_err(|_| WorkspaceError::Clone {
                     reason: "it has no commit on its default branch. Push one first, or leave the repository out.".into(),
@@ -128,9 +135,13 @@ impl Workspace {
         self.git.run(Call::new("update-ref", &["update-ref", &branch, BASE])).await?;
         self.git.run(Call::new("symbolic-ref", &["symbolic-ref", "HEAD", &branch])).await?;
         self.git.run(Call::new("reset", &["reset", "--quiet", "--hard", "HEAD"])).await?;
+        let missing = match repository {
+            Some(repository) => submodules::fetch(&self.git, repository, &bounds).await?,
+            None => Vec::new(),
+        };
         self.hand_over(sandbox).await?;
-        let ready = self.git.git_dir.join("grace-ready");
-        tokio::fs::write(&ready, b"").await.map_err(|source| WorkspaceError::Folder { path: ready, source })
+        let ready = self.git.git_dir.join(READY);
+        tokio::fs::write(&ready, missing.join("\n")).await.map_err(|source| WorkspaceError::Folder { path: ready, source })
     }
 
     /// Gives the files to the user under whom commands run.
@@ -142,7 +153,13 @@ impl Workspace {
 
     /// Whether [`Self::prepare`] was done.
     pub fn exists(&self) -> bool {
-        self.git.git_dir.join("grace-ready").is_file()
+        self.git.git_dir.join(READY).is_file()
+    }
+
+    /// What of the given repository is not here, for people.
+    pub async fn missing(&self) -> Vec<String> {
+        let text = tokio::fs::read_to_string(self.git.git_dir.join(READY)).await.unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     async fn write_settings(&self) -> Result<(), WorkspaceError> {
@@ -165,7 +182,7 @@ impl Workspace {
         Ok(self.git.run(Call::new("rev-parse", &["rev-parse", "HEAD"])).await?.text())
     }
 
-    /// Commits exactly these files with a one-line message; answers with the commit that holds them, which is an earlier one when nothing changed.
+    /// Commits exactly these files; answers with the commit that holds them, which is an earlier one when nothing changed.
     /// A repository within, see [`Self::detach_repositories`], is left for a later commit. More than a project has is an error.
     pub async fn commit(&self, paths: &[String], message: &str) -> Result<String, WorkspaceError> {
         let paths: Vec<&String> = paths.iter().filter(|path| !nested::is_repository(path)).collect();
@@ -223,13 +240,20 @@ impl Workspace {
     /// Brings the files back to the last commit after a crash. What was there is kept first, under the returned name, unless it is the same.
     pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64) -> Result<Option<String>, WorkspaceError> {
         self.remove_stale_locks().await?;
-        // Git neither keeps nor cleans what is in a repository within.
+        // Git does not keep what is in a repository within.
         self.detach_repositories(sandbox).await?;
         let snapshot = self.snapshot(now_unix).await?;
+        self.take_back(sandbox).await?;
+        Ok(snapshot)
+    }
+
+    /// Brings the files back to the last commit; what is ignored stays.
+    pub async fn take_back(&self, sandbox: &grace_sandbox::Sandbox) -> Result<(), WorkspaceError> {
+        // Git does not clean what is in a repository within.
+        self.detach_repositories(sandbox).await?;
         self.git.run(Call::new("reset", &["reset", "--quiet", "--hard", "HEAD"])).await?;
         self.git.run(Call::new("clean", &["clean", "--quiet", "--force", "-d"])).await?;
-        self.hand_over(sandbox).await?;
-        Ok(snapshot)
+        self.hand_over(sandbox).await
     }
 
     /// Keeps uncommitted files in a commit of their own, beside the branch.
@@ -311,6 +335,17 @@ impl Workspace {
             text.push_str("\n… cut here: the diff is longer than 4 MiB. The archive has all files.\n");
         }
         Ok(text)
+    }
+
+    /// The build's commits as mails, one after another, as `git am` takes them.
+    pub async fn patch(&self, commit: &str) -> Result<Vec<u8>, WorkspaceError> {
+        let range = format!("{BASE}..{commit}");
+        let arguments = ["format-patch", "--stdout", "--no-signature", "--no-ext-diff", "--no-textconv", "--find-renames", &range];
+        let said = self.git.run(Call::new("format-patch", &arguments).limit(PATCH_LIMIT)).await?;
+        if said.cut {
+            return Err(WorkspaceError::TooMuch(format!("The patch is longer than {} MiB. The archive has all files.", PATCH_LIMIT >> 20)));
+        }
+        Ok(said.bytes)
     }
 
     /// Writes the files of a commit as a zip: those at and below `paths`, or all when there are none.

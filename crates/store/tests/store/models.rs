@@ -1,7 +1,7 @@
 //! What builds may spend on models, and have spent.
 
-use grace_domain::model::{Budget, Limit, Spending, Usage};
-use grace_store::{Took, account_fetch, account_open, account_reserve, account_settle};
+use grace_domain::model::{Budget, Limit, Spending, Took, Usage};
+use grace_store::{account_fetch, account_open, account_reserve, account_settle};
 use grace_store_testing as testing;
 
 use crate::fixture::intent;

@@ -36,7 +36,7 @@ async fn the_list_of_files_is_what_was_last_said() {
     let id = intent(&db.store).await;
     let mut conn = db.store.connection().await.unwrap();
     artifacts_save(&mut conn, id, &[file("b.py", 1), file("a.py", 1)]).await.unwrap();
-    artifacts_save(&mut conn, id, &[file("b.py", 2)]).await.unwrap();
+    artifacts_save(&mut conn, id, &[file("b.py", 3), file("b.py", 2)]).await.unwrap();
     assert_eq!(artifacts_of(&mut conn, id).await.unwrap(), [file("a.py", 1), file("b.py", 2)]);
     artifacts_replace(&mut conn, id, &[file("c.py", 3), file("b.py", 2)]).await.unwrap();
     assert_eq!(artifacts_of(&mut conn, id).await.unwrap(), [file("b.py", 2), file("c.py", 3)]);

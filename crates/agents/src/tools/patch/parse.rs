@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
                 header.extended(line);
                 self.next += 1;
             }
-            if self.is_header() {
+            if self.is_header() && !header.stands_alone_before(self.lines[self.next], self.lines[self.next + 1]) {
                 header.from = self.take_prefixed("--- ").map(path_of);
                 header.to = self.take_prefixed("+++ ").map(path_of);
             } else if !git {
@@ -245,6 +245,17 @@ impl Header {
         if line.starts_with("new file mode") || line.starts_with("new mode") {
             self.executable = Some(line.ends_with("755"));
         }
+    }
+
+    /// Whether what `diff --git` began is whole already, and these two header lines are of another file: a patch may have parts of two programs.
+    fn stands_alone_before(&self, from: &str, to: &str) -> bool {
+        let Some(named) = &self.named else { return false };
+        let is_named = |line: &str, start: &str, prefix: &str, name: &str| {
+            let path = path_of(line.strip_prefix(start).unwrap_or(line));
+            path == "/dev/null" || path == name || path.strip_prefix(prefix) == Some(name)
+        };
+        let is_whole = self.is_renamed || self.is_new || self.is_deleted || self.executable.is_some();
+        is_whole && !(is_named(from, "--- ", "a/", &named.0) && is_named(to, "+++ ", "b/", &named.1))
     }
 
     fn section(self, hunks: Vec<Hunk>) -> Result<Section, String> {
