@@ -190,7 +190,7 @@ async fn pip_and_npm_install_in_the_reduced_isolation_too() {
 
 async fn install_twice(yard: &Yard) {
     let toolchains: Vec<_> = yard.sandbox.registries().iter().map(|registry| registry.toolchain.as_str()).collect();
-    assert_eq!(toolchains, ["pip", "npm"]);
+    assert!(toolchains.starts_with(&["pip", "npm"]), "{toolchains:?}");
 
     let download = ["-m", "pip", "download", "--no-deps", "--dest", grace_sandbox::WHEELS, "six==1.16.0"];
     let first = received(&install(yard, "python3", &download).await);

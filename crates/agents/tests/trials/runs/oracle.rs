@@ -175,7 +175,7 @@ impl Oracle {
             self.compare_files();
             self.plan()
         };
-        self.recent.push(turn.fault.clone().filter(|fault| script::fails(fault)));
+        self.recent.push(turn.fault.clone().filter(script::fails));
         self.faults += u32::from(self.recent.last().is_some_and(Option::is_some));
         self.charge(request, turn)
     }

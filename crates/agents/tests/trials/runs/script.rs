@@ -75,7 +75,6 @@ pub fn failing(random: &mut Random, mut ops: Vec<Op>, mark: &str) -> Turn {
 /// The calls of an answer, made for what the workspace holds now.
 pub fn ops(random: &mut Random, now: &Reference, goal: &str, number: u32, answers: u32) -> Vec<Op> {
     let mut after = now.clone();
-    let mut line = 0;
     let mut ops = Vec::new();
     let count = match random.below(40) {
         0 => 9,
@@ -85,8 +84,7 @@ pub fn ops(random: &mut Random, now: &Reference, goal: &str, number: u32, answer
     };
     let is_late = answers > 12;
     let repeated = (random.percent(3) && !is_late).then(|| Op::Read((*random.of_these(&NAMES)).to_owned()));
-    for _ in 0..if is_late { count.min(2) } else { count } {
-        line += 1;
+    for line in 1..=if is_late { count.min(2) } else { count } {
         let op = repeated.clone().unwrap_or_else(|| one(random, &after, &format!("L{number:05}-{line};")));
         after.does(&op, goal, false);
         ops.push(op);
