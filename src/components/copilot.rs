@@ -298,6 +298,7 @@ fn Chat() -> AnyView {
         }
         .into_any()
     };
+    let mute = move || text.with(|text| text.trim().is_empty());
     view! {
         <div class="chat" tabindex="0" role="log" aria-label="Chat" node_ref=pane>
             <h3>
@@ -324,7 +325,7 @@ fn Chat() -> AnyView {
                     prop:value=move || text.get()
                     on:input=move |event| text.set(event_target_value(&event))
                 />
-                <button type="submit" class="btn btn-icon btn-ghost" aria-label="Send" title="Send" disabled=move || busy.get()>{icon("send")}</button>
+                <button type="submit" class="btn btn-icon btn-ghost" aria-label="Send" title=move || if mute() { "Write something first" } else { "Send" } disabled=move || busy.get() || mute()>{icon("send")}</button>
             </div>
         </form>
     }

@@ -145,7 +145,14 @@ fn DeployAll() -> AnyView {
             } else {
                 view! {
                     <button type="button" class="btn" on:click=move |_| desk.deploying_all.set(false)>"Not now"</button>
-                    <button type="button" class="btn btn-primary" disabled=move || busy.get() || chosen().is_empty() aria-busy=move || busy.get().to_string() on:click=deploy>
+                    <button
+                        type="button"
+                        class="btn btn-primary"
+                        title=move || chosen().is_empty().then_some("No build that is ready is ticked")
+                        disabled=move || busy.get() || chosen().is_empty()
+                        aria-busy=move || busy.get().to_string()
+                        on:click=deploy
+                    >
                         {small_icon("rocket")}
                         {move || match chosen().len() {
                             0 => "Deploy".to_owned(),

@@ -68,13 +68,22 @@ pub fn SaveTemplate(desk: Desk) -> AnyView {
     };
     (move || {
         let (save, keyed) = (save.clone(), keyed.clone());
+        let nameless = move || name.with(|name| name.trim().is_empty());
         if naming.get() {
             view! {
                 <span class="filter">
                     {small_icon("bookmark")}
                     <input aria-label="Name of the template" placeholder="Name" maxlength="80" autofocus on:input=move |event| name.set(event_target_value(&event)) on:keydown=keyed/>
                 </span>
-                <button type="button" class="btn" disabled=move || busy.get() || name.with(|name| name.trim().is_empty()) on:click=move |_| save.perform(busy, desk)>"Save"</button>
+                <button
+                    type="button"
+                    class="btn"
+                    title=move || nameless().then_some("Give it a name first")
+                    disabled=move || busy.get() || nameless()
+                    on:click=move |_| save.perform(busy, desk)
+                >
+                    "Save"
+                </button>
             }
             .into_any()
         } else {

@@ -10,6 +10,9 @@ const RECENT: usize = 12;
 const STUB: usize = 300;
 /// Characters of a token, on the careful side: real text has more.
 const CHARS: usize = 3;
+/// How a person's message to the agent begins, and a person's answer to its question.
+pub const PERSON_SAYS: &str = "The person says: ";
+pub const PERSON_ANSWERED: &str = "The person answered: ";
 
 /// Tokens that messages take at most, roughly.
 pub fn tokens(messages: &[Message]) -> usize {
@@ -112,24 +115,37 @@ fn drop_thoughts(messages: &mut [Message]) {
     }
 }
 
-/// Takes whole steps away after the first message: an answer goes with the results of its calls.
+/// Takes whole steps away after the first message: an answer goes with the results of its calls. What a person said in them moves to the first.
 fn drop_oldest(messages: &mut Vec<Message>, goal: usize) {
-    let mut dropped = 0;
+    let mut dropped = Vec::new();
     while tokens(messages) > goal && messages.len() > RECENT / 2 {
         // The first message says what is to be done; the next ones are the oldest steps.
-        messages.remove(1);
-        dropped += 1;
+        dropped.push(messages.remove(1));
         while messages.len() > 2 && messages[1].role == Role::Tool {
-            messages.remove(1);
-            dropped += 1;
+            dropped.push(messages.remove(1));
         }
     }
-    if dropped > 0
-        && let Some(Part::Text(text)) = messages.first_mut().and_then(|first| first.parts.first_mut())
-        && !text.ends_with(LEFT_OUT)
+    if let Some(Part::Text(text)) = messages.first_mut().and_then(|first| first.parts.first_mut())
+        && !dropped.is_empty()
     {
-        text.push_str(LEFT_OUT);
+        if !text.contains(LEFT_OUT) {
+            text.push_str(LEFT_OUT);
+        }
+        for said in dropped.iter().flat_map(|message| &message.parts).filter_map(persons_words) {
+            text.push('\n');
+            text.push_str(said);
+        }
     }
+}
+
+/// What a message holds of a person.
+fn persons_words(part: &Part) -> Option<&str> {
+    let text = match part {
+        Part::Text(text) => text,
+        Part::ToolResult(result) => &result.content,
+        _ => return None,
+    };
+    (text.starts_with(PERSON_SAYS) || text.starts_with(PERSON_ANSWERED)).then_some(text)
 }
 
 const LEFT_OUT: &str = "\n\n(Older steps of this conversation were left out. Look at the workspace to see what is done.)";
@@ -173,6 +189,23 @@ mod tests {
             assert!(matches!(&messages[0].parts[0], Part::Text(text) if text.starts_with("Build it.")));
             assert_eq!(before.last(), messages.last(), "the last step is untouched");
             assert!(!fit(&mut messages, limit), "what fits stays as it is");
+        }
+    }
+
+    #[test]
+    fn what_a_person_said_outlives_the_steps_around_it() {
+        let mut messages = vec![Message::user("Build it.")];
+        messages.extend(step(0, "ask_person", "", "The person answered: in blue"));
+        messages.push(Message::user("The person says: with a mark"));
+        for round in 0..3 {
+            for n in 0..200 {
+                messages.extend(step(1_000 * (round + 1) + n, "run", "f", &"x".repeat(3_000)));
+            }
+            assert!(fit(&mut messages, 9_000));
+            let Part::Text(first) = &messages[0].parts[0] else { panic!("the first message is text") };
+            for (text, times) in [("The person answered: in blue", 1), ("The person says: with a mark", 1), (LEFT_OUT, 1)] {
+                assert_eq!(first.matches(text).count(), times, "{text} in {first}");
+            }
         }
     }
 

@@ -156,7 +156,7 @@ impl Work<'_> {
         match call {
             Some(call_id) => {
                 let place = results.iter().position(|result| result.call_id == call_id);
-                let result = ToolResult { call_id, content: format!("The person answered: {answer}"), is_error: false };
+                let result = ToolResult { call_id, content: format!("{}{answer}", context::PERSON_ANSWERED), is_error: false };
                 match place {
                     Some(place) => results[place] = result,
                     None => results.push(result),
@@ -176,7 +176,7 @@ impl Work<'_> {
         let said = self.conversing.messages(self.session.heard).await;
         for (number, text) in &said {
             self.session.heard = *number;
-            self.session.messages.push(Message::user(format!("The person says: {text}")));
+            self.session.messages.push(Message::user(format!("{}{text}", context::PERSON_SAYS)));
             self.conversing.turn("note", &json!({"person": text})).await;
         }
         !said.is_empty()

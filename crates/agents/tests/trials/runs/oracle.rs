@@ -396,7 +396,7 @@ impl Oracle {
         };
         self.is.talk.waits = matches!(ended, Ended::Asks(_));
         if !fits {
-            self.wrong(format!("the run ended with {ended:?} after {end:?}; last was sent {:?}", self.recent.last()));
+            self.wrong(format!("the run ended with {ended:?} after {end:?}; sent were {:?}", self.recent));
         }
         if let (Ended::Done, Some(goal)) = (ended, &self.goal) {
             let seen = self.checked.take();
