@@ -417,7 +417,11 @@ impl Oracle {
             _ if why.contains("in a row without a usable call") => idle >= IDLE,
             _ if why.contains("still fails after") => red >= REDS,
             _ if why.contains("given up") => true,
-            _ if why.contains("does not fit into the model's context") => last(|fault| matches!(fault, Fault::ContextOverflow), 3),
+            // Three in all since the last answer; in between, requests may have failed otherwise and been made again.
+            _ if why.contains("does not fit into the model's context") => {
+                let since = self.recent.iter().rev().map_while(Option::as_ref);
+                last(|fault| matches!(fault, Fault::ContextOverflow), 1) && since.filter(|fault| matches!(fault, Fault::ContextOverflow)).count() == 3
+            }
             _ => last(|fault| !script::passes(fault), 1),
         }
     }
