@@ -1,14 +1,14 @@
 //! What builds may spend on models, and have spent.
 
-use grace_domain::id::{DeploymentId, IntentId, TaskId};
+use grace_domain::id::{IntentId, TaskId};
 use grace_domain::model::{Budget, Limit, Spending, Took, Usage};
 use grace_store::{
-    NewTask, PgConnection, TaskResult, account_fetch, account_open, account_reserve, account_settle, task_ask, task_claim, task_finish,
-    task_heartbeat, task_release, tasks_insert, tasks_ready, tasks_recover,
+    PgConnection, TaskResult, account_fetch, account_open, account_reserve, account_settle, task_ask, task_claim, task_finish, task_heartbeat,
+    task_release, tasks_ready, tasks_recover,
 };
 use grace_store_testing as testing;
 
-use crate::fixture::{at, intent, new_task, tasks};
+use crate::fixture::{at, intent, tasks};
 
 #[tokio::test]
 async fn what_a_request_took_replaces_what_was_reserved_for_it() {
@@ -62,14 +62,6 @@ async fn time_is_worked_while_a_task_runs_and_never_twice() {
     assert_eq!(worked(&mut conn, id).await, 100);
     // Its server dies, and comes back a day later.
     tasks_recover(&mut conn, "one", at(90_000)).await.unwrap();
-    assert_eq!(worked(&mut conn, id).await, 100);
-    // What Layer 4 does is no work on the build.
-    let deployed = NewTask { deployment: Some(DeploymentId(7)), ..new_task(9, "deploy") };
-    tasks_insert(&mut conn, id, &[deployed]).await.unwrap();
-    let all = grace_store::tasks_list(&mut conn, &grace_domain::list::ListQuery::default()).await.unwrap().items;
-    let layer_4 = all.iter().find(|task| task.key == "deploy").unwrap().id;
-    let lease = run(&mut conn, layer_4, 91_000).await;
-    task_finish(&mut conn, lease, &TaskResult::default(), at(95_000)).await.unwrap();
     assert_eq!(worked(&mut conn, id).await, 100);
     assert_eq!(account_reserve(&mut conn, id, &one, 0).await.unwrap(), Ok(()));
     let c = run(&mut conn, made[2].id, 96_000).await;
