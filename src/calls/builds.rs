@@ -4,6 +4,7 @@ use grace_domain::{
     id::{IntentId, ReviewId},
     intent::{Priority, RequestDraft},
     list::ListQuery,
+    model::Budget,
     review::{Answer, Review, ReviewRequest},
     view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal, StatusView},
 };
@@ -11,6 +12,9 @@ use leptos::prelude::server;
 use serde::{Deserialize, Serialize};
 
 use super::{CallError, doors};
+
+/// Fields of the form that sets a budget, in the order in which [`Budget::read`] takes them.
+pub const BUDGET_FIELDS: [&str; 4] = ["cost", "tokens", "requests", "minutes"];
 
 /// What the buttons of a running build ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ doors! {
     set_priority at "set_priority" (intent: IntentId, priority: Priority) -> ControlResponse => |engine| engine.set_priority(intent, priority);
     /// Everything about one build.
     build_status at "build_status" (intent: IntentId) -> StatusView => |engine| async move { engine.status(intent).await.map(|view| StatusView::clone(&view)) };
+    /// What a build may take from now on, with what it has taken.
+    set_budget at "set_budget" (intent: IntentId, budget: Budget) -> ControlResponse => |engine| engine.set_budget(intent, budget);
     /// Pauses, resumes, stops or retries a build.
     control_build at "control_build" (intent: IntentId, control: Control) -> ControlResponse => |engine| async move {
         match control {
@@ -59,5 +65,22 @@ doors! {
 pub async fn approve_plan_form(intent: IntentId, plan_hash: String) -> Result<(), CallError> {
     let approval = Approval { approved: Some(true), plan_hash: Some(plan_hash), ..Approval::default() };
     super::engine()?.approve(intent, approval).await?;
+    Ok(())
+}
+
+/// Sets a build's budget from a plain form, and leads back to it. What cannot be read goes back in the address, where the form finds it again.
+#[server(prefix = "/api/_calls", endpoint = "set_budget_form")]
+pub async fn set_budget_form(intent: IntentId, cost: String, tokens: String, requests: String, minutes: String) -> Result<(), CallError> {
+    let typed = [cost, tokens, requests, minutes];
+    let mut back = format!("/builds/{intent}?tab=cost");
+    match Budget::read(&typed) {
+        Ok(budget) => drop(super::engine()?.set_budget(intent, budget).await?),
+        Err(_) => {
+            let fields = BUDGET_FIELDS.iter().zip(typed).map(|(name, text)| (*name, text.chars().take(40).collect::<String>()));
+            let query = serde_urlencoded::to_string(fields.collect::<Vec<_>>()).unwrap_or_default();
+            back = format!("{back}&{query}");
+        }
+    }
+    leptos_axum::redirect(&back);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Parts that pages are made of. They know the domain and the calls; never the engine, the store or the server.
 
 pub mod actions;
+pub mod budget;
 pub mod build_controls;
 pub mod build_feed;
 pub mod builder_form;

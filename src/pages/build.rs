@@ -13,6 +13,7 @@ use super::build_tabs::{DeploymentsTab, LogTab, Overview, PlanTab, Retrospective
 use crate::{
     components::{
         actions::ActButton,
+        budget::CostTab,
         build_controls::{approve_button, control_deed, deploy_button, modify_button, pause_button, stop_button},
         build_feed::{build_feed, part},
         changes::Changes,
@@ -29,13 +30,14 @@ use crate::{
 };
 
 /// Tabs by their name in the address.
-const TABS: [(&str, &str); 9] = [
+const TABS: [(&str, &str); 10] = [
     ("overview", "Overview"),
     ("log", "Log"),
     ("artifacts", "Artifacts"),
     ("changes", "Changes"),
     ("tests", "Tests"),
     ("plan", "Plan"),
+    ("cost", "Cost"),
     ("reviews", "Reviews"),
     ("deployments", "Deployments"),
     ("retrospective", "Retrospective"),
@@ -232,6 +234,7 @@ fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         "changes" => view! { <Changes intent/> }.into_any(),
         "tests" => view! { <TestsTab feed/> }.into_any(),
         "plan" => view! { <PlanTab intent feed/> }.into_any(),
+        "cost" => view! { <CostTab intent feed/> }.into_any(),
         "reviews" => view! { <ReviewsTab intent feed/> }.into_any(),
         "deployments" => view! { <DeploymentsTab intent feed/> }.into_any(),
         "retrospective" => view! { <RetrospectiveTab intent feed/> }.into_any(),

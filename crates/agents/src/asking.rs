@@ -158,6 +158,7 @@ async fn reserve(profile: &ModelProfile, account: &dyn Account, request: &mut Mo
                 )));
             }
             Err(Refusal::Unknown(why)) => return Err(Unanswered::Unavailable(why)),
+            Err(Refusal::Limit(Limit::Time)) => return Err(Unanswered::OverBudget("The budget of time is used up.".into())),
             Err(Refusal::Limit(limit)) if limit == Limit::Requests || output < wanted => {
                 return Err(Unanswered::OverBudget(format!("The next request could pass the budget of {}.", limit.label())));
             }

@@ -179,7 +179,7 @@ pub fn plan_unchanged(id: IntentId, title: &str, reason: &str) -> Message {
 pub fn budget_nearly_spent(id: IntentId, title: &str, spent: &Spending, budget: &Budget) -> Message {
     let share = budget.share(spent).unwrap_or_default();
     Message {
-        facts: vec![fact("Spent", spent.words()), fact("Budget", budget.words())],
+        facts: vec![fact("Spent", spent.all_words()), fact("Budget", budget.words())],
         actions: vec![button(RAISE, "Raise by half", ActionStyle::Normal), link("Open build", ActionStyle::Ghost, format!("/builds/{id}"))],
         ..message(NotificationKind::Budget, id, format!("{title} has spent {share:.0} % of its budget"), "It pauses when all is spent.".to_owned())
     }
@@ -188,7 +188,7 @@ pub fn budget_nearly_spent(id: IntentId, title: &str, spent: &Spending, budget: 
 /// The next request to a model could pass the budget: the build is paused.
 pub fn budget_spent(id: IntentId, title: &str, why: &str, spent: &Spending, budget: &Budget) -> Message {
     Message {
-        facts: vec![fact("Spent", spent.words()), fact("Budget", budget.words())],
+        facts: vec![fact("Spent", spent.all_words()), fact("Budget", budget.words())],
         actions: vec![
             button(RAISE, "Raise by half and go on", ActionStyle::Primary),
             link("Open build", ActionStyle::Ghost, format!("/builds/{id}")),

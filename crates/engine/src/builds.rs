@@ -10,6 +10,7 @@ use grace_domain::{
     intent::{IntentRequest, Priority, RequestDraft},
     list::ListQuery,
     messages,
+    model::Budget,
     plan::Plan,
     problem::Problem,
     review::MAX_TEXT,
@@ -17,8 +18,8 @@ use grace_domain::{
     view::{AGENT_TYPE, Approval, ApprovalResponse, BuildList, ControlResponse, PlanPreview, Proposal, StatusView},
 };
 use grace_store::{
-    BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, account_open, intent_create, intent_fetch, intent_save_priority, intents_list, plan_fetch,
-    plan_save, plans_of, status_fetch, tasks_reopen,
+    BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, account_open, account_spent_out, intent_create, intent_fetch, intent_save_priority,
+    intents_list, plan_fetch, plan_save, plans_of, status_fetch, tasks_reopen,
 };
 use sha2::{Digest, Sha256};
 
@@ -204,7 +205,7 @@ impl Inner {
                 return self.proposal_of(id).await;
             }
         };
-        if agent.needs_model() {
+        if agent.needs_model() || request.budget != Budget::default() {
             account_open(&mut tx, id, &request.budget).await?;
         }
         let mut decision = Decision::within(self, tx, id).await?;
@@ -356,6 +357,10 @@ impl Inner {
             decision.unnotify(NotificationKind::BuildFailed, &id.to_string()).await?;
         } else {
             decision.apply(trigger, None)?;
+        }
+        if trigger == Trigger::Resume && account_spent_out(&mut decision.tx, id, false).await? {
+            // It is said again should the budget still be spent.
+            decision.unnotify(NotificationKind::Budget, &id.to_string()).await?;
         }
         decision.log(Level::Info, message, None);
         let row = decision.finish().await?;

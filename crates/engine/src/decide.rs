@@ -269,6 +269,8 @@ impl<'a> Decision<'a> {
                 }
             }
             Status::AwaitingApproval => {}
+            // What it has spent is in its figures; there is nothing left to pause or to raise for.
+            Status::Completed => self.unnotify(Kind::Budget, &intent.to_string()).await?,
             _ if matches!(self.before.status, Status::AwaitingApproval | Status::Planning) => {
                 self.unnotify(Kind::PlanReady, &intent.to_string()).await?;
             }

@@ -196,7 +196,7 @@ impl Inner {
         let budget = budget.unwrap_or_else(|| account.budget.raised());
         account_set_budget(&mut decision.tx, intent, &budget).await?;
         let words = if budget == Budget::default() { "no limits".to_owned() } else { budget.words() };
-        decision.log(Level::Info, format!("The budget is {words} now; {} so far.", account.spent.words()), None);
+        decision.log(Level::Info, format!("The budget is {words} now; {} so far.", account.spent.all_words()), None);
         decision.unnotify(NotificationKind::Budget, &intent.to_string()).await?;
         if account_spent_out(&mut decision.tx, intent, false).await? && decision.status() == Status::Paused {
             decision.apply(Trigger::Resume, None)?;

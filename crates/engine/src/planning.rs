@@ -79,7 +79,7 @@ impl Inner {
             _ => None,
         };
         let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository };
-        let models = Speaker { inner: self.clone(), intent, task: None, cancel };
+        let models = Speaker { inner: self.clone(), intent, task: None, cancel, asking: Arc::default() };
         let mut plan = agent.plan(request, &inputs, &models).await?;
         plan.assumptions.extend(taught.lessons);
         Ok(plan)

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,9 +27,9 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
-    intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat,
-    task_release, task_retry,
+    Claim, NewReview, TaskResult, account_fetch, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
+    intent_save_baseline, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail,
+    task_finish, task_heartbeat, task_release, task_retry,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -36,10 +39,10 @@ use crate::{
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
     sink::{Sink, SinkConfig},
-    speaker::Speaker,
+    speaker::{Speaker, is_nearly_spent, warn},
     start::Inner,
     talk::Talk,
-    unfinished::{keep_aside, pause_over_budget, set_aside, wait_for_answer, warn_of_ignored},
+    unfinished::{keep_aside, pause_over_budget, pause_spent, set_aside, wait_for_answer, warn_of_ignored},
     workspace::{Workspace, WorkspaceError},
 };
 
@@ -47,6 +50,7 @@ use crate::{
 const LOST_LIMIT: u32 = 40;
 /// How often a running task says that it lives, and asks whether it may.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+const OUT_OF_TIME: &str = "The build has worked for as long as its budget of time says.";
 
 /// A task that this server runs now.
 pub(crate) struct Run {
@@ -98,6 +102,11 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     let mut decision = Decision::begin(inner, intent).await?;
     if !decision.status().may_run() || queue_paused(&mut decision.tx).await? {
         return Ok(None);
+    }
+    let account = account_fetch(&mut decision.tx, intent).await?;
+    if account.budget.out_of_time(&account.spent) {
+        decision.log(Level::Warn, format!("Paused: {OUT_OF_TIME}"), None);
+        return pause_spent(decision, OUT_OF_TIME, &account).await.map(|()| None);
     }
     let now = decision.now;
     let Some(claim) = task_claim(&mut decision.tx, id, &inner.worker, now).await? else { return Ok(None) };
@@ -202,6 +211,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
             cancel: cancel.clone(),
         },
     );
+    let clock = Clock::default();
     let context = Context {
         inner: inner.clone(),
         plan: run.plan.clone(),
@@ -216,10 +226,16 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
             request: run.request.clone(),
             conversation: run.conversation.clone(),
             workspace: workspace.clone(),
-            models: Speaker { inner: inner.clone(), intent: Some(task.intent_id), task: Some(task.id), cancel: cancel.clone() },
+            models: Speaker {
+                inner: inner.clone(),
+                intent: Some(task.intent_id),
+                task: Some(task.id),
+                cancel: cancel.clone(),
+                asking: clock.asking.clone(),
+            },
         }),
     };
-    let beat = tokio::spawn(heartbeat(inner.clone(), run.claim.lease, cancel.clone()));
+    let beat = tokio::spawn(heartbeat(inner.clone(), (task.intent_id, run.claim.lease), cancel.clone(), clock.clone()));
     let result = build(inner, run, &workspace, &context).await;
     beat.abort();
     let cancelled = cancel.is_cancelled();
@@ -230,6 +246,10 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
+        Err(failure) if clock.out.load(Ordering::Relaxed) => {
+            let failure = TaskFailure { conversation: failure.conversation, ..TaskFailure::over_budget(OUT_OF_TIME) };
+            pause_over_budget(inner, run, &workspace, &failure).await
+        }
         Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,
         Err(failure) if failure.over_budget => pause_over_budget(inner, run, &workspace, &failure).await,
         Err(failure) => {
@@ -308,18 +328,45 @@ pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     }
 }
 
-async fn heartbeat(inner: Arc<Inner>, lease: grace_store::Lease, cancel: CancellationToken) {
+/// What a run and its heartbeat tell each other of the build's time.
+#[derive(Clone, Default)]
+struct Clock {
+    /// Requests to models under way: they are paid for, and their answers are awaited.
+    asking: Arc<AtomicUsize>,
+    /// The run was ended because the time is used up.
+    out: Arc<AtomicBool>,
+}
+
+/// Says that the task lives, until it is cancelled or the build's time is used up.
+async fn heartbeat(inner: Arc<Inner>, (intent, lease): (IntentId, grace_store::Lease), cancel: CancellationToken, clock: Clock) {
     let mut every = tokio::time::interval(HEARTBEAT);
     every.tick().await;
     loop {
         every.tick().await;
         let beat = async {
             let mut conn = inner.store.relaxed_connection().await?;
-            task_heartbeat(&mut conn, lease, inner.now()).await
+            let ends = task_heartbeat(&mut conn, lease, inner.now()).await?;
+            Ok::<_, grace_store::StoreError>((ends, account_fetch(&mut conn, intent).await?))
         };
         match beat.await {
-            Ok(false) => {}
-            Ok(true) | Err(grace_store::StoreError::Stale(_)) => {
+            Ok((false, account)) => {
+                if account.budget.out_of_time(&account.spent) && clock.asking.load(Ordering::Relaxed) == 0 {
+                    clock.out.store(true, Ordering::Relaxed);
+                    cancel.cancel();
+                    return;
+                }
+                if account.budget.minutes.is_some() && !account.warned && is_nearly_spent(&account) {
+                    let warned = async {
+                        let mut decision = Decision::begin(&inner, intent).await?;
+                        warn(&mut decision, &account).await?;
+                        decision.finish().await
+                    };
+                    if let Err(error) = warned.await {
+                        tracing::warn!(task.id = %lease.task, error = %error.chain(), "people could not be told that the budget is nearly spent");
+                    }
+                }
+            }
+            Ok((true, _)) | Err(grace_store::StoreError::Stale(_)) => {
                 cancel.cancel();
                 return;
             }

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use grace_domain::{
     messages,
     model::{ModelProfile, ModelRole, Took, Usage},
 };
-use grace_store::{account_fetch, account_reserve, account_settle, account_warn};
+use grace_store::{Account as Spent, account_fetch, account_reserve, account_settle, account_warn};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -55,6 +58,24 @@ pub(crate) struct Speaker {
     pub task: Option<TaskId>,
     /// Cancelled when nobody wants the answer any more.
     pub cancel: CancellationToken,
+    /// Requests under way.
+    pub asking: Arc<AtomicUsize>,
+}
+
+/// Counts a request for as long as it is under way.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -62,6 +83,7 @@ impl Models for Speaker {
     async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
         let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
         let models = profiles.iter().map(|profile| self.inner.connections.to(profile));
+        let _asking = Asking::begin(&self.asking);
         ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), request, cancel).await
     }
 
@@ -128,14 +150,26 @@ impl BuildAccount<'_> {
             spent: account.spent,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         });
-        let near = account.budget.share(&account.spent).is_some_and(|share| share >= WARN_AT);
-        if near && account_warn(&mut decision.tx, *intent).await? {
-            let message = messages::budget_nearly_spent(*intent, &decision.row.intent.title, &account.spent, &account.budget);
-            decision.notify(message).await?;
-        }
+        warn(&mut decision, &account).await?;
         decision.finish().await?;
         Ok(())
     }
+}
+
+/// Whether most of what the build may take is gone.
+pub(crate) fn is_nearly_spent(account: &Spent) -> bool {
+    account.budget.share(&account.spent).is_some_and(|share| share >= WARN_AT)
+}
+
+/// Tells people once that most of the budget is gone; not of a build that has ended.
+pub(crate) async fn warn(decision: &mut Decision<'_>, account: &Spent) -> Result<()> {
+    let intent = decision.intent();
+    let goes_on = decision.status().is_active() && !decision.status().is_built();
+    if goes_on && is_nearly_spent(account) && account_warn(&mut decision.tx, intent).await? {
+        let message = messages::budget_nearly_spent(intent, &decision.row.intent.title, &account.spent, &account.budget);
+        decision.notify(message).await?;
+    }
+    Ok(())
 }
 
 /// Logs why a model could not be asked, and says so for people.

@@ -25,7 +25,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         blockers.push(format!("Waits for an answer: {}", review.question));
     }
     if status == Status::Paused {
-        blockers.push("Paused by a person.".into());
+        blockers.push(if account.spent_out { "Paused: its budget is spent. Raise it to go on.".into() } else { "Paused by a person.".into() });
     }
     if let Some(failure) = &build.failure {
         blockers.push(failure.clone());

@@ -11,7 +11,7 @@ use grace_domain::{
     plan::Question,
     status::{Status, Trigger},
 };
-use grace_store::{account_fetch, account_spent_out, conversation_save, task_cancelled, task_release};
+use grace_store::{Account, account_fetch, account_spent_out, conversation_save, task_cancelled, task_release};
 use serde_json::Value;
 
 use crate::{
@@ -93,13 +93,19 @@ pub(crate) async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: 
         return end_with_the_build(decision, run).await;
     }
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
+    decision.log(Level::Warn, format!("Paused: {why}"), Some(task.id));
+    decision.task_changed(&task, Some(why.to_owned()));
+    let account = account_fetch(&mut decision.tx, intent).await?;
+    pause_spent(decision, why, &account).await
+}
+
+/// Pauses a build whose budget is spent, unless it is paused, and offers to raise it.
+pub(crate) async fn pause_spent(mut decision: Decision<'_>, why: &str, account: &Account) -> Result<()> {
+    let intent = decision.intent();
     if decision.status().may_run() {
         decision.apply(Trigger::Pause, Some(why))?;
         account_spent_out(&mut decision.tx, intent, true).await?;
     }
-    decision.log(Level::Warn, format!("Paused: {why}"), Some(task.id));
-    decision.task_changed(&task, Some(why.to_owned()));
-    let account = account_fetch(&mut decision.tx, intent).await?;
     let message = messages::budget_spent(intent, &decision.row.intent.title, why, &account.spent, &account.budget);
     decision.notify(message).await?;
     decision.finish().await?;

@@ -256,6 +256,79 @@ async fn a_budget_is_never_passed_and_a_raised_one_lets_the_build_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_the_time_is_used_up_the_build_pauses_with_its_work_and_goes_on_with_more() {
+    let place = Place::new().await;
+    // The command would never end by itself.
+    let endless = Call::new("run", json!({"command": "touch begun; sleep 3600"}));
+    let begins =
+        Turn::call([Call::new("write", json!({"path": "notes.txt", "content": "half\n"})), endless]).when(when("Your task is `script`")).once();
+    let goes_on = Turn::call([
+        Call::new("write", json!({"path": "greet.sh", "content": "echo \"Hello, $1!\"\n"})),
+        Call::new("finish", json!({"summary": "It greets."})),
+    ])
+    .when(When { last_contains: None, has_tools: Some(true), ..When::default() })
+    .once();
+    let readme = working().split_off(4);
+    let model = model_of([planning(&plan()), begins].into_iter().chain(readme.clone()).chain([goes_on])).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let budget = Budget { minutes: Some(10), ..Budget::default() };
+    let intent = approved(&engine, RequestDraft { budget: Some(budget), ..draft() }).await;
+    let open = async || engine.notifications().await.unwrap().into_iter().find(|one| one.kind == NotificationKind::Budget);
+    until(&engine, intent, "the command", |status| status.logs.iter().any(|line| line.contains("sleep 3600"))).await;
+    assert_eq!(open().await, None);
+    // 8 of 10 minutes.
+    grace_store_testing::backdate_runs(&place.database_url, 8).await;
+    let mut events = engine.subscribe().await.unwrap();
+    let nearly = loop {
+        match open().await {
+            Some(found) => break found,
+            None => drop(tokio::time::timeout(std::time::Duration::from_secs(20), events.next()).await.expect("a warning")),
+        }
+    };
+    assert!(!nearly.waiting && nearly.title.contains("80 %"), "{nearly:?}");
+    grace_store_testing::backdate_runs(&place.database_url, 2).await;
+    let status = until(&engine, intent, "the pause", |status| status.status == Status::Paused).await;
+    let spent = open().await.unwrap();
+    assert!(
+        spent.waiting && spent.text.contains("budget of time") && spent.facts.iter().any(|fact| fact.value.contains("10 min of work")),
+        "{spent:?}"
+    );
+    assert!(status.spent.worked_seconds >= 600 && status.blockers.iter().any(|why| why.contains("budget is spent")), "{:?}", status.blockers);
+    assert!(status.head.is_some(), "what was written so far is committed");
+    let requests = model.journal().len();
+    engine.resume(intent).await.unwrap();
+    until(&engine, intent, "the pause again", |status| status.status == Status::Paused).await;
+    assert_eq!(model.journal().len(), requests, "without more time nothing is asked");
+    engine.set_budget(intent, Budget { minutes: Some(60), ..Budget::default() }).await.unwrap();
+    let status = ended(&engine, intent).await;
+    completed(&status, &model);
+    assert!(status.artifacts_generated.iter().any(|artifact| artifact.path == "notes.txt"));
+    assert_eq!(open().await, None, "nothing is left to raise");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_of_the_budget_goes_when_the_build_has_ended() {
+    let place = Place::new().await;
+    let usage = Usage { input: 3_000, output: 500, ..Usage::default() };
+    let turns = std::iter::once(planning(&plan())).chain(working()).map(|mut turn| {
+        turn.reply.usage = Some(usage);
+        turn
+    });
+    let model = model_of(turns).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
+    // Seven or eight requests: most is spent before the end.
+    let budget = Budget { requests: Some(8), ..Budget::default() };
+    let intent = approved(&engine, RequestDraft { budget: Some(budget), ..draft() }).await;
+    let status = ended(&engine, intent).await;
+    completed(&status, &model);
+    assert!(budget.share(&status.spent).is_some_and(|share| share >= 80.0), "it was warned: {:?}", status.spent);
+    let open = engine.notifications().await.unwrap();
+    assert!(open.iter().all(|one| one.kind != NotificationKind::Budget), "{open:?}");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_endpoint_are_waited_out_and_lose_nothing() {
     let place = Place::new().await;
     let faults = [Fault::RateLimited(Some("1".into())), Fault::ServerError].map(|fault| Turn::fail(fault).once());

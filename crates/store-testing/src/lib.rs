@@ -65,6 +65,19 @@ pub async fn empty_database() -> String {
     (server.url)(&name)
 }
 
+/// As if every task that runs now had begun so many minutes earlier, its run included: time need not pass in tests.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn backdate_runs(url: &str, minutes: i32) {
+    let mut conn = PgConnection::connect(url).await.expect("the server answers");
+    sqlx::query("UPDATE attempts SET started_at = started_at - make_interval(mins => $1) WHERE finished_at IS NULL")
+        .bind(minutes)
+        .execute(&mut conn)
+        .await
+        .expect("runs can be changed");
+}
+
 async fn server() -> Result<Server, Box<dyn std::error::Error + Send + Sync>> {
     let (options, url, postgres): (PgConnectOptions, UrlOf, _) = match std::env::var("DATABASE_URL") {
         Ok(given) => {

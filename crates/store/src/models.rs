@@ -49,6 +49,8 @@ pub struct Account {
     pub budget: Budget,
     pub spent: Spending,
     pub warned: bool,
+    /// The build is paused because all is spent, not by a person.
+    pub spent_out: bool,
 }
 
 /// Opens a build's account; what is there already stays.
@@ -67,10 +69,27 @@ pub async fn account_fetch(conn: &mut PgConnection, intent: IntentId) -> StoreRe
     let found = sqlx::query("SELECT * FROM accounts WHERE intent_id = $1")
         .bind(intent.0)
         .try_map(|row| account(&row))
-        .fetch_optional(conn)
+        .fetch_optional(&mut *conn)
         .await
         .during("account_fetch")?;
-    Ok(found.unwrap_or_default())
+    let mut account = found.unwrap_or_default();
+    account.spent.worked_seconds = worked_seconds(conn, intent).await?;
+    Ok(account)
+}
+
+/// Seconds in which at least one task of the build ran, up to the last sign of life of those that run.
+async fn worked_seconds(conn: &mut PgConnection, intent: IntentId) -> StoreResult<u64> {
+    let seconds: i64 = sqlx::query_scalar(
+        "SELECT coalesce(extract(epoch FROM sum(upper(span) - lower(span))), 0)::bigint
+           FROM (SELECT unnest(range_agg(tstzrange(attempts.started_at, greatest(attempts.started_at, coalesce(attempts.finished_at, heartbeat_at)))))
+                        AS span
+                   FROM attempts JOIN tasks ON tasks.id = task_id WHERE intent_id = $1 AND deployment_id IS NULL) AS spans",
+    )
+    .bind(intent.0)
+    .fetch_one(conn)
+    .await
+    .during("worked_seconds")?;
+    Ok(u64::try_from(seconds).unwrap_or(0))
 }
 
 /// Reserves what a request may take at most, or says which limit it would pass. Of requests that reserve at the same time, one comes after the
@@ -83,7 +102,10 @@ pub async fn account_reserve(conn: &mut PgConnection, intent: IntentId, most: &U
         .fetch_optional(&mut *conn)
         .await
         .during("account_reserve")?;
-    let account = found.unwrap_or_default();
+    let mut account = found.unwrap_or_default();
+    if account.budget.minutes.is_some() {
+        account.spent.worked_seconds = worked_seconds(conn, intent).await?;
+    }
     if let Some(limit) = account.budget.passed(&account.spent, most, cost) {
         return Ok(Err(limit));
     }
@@ -167,8 +189,11 @@ fn account(row: &PgRow) -> Decoded<Account> {
             cost: row.size("cost")?,
             unpriced: row.count("unpriced")?,
             uncounted: row.count("uncounted")?,
+            // Not of this row.
+            worked_seconds: 0,
         },
         warned: row.flag("warned")?,
+        spent_out: row.flag("spent_out")?,
     })
 }
 

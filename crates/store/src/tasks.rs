@@ -362,7 +362,7 @@ pub async fn tasks_running_on(conn: &mut PgConnection, worker: &str) -> StoreRes
 }
 
 /// Puts the tasks of a worker that went away in the queue again, voids their leases and returns them. Their attempts count, so that a task that
-/// kills its worker comes to an end: the caller looks at `attempt` and `max_attempts`.
+/// kills its worker comes to an end: the caller looks at `attempt` and `max_attempts`. A run ended with its last sign of life.
 pub async fn tasks_recover(conn: &mut PgConnection, worker: &str, at: Timestamp) -> StoreResult<Vec<Task>> {
     sqlx::query(
         "WITH lost AS (
@@ -370,7 +370,8 @@ pub async fn tasks_recover(conn: &mut PgConnection, worker: &str, at: Timestamp)
               WHERE worker = $1 AND state = 'running'
           RETURNING *
          ), closed AS (
-             UPDATE attempts SET finished_at = $2, outcome = 'lost' FROM lost WHERE attempts.task_id = lost.id AND attempts.finished_at IS NULL
+             UPDATE attempts SET finished_at = coalesce(lost.heartbeat_at, $2), outcome = 'lost'
+               FROM lost WHERE attempts.task_id = lost.id AND attempts.finished_at IS NULL
          )
          SELECT * FROM lost ORDER BY id",
     )

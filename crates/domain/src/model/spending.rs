@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::present::{counted, thousands};
+use crate::{
+    present::{counted, thousands, time::duration},
+    problem::FieldError,
+};
 
 /// In millionths of a US dollar per million tokens: 3 dollars per million are 3 000 000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +108,9 @@ pub struct Budget {
     pub cost: Option<u64>,
     pub tokens: Option<u64>,
     pub requests: Option<u32>,
+    /// Minutes in which a task of the build runs; waiting for a person and pauses do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u32>,
 }
 
 /// What a build has spent so far.
@@ -118,9 +124,20 @@ pub struct Spending {
     pub unpriced: u32,
     /// Requests whose tokens nobody has counted: the server does not, or the answer was cut off. The most that they can have taken is in `usage`.
     pub uncounted: u32,
+    /// Seconds in which at least one task of the build ran.
+    #[serde(default)]
+    pub worked_seconds: u64,
 }
 
 impl Spending {
+    /// As [`Self::words`], with the time where there is any: `1,234 tokens in 3 requests, $0.0420, 12 min of work`.
+    pub fn all_words(&self) -> String {
+        match self.worked_seconds {
+            0 => self.words(),
+            seconds => format!("{}, {} of work", self.words(), duration(seconds as f64)),
+        }
+    }
+
     /// `1,234 tokens in 3 requests, $0.0420`; without a price, tokens alone.
     pub fn words(&self) -> String {
         let requests = counted(u64::from(self.usage.requests), "request", "requests");
@@ -168,6 +185,7 @@ pub enum Limit {
     Cost,
     Tokens,
     Requests,
+    Time,
 }
 
 impl Limit {
@@ -177,6 +195,7 @@ impl Limit {
             Self::Cost => "money",
             Self::Tokens => "tokens",
             Self::Requests => "requests",
+            Self::Time => "time",
         }
     }
 }
@@ -191,18 +210,62 @@ impl Budget {
         if over(self.tokens, spent.usage.tokens().saturating_add(next.tokens())) {
             return Some(Limit::Tokens);
         }
-        over(self.requests.map(u64::from), u64::from(spent.usage.requests) + u64::from(next.requests)).then_some(Limit::Requests)
+        if over(self.requests.map(u64::from), u64::from(spent.usage.requests) + u64::from(next.requests)) {
+            return Some(Limit::Requests);
+        }
+        self.out_of_time(spent).then_some(Limit::Time)
+    }
+
+    /// Whether the build has worked as long as it may.
+    pub fn out_of_time(&self, spent: &Spending) -> bool {
+        self.minutes.is_some_and(|minutes| spent.worked_seconds >= u64::from(minutes) * 60)
+    }
+
+    /// Reads what a person wrote in a form's fields `cost` (in US dollars), `tokens`, `requests` and `minutes`; an empty one is no limit.
+    ///
+    /// # Errors
+    /// What each wrong field should hold.
+    pub fn read([cost, tokens, requests, minutes]: &[String; 4]) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut wrong = |field: &str, example: &str| {
+            let message = format!("Give a number such as {example}, or leave it empty for no limit.");
+            errors.push(FieldError { field: field.into(), message });
+        };
+        let written = |text: &String| Some(text.trim().replace(',', "")).filter(|text| !text.is_empty());
+        // A database's numbers have a sign.
+        let cost = written(cost).and_then(|text| {
+            amount(&text).filter(|cost| i64::try_from(*cost).is_ok()).or_else(|| {
+                wrong("cost", "12 or 0.50");
+                None
+            })
+        });
+        let mut whole = |field: &str, text: &String, most: u64, example: &str| {
+            written(text).and_then(|text| {
+                let number = text.parse().ok().filter(|number: &u64| (1..=most).contains(number));
+                if number.is_none() {
+                    wrong(field, example);
+                }
+                number
+            })
+        };
+        let tokens = whole("tokens", tokens, i64::MAX as u64, "500000");
+        let requests = whole("requests", requests, i32::MAX as u64, "200").and_then(|number| u32::try_from(number).ok());
+        let minutes = whole("minutes", minutes, i32::MAX as u64, "90").and_then(|number| u32::try_from(number).ok());
+        if errors.is_empty() { Ok(Self { cost, tokens, requests, minutes }) } else { Err(errors) }
+    }
+
+    /// The limits as a person writes them in the fields that [`Self::read`] reads.
+    pub fn written(&self) -> [String; 4] {
+        let number = |limit: Option<u64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
+        [self.cost.map(dollars).unwrap_or_default(), number(self.tokens), number(self.requests.map(u64::from)), number(self.minutes.map(u64::from))]
     }
 
     /// Half as much again of every limit that there is.
     #[must_use]
     pub fn raised(&self) -> Self {
         let more = |limit: u64| limit.saturating_add(limit / 2).saturating_add(1);
-        Self {
-            cost: self.cost.map(more),
-            tokens: self.tokens.map(more),
-            requests: self.requests.map(|limit| limit.saturating_add(limit / 2).saturating_add(1)),
-        }
+        let count = |limit: u32| limit.saturating_add(limit / 2).saturating_add(1);
+        Self { cost: self.cost.map(more), tokens: self.tokens.map(more), requests: self.requests.map(count), minutes: self.minutes.map(count) }
     }
 
     /// `of 100,000 tokens and $2.00`; empty without limits.
@@ -211,6 +274,7 @@ impl Budget {
             self.cost.map(money),
             self.tokens.map(|tokens| format!("{} tokens", thousands(tokens))),
             self.requests.map(|requests| counted(u64::from(requests), "request", "requests")),
+            self.minutes.map(|minutes| format!("{} of work", duration(f64::from(minutes) * 60.0))),
         ]
         .into_iter()
         .flatten()
@@ -221,10 +285,15 @@ impl Budget {
     /// The largest share of a limit that is spent, in percent; `None` without limits.
     pub fn share(&self, spent: &Spending) -> Option<f64> {
         let share = |limit: Option<u64>, sum: u64| limit.map(|limit| if limit == 0 { 100.0 } else { sum as f64 * 100.0 / limit as f64 });
-        [share(self.cost, spent.cost), share(self.tokens, spent.usage.tokens()), share(self.requests.map(u64::from), u64::from(spent.usage.requests))]
-            .into_iter()
-            .flatten()
-            .reduce(f64::max)
+        [
+            share(self.cost, spent.cost),
+            share(self.tokens, spent.usage.tokens()),
+            share(self.requests.map(u64::from), u64::from(spent.usage.requests)),
+            share(self.minutes.map(|minutes| u64::from(minutes) * 60), spent.worked_seconds),
+        ]
+        .into_iter()
+        .flatten()
+        .reduce(f64::max)
     }
 }
 
@@ -289,14 +358,38 @@ mod tests {
 
     #[test]
     fn a_budget_binds_by_the_token() {
-        let budget = Budget { tokens: Some(100), cost: None, requests: Some(3) };
-        let spent =
-            Spending { usage: Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() }, cost: 0, unpriced: 2, uncounted: 0 };
+        let budget = Budget { tokens: Some(100), requests: Some(3), ..Budget::default() };
+        let usage = Usage { requests: 2, input_tokens: 60, output_tokens: 20, ..Usage::default() };
+        let spent = Spending { usage, unpriced: 2, ..Spending::default() };
         let next = |tokens| Usage { requests: 1, input_tokens: tokens, ..Usage::default() };
         assert_eq!(budget.passed(&spent, &next(20), 0), None);
         assert_eq!(budget.passed(&spent, &next(21), 0), Some(Limit::Tokens));
         assert_eq!(budget.passed(&spent, &Usage { requests: 2, ..Usage::default() }, 0), Some(Limit::Requests));
         assert_eq!(budget.share(&spent), Some(80.0));
         assert_eq!(Budget::default().passed(&spent, &next(u64::MAX), u64::MAX), None);
+    }
+
+    #[test]
+    fn time_binds_when_it_is_used_up_and_not_before() {
+        let budget = Budget { minutes: Some(10), ..Budget::default() };
+        let spent = |seconds| Spending { worked_seconds: seconds, ..Spending::default() };
+        let passed = |seconds| budget.passed(&spent(seconds), &Usage { requests: 1, ..Usage::default() }, 0);
+        assert_eq!((passed(599), passed(600)), (None, Some(Limit::Time)));
+        assert_eq!((budget.share(&spent(480)), budget.raised().minutes), (Some(80.0), Some(16)));
+        assert_eq!((budget.words().as_str(), spent(750).all_words().as_str()), ("10 min of work", "0 tokens in 0 requests, $0.0000, 12 min of work"));
+        let before: Result<Budget, _> = serde_json::from_str(r#"{"cost":null,"tokens":5,"requests":null}"#);
+        assert_eq!(before.ok().map(|budget| budget.minutes), Some(None), "a budget of before has no limit of time");
+    }
+
+    #[test]
+    fn a_budget_is_read_as_it_is_written_and_every_wrong_field_is_named() {
+        let fields = |texts: [&str; 4]| texts.map(str::to_owned);
+        let budget = Budget { cost: Some(12_500_000), tokens: Some(100_000), requests: None, minutes: Some(90) };
+        assert_eq!(Budget::read(&fields([" 12.50", "100,000", "", "90 "])), Ok(budget));
+        assert_eq!(Budget::read(&budget.written()), Ok(budget));
+        assert_eq!(Budget::read(&Budget::default().written()), Ok(Budget::default()));
+        let wrong = Budget::read(&fields(["a lot", "-1", "0", "99999999999"])).expect_err("all are wrong");
+        assert_eq!(wrong.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["cost", "tokens", "requests", "minutes"]);
+        assert!(wrong.iter().all(|error| error.message.contains("empty for no limit")));
     }
 }

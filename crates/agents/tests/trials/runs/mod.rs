@@ -335,6 +335,7 @@ fn raised(budget: Budget) -> Budget {
         cost: budget.cost.map(|limit| limit + 400_000),
         tokens: budget.tokens.map(|limit| limit + 40_000),
         requests: budget.requests.map(|limit| limit + 8),
+        ..budget
     }
 }
 

@@ -468,7 +468,7 @@ impl Oracle {
             }
         }
         let (sum, cost) = self.charged;
-        let Budget { cost: money, tokens, requests } = self.budget;
+        let Budget { cost: money, tokens, requests, .. } = self.budget;
         if tokens.is_some_and(|limit| sum.tokens() > limit)
             || requests.is_some_and(|limit| sum.requests > limit)
             || money.is_some_and(|limit| cost > limit)
