@@ -1,9 +1,9 @@
-//! `kill -9` of the server right after each event of a build by the model agent, one build for each. Its commands, edits and answers would show if
-//! they were done twice or not at all: the files must come out byte for byte, each commit once, within the budget, and the model must never see a
-//! conversation that a provider would refuse.
+//! `kill -9` of the server right after each event and each commit of a build by the model agent, one build for each. Its commands, edits and answers
+//! would show if they were done twice or not at all: the files must come out byte for byte, each commit once, within the budget, and the model must
+//! never see a conversation that a provider would refuse.
 
 use std::{
-    collections::BTreeSet,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -24,8 +24,10 @@ const ANSWER: &str = "Short";
 const SAMPLE: usize = 3;
 /// One that was killed once, on a busy machine.
 const BUILD_WITHIN: Duration = Duration::from_secs(120);
-/// What the events of a build that has ended still may take, its retrospective among them.
-const EVENT_WITHIN: Duration = Duration::from_secs(10);
+/// What the events of a build that has ended still may take, its retrospective among them: its job may be held by the dead server for a while.
+const EVENT_WITHIN: Duration = Duration::from_secs(40);
+/// How often the branch is looked at.
+const LOOK: Duration = Duration::from_millis(1);
 /// Enough for the build and for one request that was lost with what it had reserved.
 const MOST_TOKENS: u64 = 120_000;
 const MOST_REQUESTS: u64 = 24;
@@ -42,51 +44,65 @@ const TASKS: [&str; 4] = ["ask.mark", "script", "choice", "test"];
 /// One of the plan and one of a task.
 const QUESTIONS: usize = 2;
 
+/// When the server is killed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Boundary {
+    /// The branch has so many commits, which the database may not know yet.
+    Commit(usize),
+    /// That event was seen.
+    Event(i64),
+}
+
 /// Answers with the server that runs at the end.
 pub async fn boundaries(options: &Options, data: &DataFolder, server: Server) -> Outcome<Server> {
     let model = Scripted::start(answer).await?;
     model.introduce(&server).await?;
-    let mut trial = Trial { options, data, model, number: 0 };
-    let (mut server, reference) = trial.build(server, None).await?;
-    let all = reference.events;
+    let mut trial = Trial { options, data, server, model, number: 0 };
+    let all = trial.build(None).await?.events;
     let chosen = chosen(all, options);
-    println!("a build by the model agent has {all} events; the server is killed after {} of them, once each", chosen.len());
-    let mut killed = 0;
+    println!("a build by the model agent has {all} events and {} commits; the server is killed after {} of them", COMMITS.len(), chosen.len());
+    let (mut killed, mut wrong) = (0, 0);
     for boundary in &chosen {
-        let run;
-        (server, run) = trial.build(server, Some(*boundary)).await?;
-        let (intent, took) = (&run.intent, run.took.as_secs_f64());
-        match &run.killed {
-            Some((event, left)) => {
+        let name = match boundary {
+            Boundary::Event(event) => format!("event {event:>3} of {all}"),
+            Boundary::Commit(commit) => format!("commit {commit} of {}", COMMITS.len()),
+        };
+        match trial.build(Some(*boundary)).await {
+            Ok(Run { intent, killed: Some((after, left)), took, .. }) => {
                 killed += 1;
-                println!("  event {boundary:>3} of {all}: {intent} after {event}; {left} processes ended with it; whole again after {took:.1} s");
+                println!("  {name}: {intent} after {after}; {left} processes ended with it; whole again after {:.1} s", took.as_secs_f64());
             }
-            None => println!("  event {boundary:>3} of {all}: {intent} had {} events and ended before", run.events),
+            Ok(Run { intent, events, .. }) => println!("  {name}: {intent} had {events} events and ended before"),
+            Err(why) => {
+                wrong += 1;
+                println!("  {name}: WRONG: {why}");
+            }
         }
     }
-    if killed == 0 {
-        return Err("no build was killed.".to_owned());
+    if wrong > 0 || killed == 0 {
+        return Err(format!("{wrong} of {} builds did not survive the death of their server; {killed} did.", chosen.len()));
     }
     println!("  {killed} kills: every build is complete, each commit is there once, and the model was asked nothing wrong");
-    Ok(server)
+    Ok(trial.server)
 }
 
 /// Every one, or some when it is to be short.
-fn chosen(all: i64, options: &Options) -> BTreeSet<i64> {
-    if !options.short || options.boundaries {
-        return (1..=all).collect();
+fn chosen(events: i64, options: &Options) -> Vec<Boundary> {
+    let mut all: Vec<Boundary> = (1..=COMMITS.len()).map(Boundary::Commit).chain((1..=events).map(Boundary::Event)).collect();
+    if options.short && !options.boundaries {
+        let mut random = Random(options.seed);
+        while all.len() > SAMPLE {
+            all.swap_remove(usize::try_from(random.below(all.len() as u64)).unwrap_or_default());
+        }
+        all.sort_unstable();
     }
-    let mut random = Random(options.seed);
-    let mut chosen = BTreeSet::new();
-    while chosen.len() < SAMPLE.min(usize::try_from(all).unwrap_or_default()) {
-        chosen.insert(1 + random.below(all.unsigned_abs()).cast_signed());
-    }
-    chosen
+    all
 }
 
 struct Trial<'a> {
     options: &'a Options,
     data: &'a DataFolder,
+    server: Server,
     model: Scripted,
     /// Of the build, so that no two conversations begin alike.
     number: u32,
@@ -102,38 +118,61 @@ struct Run {
 }
 
 impl Trial<'_> {
-    /// One build, killed after its event of that number if it has so many, and all that must be true of it.
-    async fn build(&mut self, server: Server, boundary: Option<i64>) -> Outcome<(Server, Run)> {
+    /// One build, killed at that boundary if it comes to it, and all that must be true of it.
+    async fn build(&mut self, boundary: Option<Boundary>) -> Outcome<Run> {
         self.number += 1;
         let asked = self.model.asked();
         let mut began = Instant::now();
         let budget = json!({ "tokens": MOST_TOKENS, "requests": MOST_REQUESTS });
-        let intent = scripted::begin(&server, &format!("Trial {}: a script that greets, and a journal.", self.number), &budget).await?;
-        let mut server = server;
-        let address = server.address;
-        let (of, mut killed) = (intent.clone(), None);
+        let intent = scripted::begin(&self.server, &format!("Trial {}: a script that greets, and a journal.", self.number), &budget).await?;
+        let (address, of) = (self.server.address, intent.clone());
         let person = tokio::spawn(async move { scripted::accompany(address, &of, ANSWER, BUILD_WITHIN).await });
-        if let Some(boundary) = boundary
-            && let Some(event) = event_numbered(&server, &intent, boundary).await?
-        {
-            let left = server.kill().await?.len();
+        let reached = match boundary {
+            Some(Boundary::Event(number)) => event_numbered(&self.server, &intent, number).await?.map(|event| shown(&event)),
+            Some(Boundary::Commit(number)) => Some(commit_numbered(&self.data.0, &intent, number).await?),
+            None => None,
+        };
+        let mut killed = None;
+        if let Some(after) = reached {
+            let left = self.server.kill().await?.len();
             person.abort();
             began = Instant::now();
-            server = Server::start(self.options, &self.data.0, None).await?;
-            killed = Some((shown(&event), left));
+            self.server = Server::start(self.options, &self.data.0, None).await?;
+            killed = Some((after, left));
         }
-        let at = |why| format!("{intent}, killed after event {boundary:?}: {why}");
-        let status = scripted::accompany(server.address, &intent, ANSWER, BUILD_WITHIN).await.map_err(at)?;
+        let at = |why| format!("{intent}: {why}");
+        let status = scripted::accompany(self.server.address, &intent, ANSWER, BUILD_WITHIN).await.map_err(at)?;
         let took = began.elapsed();
-        retrospective(&server, &intent).await.map_err(at)?;
-        let events = check_log(&server, &intent).await.map_err(at)?;
+        retrospective(&self.server, &intent).await.map_err(at)?;
+        let events = check_log(&self.server, &intent).await.map_err(at)?;
         check_events(&events).map_err(at)?;
-        check_result(&mut server.connection().await?, &intent, &status).await.map_err(at)?;
+        check_result(&mut self.server.connection().await?, &intent, &status).await.map_err(at)?;
         let asked = self.model.asked() - asked;
-        check_account(&server.status(&intent).await?, asked, u64::from(killed.is_some())).map_err(at)?;
+        check_account(&self.server.status(&intent).await?, asked, u64::from(killed.is_some())).map_err(at)?;
         self.model.no_problems().map_err(at)?;
-        Ok((server, Run { intent, events: i64::try_from(events.len()).unwrap_or(i64::MAX), killed, took }))
+        Ok(Run { intent, events: i64::try_from(events.len()).unwrap_or(i64::MAX), killed, took })
     }
+}
+
+/// Waits until the branch has so many commits of the build.
+async fn commit_numbered(data: &Path, intent: &str, number: usize) -> Outcome<String> {
+    let repository = data.join("builds").join(intent).join("repository.git");
+    let read = |name: &str| std::fs::read_to_string(repository.join("refs").join(name)).ok();
+    let began = Instant::now();
+    let mut seen: Vec<String> = Vec::new();
+    while began.elapsed() < BUILD_WITHIN {
+        let head = read(&format!("heads/grace/{intent}")).filter(|head| !head.is_empty() && read("grace/base").as_ref() != Some(head));
+        if let Some(head) = head
+            && seen.last() != Some(&head)
+        {
+            seen.push(head);
+        }
+        if seen.len() == number {
+            return Ok(format!("“{}” was committed", COMMITS.get(number - 1).unwrap_or(&"")));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(format!("{intent}: the branch came to {} commits, not {number}", seen.len()))
 }
 
 /// Reads the live events until that one; `None` when the build has ended and it does not come.

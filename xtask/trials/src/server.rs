@@ -74,7 +74,8 @@ impl Server {
             .arg(data)
             .arg("--site")
             .arg(&options.site)
-            .env("RUST_LOG", "warn")
+            // A job that a dead server held is given back with a warning: here, that is the rule.
+            .env("RUST_LOG", "warn,graphile_worker_recovery=error")
             .env(KEY_VARIABLE, scripted::KEY)
             .env_remove("DATABASE_URL");
         let mut child = command
@@ -106,7 +107,7 @@ impl Server {
     }
 
     /// `kill -9`, and waits for everything that it started to be gone. The processes that were.
-    pub async fn kill(mut self) -> Outcome<Vec<Process>> {
+    pub async fn kill(&mut self) -> Outcome<Vec<Process>> {
         let pid = self.pid()?;
         // It does nothing more while its processes are looked for.
         let halted = kill_process(Pid::from_raw(pid).expect("a process has a number"), Signal::STOP);
