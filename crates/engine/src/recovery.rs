@@ -1,7 +1,7 @@
 //! What a server does beside its jobs: taking up what an earlier run left, saying that it lives, taking over from servers that fell silent,
 //! and following the events of the other servers.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use grace_domain::{
     event::{EventKind, Level},
@@ -17,6 +17,7 @@ use crate::{
     deployments,
     error::{Error, Result},
     start::Inner,
+    workspace::WorkspaceError,
 };
 
 /// How often this server says that it lives.
@@ -29,8 +30,9 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<()> {
     let mut tx = inner.store.begin().await?;
     let lost = tasks_recover(&mut tx, &inner.worker, inner.now()).await?;
     worker_beat(&mut tx, &inner.worker, slots(inner), inner.now()).await?;
+    let brought = bring_back(inner, &lost).await?;
     inner.store.commit(tx).await?;
-    take_over(inner, lost).await?;
+    take_over(inner, lost, brought).await?;
     let mut conn = inner.store.connection().await?;
     let going_on = intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview]).await?;
     drop(conn);
@@ -44,20 +46,33 @@ fn slots(inner: &Inner) -> u32 {
     u32::try_from(inner.config.workers).unwrap_or(u32::MAX)
 }
 
-/// Brings the workspaces of lost tasks back to their last commit and puts the tasks into the queue again. A workspace that cannot be brought
-/// back fails its own build only.
-async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>) -> Result<()> {
-    let mut intents: Vec<IntentId> = lost.iter().map(|task| task.intent_id).collect();
-    intents.sort_unstable();
-    intents.dedup();
+/// A build, and where what was not committed in its workspace is kept now.
+type BroughtBack = (IntentId, Result<Option<String>, WorkspaceError>);
+
+/// Brings the workspaces of lost tasks back to their last commit. It comes before anything says that these tasks may run again, so that a server that
+/// dies meanwhile leaves them to be brought back by the next.
+async fn bring_back(inner: &Arc<Inner>, lost: &[Task]) -> Result<Vec<BroughtBack>> {
+    let intents: BTreeSet<IntentId> = lost.iter().map(|task| task.intent_id).collect();
+    let mut brought = Vec::new();
     for intent in intents {
         let workspace = inner.workspace(intent);
         let mut snapshot = Ok(None);
         if workspace.exists() {
+            let row = inner.row(intent).await?;
+            // What such an agent does depends on what it finds: a commit that no transaction has saved would be done once more on top of itself.
+            let saved = inner.is_slow(&row.agent).then_some(row.head.as_deref());
             let lock = inner.git_lock(intent);
             let _alone = lock.lock().await;
-            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp()).await;
+            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp(), saved).await;
         }
+        brought.push((intent, snapshot));
+    }
+    Ok(brought)
+}
+
+/// Puts lost tasks into the queue again. A workspace that could not be brought back fails its own build only.
+async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>, brought: Vec<BroughtBack>) -> Result<()> {
+    for (intent, snapshot) in brought {
         let mut decision = Decision::begin(inner, intent).await?;
         for task in lost.iter().filter(|task| task.intent_id == intent) {
             let then = if snapshot.is_ok() { " It is run again from the last commit." } else { "" };
@@ -124,11 +139,12 @@ async fn beat(inner: &Arc<Inner>) -> Result<()> {
         let mut tx = inner.store.begin().await?;
         let lost = tasks_recover(&mut tx, &name, now).await?;
         worker_remove(&mut tx, &name).await?;
+        let brought = bring_back(inner, &lost).await?;
         inner.store.commit(tx).await?;
         if !lost.is_empty() {
             tracing::warn!(worker = %name, tasks = lost.len(), "a server fell silent; its tasks are run again");
         }
-        take_over(inner, lost).await?;
+        take_over(inner, lost, brought).await?;
     }
     Ok(())
 }

@@ -79,13 +79,14 @@ impl ScriptModel {
         Self::start_shared(Shared { script, answering: None, record: Mutex::default() }).await
     }
 
-    /// The same, with answers that are decided when a request comes; of one server, one after the other. Requests are checked, and not kept.
+    /// The same, with answers that are decided when a request comes, in place of the script's turns; of one server, one after the other. Requests
+    /// are checked, and not kept.
     ///
     /// # Errors
     /// When there is no free port.
-    pub async fn start_with(answering: impl FnMut(&Request) -> Turn + Send + 'static) -> std::io::Result<Self> {
+    pub async fn start_with(script: Script, answering: impl FnMut(&Request) -> Turn + Send + 'static) -> std::io::Result<Self> {
         let answering = Some(Mutex::new(Box::new(answering) as Answering));
-        Self::start_shared(Shared { script: Script::default(), answering, record: Mutex::default() }).await
+        Self::start_shared(Shared { script, answering, record: Mutex::default() }).await
     }
 
     async fn start_shared(shared: Shared) -> std::io::Result<Self> {
@@ -160,7 +161,8 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         let Record { problems, conversations, .. } = &mut *record;
         check::check(&request, &shared.script, &text, problems, conversations);
         match &shared.answering {
-            Some(answering) => Some(answering.lock().unwrap_or_else(PoisonError::into_inner)(&request)),
+            Some(answering) if authorized => Some(answering.lock().unwrap_or_else(PoisonError::into_inner)(&request)),
+            Some(_) => None,
             None => {
                 let turn = authorized.then(|| shared.script.choose(&request, &record.used)).flatten();
                 if let Some(turn) = turn {

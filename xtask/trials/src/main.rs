@@ -1,10 +1,12 @@
 //! Trials of a whole Grace, started as a user starts it and spoken to over HTTP alone: `bench` measures, `soak` kills.
 //!
-//! It must not know Grace's crates: what it checks is what anybody outside sees.
+//! It must know no crate of Grace's but the scripted model, which knows none itself: what it checks is what anybody outside sees.
 
 mod bench;
+mod boundaries;
 mod http;
 mod processes;
+mod scripted;
 mod server;
 mod soak;
 
@@ -24,6 +26,8 @@ pub struct Options {
     pub kills: u32,
     pub seed: u64,
     pub short: bool,
+    /// `soak` kills at the events of a model's build alone, at each of them.
+    pub boundaries: bool,
     pub quick: bool,
     /// Only the parts of `bench` with these names; empty for all.
     pub only: Vec<String>,
@@ -58,6 +62,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
         kills: 20,
         seed: seed_of_this_moment(),
         short: false,
+        boundaries: false,
         quick: false,
         only: Vec::new(),
     };
@@ -69,6 +74,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
             "--sandbox-start" => options.sandbox_start = value()?.into(),
             "--kills" => options.kills = value()?.parse().map_err(|_| "--kills takes a number.".to_owned())?,
             "--seed" => options.seed = value()?.parse().map_err(|_| "--seed takes a number.".to_owned())?,
+            "--boundaries" => options.boundaries = true,
             "--short" => options.short = true,
             "--quick" => options.quick = true,
             "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),

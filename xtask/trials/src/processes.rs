@@ -1,6 +1,12 @@
 //! What runs on this machine, read from `/proc`.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+use crate::Outcome;
 
 /// A process, told apart from a later one with the same number by its start time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +59,21 @@ pub fn is_parked(process: &Process) -> bool {
 /// Those of `processes` that still run.
 pub fn alive(processes: &[Process]) -> Vec<Process> {
     processes.iter().filter(|process| read(process.pid).is_some_and(|(now, _)| now.started == process.started)).cloned().collect()
+}
+
+/// Waits for their end; an error when they do not come to it.
+pub async fn gone(processes: &[Process], within: Duration) -> Outcome {
+    let began = Instant::now();
+    loop {
+        let left = alive(processes);
+        if left.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() > within {
+            return Err(format!("left behind: {left:?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Resident memory in bytes.

@@ -15,7 +15,17 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Options, Outcome, http::Connection};
+use crate::{
+    Options, Outcome,
+    http::Connection,
+    processes::{self, Process},
+    scripted,
+};
+
+/// What a server started must be gone so long after its end.
+pub const ORPHANS_WITHIN: Duration = Duration::from_secs(5);
+/// The environment variable that has [`scripted::KEY`].
+pub const KEY_VARIABLE: &str = "GRACE_TRIALS_KEY";
 
 /// A folder below the system's temporary one, removed at the end.
 pub struct DataFolder(pub PathBuf);
@@ -64,7 +74,9 @@ impl Server {
             .arg(data)
             .arg("--site")
             .arg(&options.site)
-            .env("RUST_LOG", "warn")
+            // A job that a dead server held is given back with a warning: here, that is the rule.
+            .env("RUST_LOG", "warn,graphile_worker_recovery=error")
+            .env(KEY_VARIABLE, scripted::KEY)
             .env_remove("DATABASE_URL");
         let mut child = command
             .stdin(Stdio::null())
@@ -94,9 +106,16 @@ impl Server {
         self.child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(|| "the server has ended by itself.".to_owned())
     }
 
-    /// `kill -9`.
-    pub async fn kill(mut self) -> Outcome {
-        self.child.kill().await.map_err(|error| format!("cannot kill the server: {error}"))
+    /// `kill -9`, and waits for everything that it started to be gone. The processes that were.
+    pub async fn kill(&mut self) -> Outcome<Vec<Process>> {
+        let pid = self.pid()?;
+        // It does nothing more while its processes are looked for.
+        let halted = kill_process(Pid::from_raw(pid).expect("a process has a number"), Signal::STOP);
+        halted.map_err(|error| format!("cannot halt the server: {error}"))?;
+        let everything = processes::descendants(pid);
+        self.child.kill().await.map_err(|error| format!("cannot kill the server: {error}"))?;
+        processes::gone(&everything, ORPHANS_WITHIN).await?;
+        Ok(everything)
     }
 
     /// Ctrl-C, and waits for the end.

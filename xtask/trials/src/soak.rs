@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
-    Options, Outcome,
+    Options, Outcome, boundaries,
     processes::{self, Process},
-    server::{DataFolder, Server},
+    server::{DataFolder, ORPHANS_WITHIN, Server},
 };
 
 /// A build with cold caches on a busy machine, killed again and again.
 const BUILD_WITHIN: Duration = Duration::from_secs(900);
-/// What a killed server started must be gone by then.
-const ORPHANS_WITHIN: Duration = Duration::from_secs(5);
 const CONTROL_WITHIN: Duration = Duration::from_secs(2);
 
 pub async fn soak(options: &Options) -> Outcome {
+    if options.boundaries {
+        let data = DataFolder::new("soak")?;
+        let server = Server::start(options, &data.0, None).await?;
+        let server = boundaries::boundaries(options, &data, server).await?;
+        return end(server).await;
+    }
     let kills = if options.short { 3 } else { options.kills };
     let data = DataFolder::new("soak")?;
     let mut random = Random(options.seed);
@@ -29,7 +33,7 @@ pub async fn soak(options: &Options) -> Outcome {
         let moment = Duration::from_millis(300 + random.below(8_000));
         intent = keep_building(&server, intent, moment, &mut finished).await?;
         let status = server.status(&intent).await?;
-        let left = kill(server).await?;
+        let left = server.kill().await?.len();
         println!(
             "  kill {number:>2} of {kills}: {intent} at {} %, {} after {} ms; {left} processes ended with it",
             status["progress_percent"],
@@ -45,9 +49,14 @@ pub async fn soak(options: &Options) -> Outcome {
     }
     println!("  {} builds finished; their logs have no gap and no double", finished.len());
     check_control(&server).await?;
+    let server = boundaries::boundaries(options, &data, server).await?;
+    end(server).await
+}
+
+async fn end(server: Server) -> Outcome {
     let everything = processes::descendants(server.pid()?);
     let took = server.end().await?;
-    gone(&everything, ORPHANS_WITHIN).await?;
+    processes::gone(&everything, ORPHANS_WITHIN).await?;
     println!("  ended in {} ms after Ctrl-C; nothing is left behind", took.as_millis());
     Ok(())
 }
@@ -78,32 +87,11 @@ async fn keep_building(server: &Server, intent: String, span: Duration, finished
     }
 }
 
-/// Kills the server and waits for everything that it started to be gone. Returns how many processes that were.
-async fn kill(server: Server) -> Outcome<usize> {
-    let everything = processes::descendants(server.pid()?);
-    server.kill().await?;
-    gone(&everything, ORPHANS_WITHIN).await?;
-    Ok(everything.len())
-}
-
-async fn gone(processes: &[Process], within: Duration) -> Outcome {
-    let began = Instant::now();
-    loop {
-        let left = processes::alive(processes);
-        if left.is_empty() {
-            return Ok(());
-        }
-        if began.elapsed() > within {
-            return Err(format!("left behind: {left:?}"));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Every event of the build is numbered 1, 2, 3 …, and every line of its log is one of these events.
-async fn check_log(server: &Server, intent: &str) -> Outcome {
+/// Every event of the build is numbered 1, 2, 3 …, and every line of its log is one of these events, which are returned.
+pub async fn check_log(server: &Server, intent: &str) -> Outcome<Vec<Value>> {
     let last = server.status(intent).await?["last_seq"].as_i64().ok_or("status has no last_seq")?;
     let mut events = server.connection().await?.events(&format!("/api/events?intent_id={intent}&after=0-0")).await?;
+    let mut all = Vec::new();
     let mut lines = Vec::new();
     for wanted in 1..=last {
         let event = tokio::time::timeout(Duration::from_secs(20), events.next())
@@ -115,6 +103,7 @@ async fn check_log(server: &Server, intent: &str) -> Outcome {
         if event["kind"] == "log" {
             lines.push(wanted);
         }
+        all.push(event);
     }
     let mut read = Vec::new();
     let mut connection = server.connection().await?;
@@ -127,7 +116,7 @@ async fn check_log(server: &Server, intent: &str) -> Outcome {
         }
         read.extend(seqs);
     }
-    if read == lines { Ok(()) } else { Err(format!("{intent}: the log has {} lines, its events {}", read.len(), lines.len())) }
+    if read == lines { Ok(all) } else { Err(format!("{intent}: the log has {} lines, its events {}", read.len(), lines.len())) }
 }
 
 /// Pause, resume and stop of a build whose commands run.
@@ -168,10 +157,10 @@ async fn check_control(server: &Server) -> Outcome {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to choose moments, and the same on every machine.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

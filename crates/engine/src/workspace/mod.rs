@@ -237,12 +237,21 @@ impl Workspace {
         Ok(found)
     }
 
-    /// Brings the files back to the last commit after a crash. What was there is kept first, under the returned name, unless it is the same.
-    pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64) -> Result<Option<String>, WorkspaceError> {
+    /// Brings the files back to the last commit after a crash; with `saved`, to that commit or, where it says none, to the base, and the branch with
+    /// them. What was there is kept first, under the returned name, unless it is the same.
+    pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64, saved: Option<Option<&str>>) -> Result<Option<String>, WorkspaceError> {
         self.remove_stale_locks().await?;
         // Git does not keep what is in a repository within.
         self.detach_repositories(sandbox).await?;
-        let snapshot = self.snapshot(now_unix).await?;
+        let head = self.head().await?;
+        let to = match saved {
+            Some(saved) => self.git.run(Call::new("rev-parse", &["rev-parse", saved.unwrap_or(BASE)])).await?.text(),
+            None => head.clone(),
+        };
+        let snapshot = self.snapshot(now_unix, &to).await?;
+        if to != head {
+            self.git.run(Call::new("update-ref", &["update-ref", "HEAD", &to])).await?;
+        }
         self.take_back(sandbox).await?;
         Ok(snapshot)
     }
@@ -256,18 +265,22 @@ impl Workspace {
         self.hand_over(sandbox).await
     }
 
-    /// Keeps uncommitted files in a commit of their own, beside the branch.
-    async fn snapshot(&self, now_unix: i64) -> Result<Option<String>, WorkspaceError> {
+    /// Keeps the files in a commit beside the branch, unless they and the branch are as in the commit `to`.
+    async fn snapshot(&self, now_unix: i64, to: &str) -> Result<Option<String>, WorkspaceError> {
         let scratch = self.git.git_dir.join("snapshot-index");
         let scratch = scratch.to_string_lossy().into_owned();
         self.git.run(Call::new("read-tree", &["read-tree", "HEAD"]).env("GIT_INDEX_FILE", &scratch)).await?;
         self.git.run(Call::new("add", &["add", "--all", "."]).env("GIT_INDEX_FILE", &scratch)).await?;
         let tree = self.git.run(Call::new("write-tree", &["write-tree"]).env("GIT_INDEX_FILE", &scratch)).await?.text();
         let head_tree = self.git.run(Call::new("rev-parse", &["rev-parse", "HEAD^{tree}"])).await?.text();
-        if tree == head_tree {
-            return Ok(None);
-        }
-        let commit = self.git.run(Call::new("commit-tree", &["commit-tree", &tree, "-p", "HEAD", "-m", "Uncommitted work"])).await?.text();
+        let head = self.head().await?;
+        let commit = match () {
+            () if tree != head_tree => {
+                self.git.run(Call::new("commit-tree", &["commit-tree", &tree, "-p", "HEAD", "-m", "Uncommitted work"])).await?.text()
+            }
+            () if head != to => head,
+            () => return Ok(None),
+        };
         let name = format!("refs/grace/snapshots/{now_unix}-{}", &commit[..commit.len().min(8)]);
         self.git.run(Call::new("update-ref", &["update-ref", &name, &commit])).await?;
         Ok(Some(name))

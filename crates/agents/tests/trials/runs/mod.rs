@@ -20,7 +20,7 @@ use grace_agents::{Agent as _, Estimates, ModelAgent, PlanInputs, TaskFailure, T
 use grace_domain::intent::RequestDraft;
 use grace_domain::model::Budget;
 use grace_sandbox::{Isolation, Sandbox, SandboxConfig};
-use grace_script_model::{Protocol, ScriptModel};
+use grace_script_model::{Protocol, Script, ScriptModel};
 use tokio_util::sync::CancellationToken;
 
 use self::bench::{Bench, Ledger, Speaker};
@@ -158,7 +158,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let crash = oracle.crash.clone();
     let oracle = Arc::new(Mutex::new(oracle));
     let answering = oracle.clone();
-    let server = ScriptModel::start_with(move |request| answering.lock().unwrap().answer(request)).await.unwrap();
+    let server = ScriptModel::start_with(Script::default(), move |request| answering.lock().unwrap().answer(request)).await.unwrap();
     let window = *random.of_these(&[24_000, 64_000, 200_000]);
     let first = (number % 5) as usize;
     let spare = random.percent(25).then(|| random.below(5));
