@@ -22,8 +22,10 @@ cargo xtask <command>
   bench [--quick] [--only PART,…]
                  the figures of the README, measured here and now
   soak [--kills N] [--seed S] [--short]
-                 kill the server at random moments of a build, until the build is finished; then, unless short, 10 000 random runs of the model
-                 agent with faults, and 1 000 000 random edits and patches
+                 kill the server at random moments of a build, until the build is finished, and after events and commits of a build by the
+                 model agent; then, unless short, 10 000 random runs of the model agent with faults, and 1 000 000 random edits and patches
+  soak --boundaries
+                 kill it after each event and each commit of such a build alone
   soak [--loop N] [--edits N] [--seed S]
                  as many of these runs and edits alone
   doctor         what this machine has, and what it would take to run Grace fully

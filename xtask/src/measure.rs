@@ -32,7 +32,8 @@ pub fn soak(arguments: &[String]) -> Outcome {
         build_trials(Profile::Dev)?;
         soak_built(arguments)?;
     }
-    if arguments.iter().any(|argument| argument == "--short") { Ok(()) } else { counts.run() }
+    let is_one_part = |argument: &String| argument == "--short" || argument == "--boundaries";
+    if arguments.iter().any(is_one_part) { Ok(()) } else { counts.run() }
 }
 
 /// How often the counted trials are done, and from which seed.

@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn an_account_that_says_too_little_or_has_too_much_is_found() {
-        let spent = |requests: u64, tokens: u64| json!({ "spent": { "usage": { "requests": requests, "input_tokens": tokens, "output_tokens": 0 } } });
+        let spent =
+            |requests: u64, tokens: u64| json!({ "spent": { "usage": { "requests": requests, "input_tokens": tokens, "output_tokens": 0 } } });
         assert_eq!(check_account(&spent(10, 10 * TOKENS), 10, 0), Ok(()));
         assert_eq!(check_account(&spent(11, 50_000), 10, 1), Ok(()));
         for (account, lost) in [(spent(9, 10 * TOKENS), 0), (spent(10, 9 * TOKENS), 0), (spent(11, 50_000), 0), (spent(10, MOST_TOKENS + 1), 0)] {

@@ -239,7 +239,12 @@ impl Workspace {
 
     /// Brings the files back to the last commit after a crash; with `saved`, to that commit or, where it says none, to the base, and the branch with
     /// them. What was there is kept first, under the returned name, unless it is the same.
-    pub async fn reset(&self, sandbox: &grace_sandbox::Sandbox, now_unix: i64, saved: Option<Option<&str>>) -> Result<Option<String>, WorkspaceError> {
+    pub async fn reset(
+        &self,
+        sandbox: &grace_sandbox::Sandbox,
+        now_unix: i64,
+        saved: Option<Option<&str>>,
+    ) -> Result<Option<String>, WorkspaceError> {
         self.remove_stale_locks().await?;
         // Git does not keep what is in a repository within.
         self.detach_repositories(sandbox).await?;
