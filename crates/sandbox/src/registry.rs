@@ -31,7 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Where programs are found inside, and so where they are looked for.
 const PROGRAM_FOLDERS: &[&str] = &["/usr/local/bin", "/usr/bin", "/bin"];
 /// Where Cargo's packages come from when nothing else is configured: built into it, and the one thing that it does not print.
-const CRATES_IO: &[&str] = &["index.crates.io:443", "static.crates.io:443"];
+const CRATES_IO: &str = "crates.io";
+/// Its parts: what there is, and the packages.
+const CRATES_IO_PARTS: [&str; 2] = ["index", "static"];
 /// Bound inside in any case.
 const BOUND: &[&str] = &["/usr", "/etc/ssl/certs"];
 /// Variables that name a file of certificates.
@@ -208,7 +210,7 @@ impl Toolchains {
             tracing::warn!("cargo is configured not to use crates.io; commands in the sandbox get no registry for it");
             return;
         }
-        let hosts = CRATES_IO.iter().map(|host| (*host).to_owned()).collect();
+        let hosts = CRATES_IO_PARTS.map(|part| format!("{part}.{CRATES_IO}:443")).into();
         self.registries.push(Registry { toolchain: "cargo".into(), hosts });
     }
 
