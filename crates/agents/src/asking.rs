@@ -190,13 +190,7 @@ fn input_most(request: &ModelRequest) -> u64 {
 }
 
 fn bytes(part: &Part) -> usize {
-    20 + match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
-        Part::InvalidArguments(call) => call.name.len() + call.arguments.len(),
-        Part::ToolResult(result) => result.content.len(),
-        Part::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
-    }
+    20 + part.bytes()
 }
 
 fn said(answer: &ModelAnswer) -> u64 {

@@ -27,7 +27,7 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, account_fetch, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
+    Claim, NewReview, TaskResult, account_timed, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
     intent_save_baseline, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail,
     task_finish, task_heartbeat, task_release, task_retry,
 };
@@ -103,8 +103,8 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     if !decision.status().may_run() || queue_paused(&mut decision.tx).await? {
         return Ok(None);
     }
-    let account = account_fetch(&mut decision.tx, intent).await?;
-    if account.budget.out_of_time(&account.spent) {
+    let timed = account_timed(&mut decision.tx, intent).await?;
+    if let Some(account) = timed.filter(|account| account.budget.out_of_time(&account.spent)) {
         decision.log(Level::Warn, format!("Paused: {OUT_OF_TIME}"), None);
         return pause_spent(decision, OUT_OF_TIME, &account).await.map(|()| None);
     }
@@ -346,16 +346,17 @@ async fn heartbeat(inner: Arc<Inner>, (intent, lease): (IntentId, grace_store::L
         let beat = async {
             let mut conn = inner.store.relaxed_connection().await?;
             let ends = task_heartbeat(&mut conn, lease, inner.now()).await?;
-            Ok::<_, grace_store::StoreError>((ends, account_fetch(&mut conn, intent).await?))
+            Ok::<_, grace_store::StoreError>((ends, account_timed(&mut conn, intent).await?))
         };
         match beat.await {
-            Ok((false, account)) => {
+            Ok((false, None)) => {}
+            Ok((false, Some(account))) => {
                 if account.budget.out_of_time(&account.spent) && clock.asking.load(Ordering::Relaxed) == 0 {
                     clock.out.store(true, Ordering::Relaxed);
                     cancel.cancel();
                     return;
                 }
-                if account.budget.minutes.is_some() && !account.warned && is_nearly_spent(&account) {
+                if !account.warned && is_nearly_spent(&account) {
                     let warned = async {
                         let mut decision = Decision::begin(&inner, intent).await?;
                         warn(&mut decision, &account).await?;

@@ -110,8 +110,7 @@ impl Account for BuildAccount<'_> {
         let Some(intent) = self.speaker.intent else { return Ok(()) };
         let attempt = async {
             let mut tx = self.speaker.inner.store.begin().await?;
-            let budget = account_fetch(&mut tx, intent).await?.budget;
-            if budget.cost.is_some() && profile.price.is_none() {
+            if profile.price.is_none() && account_fetch(&mut tx, intent).await?.budget.cost.is_some() {
                 return Ok(Err(Refusal::Unpriced));
             }
             let reserved = account_reserve(&mut tx, intent, most, cost).await?;

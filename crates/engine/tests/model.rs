@@ -11,7 +11,7 @@ use grace_domain::{
     copilot::NotificationKind,
     id::IntentId,
     intent::RequestDraft,
-    model::{Budget, ModelProfile, Provider},
+    model::{Budget, Provider},
     review::Answer,
     status::Status,
     view::{Approval, StatusView},
@@ -19,7 +19,7 @@ use grace_domain::{
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Fault, Protocol, Script, ScriptModel, Turn, Usage, When};
 use serde_json::{Value, json};
-use support::{Place, until};
+use support::{Place, profile, until};
 
 const DESCRIPTION: &str = "A shell script that greets whoever is named as its argument.";
 const PROTOCOLS: [(Provider, Protocol); 2] = [(Provider::OpenAi, Protocol::OpenAi), (Provider::Anthropic, Protocol::Anthropic)];
@@ -75,19 +75,6 @@ fn working() -> Vec<Turn> {
 
 async fn model_of(turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
     ScriptModel::start(Script { canaries: vec!["DATABASE_URL".into()], ..Script::of(turns) }).await.unwrap()
-}
-
-fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) -> ModelProfile {
-    ModelProfile {
-        name: "scripted".into(),
-        provider,
-        base_url: Some(model.base_url(protocol)),
-        model: "script-1".into(),
-        key_variable: None,
-        context_tokens: 64_000,
-        price: None,
-        effort: None,
-    }
 }
 
 fn config(place: &Place, model: &ScriptModel, protocol: (Provider, Protocol)) -> EngineConfig {

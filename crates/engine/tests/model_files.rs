@@ -14,7 +14,7 @@ use std::{
 use grace_domain::{
     id::IntentId,
     intent::{ConstraintsDraft, RequestDraft},
-    model::{ModelProfile, Provider},
+    model::Provider,
     review::Answer,
     status::{Stage, Status},
     view::{Approval, StatusView},
@@ -22,7 +22,7 @@ use grace_domain::{
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
 use serde_json::json;
-use support::{Act, Place, Scripted, start_build, step, until};
+use support::{Act, Place, Scripted, profile, start_build, step, until};
 
 /// A plan of two tasks, and what the model does in them.
 async fn model_of(turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -57,17 +57,7 @@ fn task(key: &str, calls: impl IntoIterator<Item = Call>) -> Turn {
 }
 
 fn config(place: &Place, model: &ScriptModel) -> EngineConfig {
-    let profile = ModelProfile {
-        name: "scripted".into(),
-        provider: Provider::OpenAi,
-        base_url: Some(model.base_url(Protocol::OpenAi)),
-        model: "script-1".into(),
-        key_variable: None,
-        context_tokens: 64_000,
-        price: None,
-        effort: None,
-    };
-    EngineConfig { models: vec![profile], ..place.config() }
+    EngineConfig { models: vec![profile(model, (Provider::OpenAi, Protocol::OpenAi))], ..place.config() }
 }
 
 async fn approved(engine: &Engine) -> IntentId {

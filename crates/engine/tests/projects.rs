@@ -17,7 +17,7 @@ use std::{
 use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
-    model::{ModelProfile, Provider},
+    model::Provider,
     review::Answer,
     status::Status,
     view::{Approval, StatusView},
@@ -26,7 +26,7 @@ use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Protocol, Script, ScriptModel, Turn, When};
 use serde::Deserialize;
 use serde_json::Value;
-use support::{Place, until};
+use support::{Place, profile, until};
 
 /// A project as its file beside this one tells it.
 #[derive(Deserialize)]
@@ -62,17 +62,7 @@ async fn built(place: &Place, project: Project, (provider, protocol): (Provider,
     let planning = Turn::say(&project.plan.to_string()).when(When { has_schema: Some(true), ..When::default() });
     let script = Script { canaries: vec!["DATABASE_URL".into()], ..Script::of(std::iter::once(planning).chain(project.turns)) };
     let model = ScriptModel::start(script).await.unwrap();
-    let profile = ModelProfile {
-        name: "scripted".into(),
-        provider,
-        base_url: Some(model.base_url(protocol)),
-        model: "script-1".into(),
-        key_variable: None,
-        context_tokens: 64_000,
-        price: None,
-        effort: None,
-    };
-    let engine = Engine::start(EngineConfig { models: vec![profile], ..place.config() }).await.unwrap();
+    let engine = Engine::start(EngineConfig { models: vec![profile(&model, (provider, protocol))], ..place.config() }).await.unwrap();
     let intent = engine.create(project.draft, None).await.unwrap().intent_id.unwrap();
     let planned = until(&engine, intent, "a plan", |status| status.status != Status::Planning).await;
     assert_eq!(planned.status, Status::AwaitingApproval, "{:?}", planned.failure);

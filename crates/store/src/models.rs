@@ -66,15 +66,26 @@ pub async fn account_open(conn: &mut PgConnection, intent: IntentId, budget: &Bu
 
 /// The account of a build; an empty one without limits for builds that have none.
 pub async fn account_fetch(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Account> {
-    let found = sqlx::query("SELECT * FROM accounts WHERE intent_id = $1")
-        .bind(intent.0)
-        .try_map(|row| account(&row))
-        .fetch_optional(&mut *conn)
-        .await
-        .during("account_fetch")?;
-    let mut account = found.unwrap_or_default();
+    let mut account = account_row(conn, intent).await?.unwrap_or_default();
     account.spent.worked_seconds = worked_seconds(conn, intent).await?;
     Ok(account)
+}
+
+/// The account of a build whose working time has a limit; of others nobody needs to add the time up.
+pub async fn account_timed(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Option<Account>> {
+    let Some(mut account) = account_row(conn, intent).await?.filter(|account| account.budget.minutes.is_some()) else { return Ok(None) };
+    account.spent.worked_seconds = worked_seconds(conn, intent).await?;
+    Ok(Some(account))
+}
+
+/// Without the time that was worked.
+async fn account_row(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Option<Account>> {
+    sqlx::query("SELECT * FROM accounts WHERE intent_id = $1")
+        .bind(intent.0)
+        .try_map(|row| account(&row))
+        .fetch_optional(conn)
+        .await
+        .during("account_row")
 }
 
 /// Seconds in which at least one task of the build ran, up to the last sign of life of those that run.

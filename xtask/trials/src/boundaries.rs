@@ -91,9 +91,14 @@ fn chosen(events: i64, options: &Options) -> Vec<Boundary> {
     let mut all: Vec<Boundary> = (1..=COMMITS.len()).map(Boundary::Commit).chain((1..=events).map(Boundary::Event)).collect();
     if options.short && !options.boundaries {
         let mut random = Random(options.seed);
-        while all.len() > SAMPLE {
-            all.swap_remove(usize::try_from(random.below(all.len() as u64)).unwrap_or_default());
+        let mut one_of = |of: usize| usize::try_from(random.below(of as u64)).unwrap_or_default();
+        // A commit is among them: there, what was done and what is saved of it differ.
+        let commit = all[one_of(COMMITS.len())];
+        all.drain(..COMMITS.len());
+        while all.len() > SAMPLE - 1 {
+            all.swap_remove(one_of(all.len()));
         }
+        all.push(commit);
         all.sort_unstable();
     }
     all

@@ -48,6 +48,19 @@ pub enum Part {
     Reasoning(Reasoning),
 }
 
+impl Part {
+    /// Bytes of what is said in it; every protocol puts some more around them.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
+            Self::InvalidArguments(call) => call.name.len() + call.arguments.len(),
+            Self::ToolResult(result) => result.content.len(),
+            Self::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
+        }
+    }
+}
+
 /// The arguments are an object; whether they fit the tool's schema is for the tool to say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {

@@ -16,17 +16,7 @@ pub const PERSON_ANSWERED: &str = "The person answered: ";
 
 /// Tokens that messages take at most, roughly.
 pub fn tokens(messages: &[Message]) -> usize {
-    messages.iter().flat_map(|message| &message.parts).map(size).sum::<usize>().div_ceil(CHARS)
-}
-
-fn size(part: &Part) -> usize {
-    16 + match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
-        Part::InvalidArguments(call) => call.name.len() + call.arguments.len(),
-        Part::ToolResult(result) => result.content.len(),
-        Part::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
-    }
+    messages.iter().flat_map(|message| &message.parts).map(|part| 16 + part.bytes()).sum::<usize>().div_ceil(CHARS)
 }
 
 /// Makes a conversation fit into `limit` tokens, well below it, so that the beginning does not change at every step. Whether it was changed.

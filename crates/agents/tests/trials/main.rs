@@ -11,6 +11,7 @@
 mod edits;
 mod random;
 mod runs;
+mod tree;
 
 /// How one is repeated, after its variables.
 const COMMAND: &str = "cargo test --workspace --test trials -- --nocapture";

@@ -21,6 +21,7 @@ use grace_domain::{
     event::{ArtifactKind, CheckReport, Level, TestReport},
     id::IntentId,
     intent::{IntentRequest, ProjectType, RequestDraft, Stack, TargetDomain},
+    model::{ModelProfile, Provider},
     plan::{Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
     problem::Problem,
     spec::Spec,
@@ -29,6 +30,7 @@ use grace_domain::{
 };
 use grace_engine::{Engine, EngineConfig};
 use grace_sandbox::{Command, Exit, Output};
+use grace_script_model::{Protocol, ScriptModel};
 
 /// What the scripted agent does for a task.
 #[derive(Debug, Clone)]
@@ -324,4 +326,18 @@ pub async fn until_within(engine: &Engine, intent: IntentId, seconds: u64, what:
 
 pub async fn until_status(engine: &Engine, intent: IntentId, wanted: Status) -> Arc<StatusView> {
     until(engine, intent, wanted.label(), |status| status.status == wanted).await
+}
+
+/// A profile that leads to the scripted model.
+pub fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) -> ModelProfile {
+    ModelProfile {
+        name: "scripted".into(),
+        provider,
+        base_url: Some(model.base_url(protocol)),
+        model: "script-1".into(),
+        key_variable: None,
+        context_tokens: 64_000,
+        price: None,
+        effort: None,
+    }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::expect::{Expected, Known};
 use super::text::{self, Ends, Plain};
-use super::tree::Tree;
 use crate::random::Random;
+use crate::tree::Tree;
 
 /// Paths that a project's files have.
 pub const NAMES: [&str; 7] = ["a", "b.txt", "d/c", "d/e/run.sh", "ü b.md", "n/new", "n"];

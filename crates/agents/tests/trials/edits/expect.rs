@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use grace_agents::tools::{Change, ToolResult};
 
 use super::text::{Ends, Plain};
-use super::tree::{Entry, Tree};
+use crate::tree::{Entry, Tree};
 
 /// A workspace, and what of it the model has read.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,6 @@ mod calls;
 mod expect;
 mod patches;
 mod text;
-mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::expect::{Expected, Known};
 use self::text::Plain;
-use self::tree::{Entry, Tree};
 use crate::random::Random;
+use crate::tree::{self, Entry, Tree};
 
 /// Calls in one workspace.
 const CALLS: u64 = 10;

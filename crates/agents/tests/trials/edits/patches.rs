@@ -8,8 +8,8 @@ use similar::TextDiff;
 use super::calls::{is_plain, path, spelled};
 use super::expect::{Expected, Known};
 use super::text::{self, Plain};
-use super::tree::Tree;
 use crate::random::Random;
+use crate::tree::Tree;
 
 /// What is known of a patch while its sections are made one after the other.
 struct Making<'a> {

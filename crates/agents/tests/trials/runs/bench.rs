@@ -1,6 +1,6 @@
 //! What the loop stands on in a trial: a workspace, the real sandbox, the real client of the scripted server, and an account in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use grace_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::disk;
 use super::oracle::Oracle;
+use crate::tree::Tree;
 
 /// As the account of a build in the database, which decides by the same rule.
 #[derive(Default)]
@@ -95,7 +95,7 @@ pub struct Bench<'a> {
     pub speaker: Speaker,
     pub kept: Option<Value>,
     /// What is committed.
-    pub base: &'a BTreeMap<String, (u32, Vec<u8>)>,
+    pub base: &'a Tree,
     pub oracle: Arc<Mutex<Oracle>>,
 }
 
@@ -168,8 +168,7 @@ impl Conversing for Bench<'_> {
     }
 
     async fn changed(&self) -> Result<Vec<String>, TaskFailure> {
-        let now = disk::everything(&self.workspace);
-        let names: BTreeSet<&String> = now.keys().chain(self.base.keys()).collect();
-        Ok(names.into_iter().filter(|name| now.contains_key(*name) && now.get(*name) != self.base.get(*name)).cloned().collect())
+        let now = Tree::read(&self.workspace);
+        Ok(now.files().filter(|name| now.0.get(*name) != self.base.0.get(*name)).cloned().collect())
     }
 }

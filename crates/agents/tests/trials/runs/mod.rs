@@ -3,7 +3,6 @@
 //! written too early or called done without proof.
 
 mod bench;
-mod disk;
 mod oracle;
 mod reference;
 mod script;
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::bench::{Bench, Ledger, Speaker};
 use self::oracle::{Ended, Oracle};
 use crate::random::Random;
+use crate::tree::{self, Tree};
 
 const PROTOCOLS: [(Provider, Protocol); 5] = [
     (Provider::OpenAi, Protocol::OpenAi),
@@ -192,13 +192,13 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let inputs = PlanInputs { modifications: vec![], estimates: Estimates::default(), today, repository: None };
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let planned = ModelAgent.plan(&request, &inputs, &speaker(&CancellationToken::new())).await;
-    if !disk::everything(folder).is_empty() {
+    if Tree::read(folder) != Tree::default() {
         oracle.lock().unwrap().wrong.push("something was written before the plan was approved".into());
     }
     let (mut done, mut answers, mut went_back) = (0, BTreeMap::new(), 0);
     if let Ok(plan) = &planned {
         'tasks: for (task, goal) in plan.tasks().zip(&goals) {
-            let (mut base, mut kept, mut failures) = (disk::everything(folder), None, 0);
+            let (mut base, mut kept, mut failures) = (Tree::read(folder), None, 0);
             oracle.lock().unwrap().task(goal.clone());
             for attempt in 0.. {
                 if attempt == ATTEMPTS {
@@ -228,7 +228,8 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                 let mut go_back = |oracle: &mut Oracle| {
                     went_back += 1;
                     oracle.died();
-                    disk::restore(folder, &base);
+                    tree::clear(folder);
+                    base.write(folder);
                     sandbox.adopt(folder).unwrap();
                 };
                 let Some(outcome) = outcome else {
@@ -275,7 +276,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                     Some(conversation) => {
                         // Files and conversation are kept together.
                         kept = Some(conversation);
-                        base = disk::everything(folder);
+                        base = Tree::read(folder);
                         oracle.keeps();
                     }
                     None => go_back(&mut oracle),

@@ -7,10 +7,10 @@ use grace_domain::model::Budget;
 use grace_script_model::{Fault, Protocol, Request, Turn, Usage as Reported};
 use tokio_util::sync::CancellationToken;
 
-use super::disk;
 use super::reference::{Came, Op, Reference, cksum, joined};
 use super::script::{self, Answer};
 use crate::random::Random;
+use crate::tree::Tree;
 
 /// What the loop bears: checks that fail, answers without a call, equal calls.
 const REDS: u32 = 6;
@@ -364,7 +364,7 @@ impl Oracle {
     }
 
     fn compare_files(&mut self) {
-        let found = disk::texts(&self.folder);
+        let found = Tree::read(&self.folder).texts();
         if found != self.is.now.files {
             let differ = |(path, text): &(&String, &String)| found.get(*path) != Some(*text);
             let missing: Vec<_> = self.is.now.files.iter().filter(differ).map(|(path, text)| (path, text, found.get(path))).collect();
@@ -400,7 +400,7 @@ impl Oracle {
         }
         if let (Ended::Done, Some(goal)) = (ended, &self.goal) {
             let seen = self.checked.take();
-            let now = cksum(joined(&disk::texts(&self.folder)).as_bytes());
+            let now = cksum(joined(&Tree::read(&self.folder).texts()).as_bytes());
             if seen != Some((0, now)) || !self.is.now.holds(goal) {
                 self.wrong(format!("the task was finished with a check that said {seen:?}; the files have {now}"));
             }

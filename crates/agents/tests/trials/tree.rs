@@ -33,6 +33,11 @@ impl Tree {
         self.0.iter().filter(|(_, entry)| matches!(entry, Entry::File { .. })).map(|(path, _)| path)
     }
 
+    /// Every file as text.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        self.files().filter_map(|path| Some((path.clone(), String::from_utf8_lossy(self.bytes(path)?).into_owned()))).collect()
+    }
+
     /// Puts a file there, with the folders above it.
     pub fn put(&mut self, path: &str, mode: u32, bytes: Vec<u8>) {
         for (at, _) in path.match_indices('/') {
