@@ -7,6 +7,8 @@ import { chatDescription, expect, open, test, waitForStatus } from "./harness";
 test("from the chat's description to two windows that talk to each other", async ({ page, request, browser }) => {
   test.setTimeout(600_000);
   await open(page, "/");
+  const intents = page.getByRole("region", { name: "Active intents" });
+  await expect(intents).toContainText("No intent is open");
   await page.getByLabel("What would you like Grace to build?").fill(chatDescription);
   await page.getByRole("button", { name: "Preview plan" }).click();
   const plan = page.getByRole("region", { name: "Plan preview" });
@@ -15,6 +17,7 @@ test("from the chat's description to two windows that talk to each other", async
 
   // Starting what was previewed and not changed approves it.
   await page.getByRole("button", { name: "Start build" }).click();
+  await expect(intents.getByRole("row").filter({ hasText: "real-time chat" })).toBeVisible();
   const copilot = page.getByRole("complementary", { name: "Co-pilot" });
   const question = copilot.getByRole("listitem").filter({ has: page.getByRole("button", { name: /^1\s*JWT/ }) });
   await expect(question).toBeVisible({ timeout: 60_000 });

@@ -60,9 +60,6 @@ pub fn ActiveIntents() -> AnyView {
         })
     };
     let table = move || {
-        if feed.map(|list| list.builds.is_empty()) {
-            return empty("No intent is open. Describe what you want below; its plan appears here.");
-        }
         view! {
             <table class="intents cards">
                 <thead><tr>
@@ -82,7 +79,7 @@ pub fn ActiveIntents() -> AnyView {
         view! {
             <section aria-labelledby="h-intents">
                 <div class="head"><h2 id="h-intents">"Active intents"</h2><span class="count">{move || feed.map(|list| list.total)}</span><div class="tools">{more}</div></div>
-                <div class="panel">{move || { some.track(); untrack(table) }}</div>
+                <div class="panel">{move || if some.get() { untrack(table) } else { empty("No intent is open. Describe what you want below; its plan appears here.") }}</div>
             </section>
         }
         .into_any()
