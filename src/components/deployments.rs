@@ -55,16 +55,26 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         action: "Roll back",
     };
     let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_lowercase()));
-    let not_live = (deployment.status != DeploymentStatus::Live).then(|| "Only a live release can be rolled back.".to_owned());
-    let head = title.unwrap_or_else(|| environment.label().to_owned());
+    let not_live = match deployment.status {
+        DeploymentStatus::Live if deployment.current => None,
+        DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),
+        _ => Some("Only a live release can be rolled back.".to_owned()),
+    };
+    // On a build's own page the heading leads nowhere else.
+    let head = match title {
+        Some(title) => view! { <a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title}</a> }.into_any(),
+        None => environment.label().into_any(),
+    };
+    // The address leads to whatever answers in the environment: that is this release only while it is current.
+    let url = deployment.url.clone().filter(|_| deployment.current);
     view! {
-        <div class="panel">
+        <div class="panel" id=id.to_string()>
             <div class="bar">
-                <span class="strong clip"><a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{head}</a></span>
-                {deployment_badge(deployment.status)}
+                <span class="strong clip">{head}</span>
+                {deployment_badge(&deployment)}
                 <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
-                    {deployment.url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
+                    {url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
                     {if deployment.status.is_final() {
                         view! { <ActButton label="Roll back" icon="undo" reason=not_live confirm=Some(confirm) deed=back/> }.into_any()
                     } else {
@@ -74,10 +84,10 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             </div>
             {deployment.reason.clone().map(|reason| view! { <p class="reason">{reason}</p> })}
             <ol class="steps">{steps}</ol>
-            {(deployment.url.is_some() || deployment.release.is_some()).then(|| view! {
+            {(url.is_some() || deployment.release.is_some()).then(|| view! {
                 <div class="bar foot-bar">
                     {deployment.release.clone().map(|release| view! { <code class="muted clip">{release}</code> })}
-                    {deployment.url.clone().map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.clone()}</a> })}
+                    {url.map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.clone()}</a> })}
                 </div>
             })}
         </div>

@@ -1,7 +1,7 @@
 //! A word, a shape and a colour for every state; and the bar that shows how far a build is.
 
 use grace_domain::{
-    deployment::{DeploymentStatus, StepState},
+    deployment::{Deployment, DeploymentStatus, StepState},
     present::{
         Tone,
         build::{deployment_tone, stage_segments, status_tone, step_tone, task_tone},
@@ -57,15 +57,16 @@ pub fn task_mark(state: TaskState) -> AnyView {
 }
 
 /// A deployment's status in full.
-pub fn deployment_badge(status: DeploymentStatus) -> AnyView {
-    let shape = match status {
+pub fn deployment_badge(deployment: &Deployment) -> AnyView {
+    let shape = match deployment.status {
+        DeploymentStatus::Live if deployment.replaced() => "off",
         DeploymentStatus::Live => "ok",
         DeploymentStatus::RolledBack => "undo",
         DeploymentStatus::Failed => "fail",
         DeploymentStatus::Cancelled => "stop",
         _ => "run",
     };
-    badge(deployment_tone(status), shape, status.label())
+    badge(deployment_tone(deployment), shape, deployment.label())
 }
 
 /// A step's shape in its colour.

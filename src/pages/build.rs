@@ -147,8 +147,12 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     let said = part(feed, |build| (build.spent.usage.requests > 0).then_some(build.intent_id));
     let branch = part(feed, |build| build.branch.clone());
     let url = part(feed, |build| {
-        let live = |deployment: &&grace_domain::deployment::Deployment| deployment.status == grace_domain::deployment::DeploymentStatus::Live;
-        build.deployments.iter().filter(live).filter_map(|deployment| deployment.url.clone()).next_back()
+        build
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.current)
+            .max_by_key(|deployment| deployment.environment)
+            .and_then(|deployment| deployment.url.clone())
     });
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
     let remaining_label = move || if left.get().0.is_some() { "Left" } else { "Planned" };

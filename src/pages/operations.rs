@@ -1,7 +1,7 @@
 //! Layer 4: what is live where, and every deployment with its steps.
 
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus},
+    deployment::Deployment,
     event::EventKind,
     id::IntentId,
     intent::Environment,
@@ -105,20 +105,8 @@ fn Environments(deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> 
             .iter()
             .flat_map(|environment| {
                 let environment = *environment;
-                let mut live: Vec<Deployment> = deployments.map(|page| {
-                    page.items
-                        .iter()
-                        .filter(|deployment| deployment.environment == environment && deployment.status == DeploymentStatus::Live)
-                        .cloned()
-                        .collect()
-                });
-                // Newest first: what an intent put live before is replaced.
-                let mut seen = Vec::new();
-                live.retain(|deployment| {
-                    !seen.contains(&deployment.intent_id) && {
-                        seen.push(deployment.intent_id);
-                        true
-                    }
+                let live: Vec<Deployment> = deployments.map(|page| {
+                    page.items.iter().filter(|deployment| deployment.environment == environment && deployment.current).cloned().collect()
                 });
                 // Whose release is on its way there.
                 let coming: Vec<IntentId> = deployments.map(|page| {

@@ -268,7 +268,7 @@ fn address(build: &StatusView) -> String {
     let live: Vec<String> = build
         .deployments
         .iter()
-        .filter(|deployment| deployment.status == crate::deployment::DeploymentStatus::Live)
+        .filter(|deployment| deployment.current)
         .filter_map(|deployment| deployment.url.as_ref().map(|url| format!("{}: {url}", deployment.environment.label())))
         .collect();
     if live.is_empty() { "Nothing of it is deployed.".to_owned() } else { live.join(". ") }

@@ -78,6 +78,9 @@ pub struct Deployment {
     pub target: String,
     pub environment: Environment,
     pub status: DeploymentStatus,
+    /// Its release has the environment's traffic now. A deployment that went live and is not current any more was replaced by a later one.
+    #[serde(default)]
+    pub current: bool,
     pub steps: Vec<DeploymentStep>,
     /// Where it answers; set once traffic was switched to it.
     pub url: Option<String>,
@@ -88,6 +91,16 @@ pub struct Deployment {
     pub config: DeploymentConfig,
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+}
+
+impl Deployment {
+    /// Went live, and a later release has its traffic since.
+    pub fn replaced(&self) -> bool {
+        self.status == DeploymentStatus::Live && !self.current
+    }
+    pub fn label(&self) -> &'static str {
+        if self.replaced() { "Replaced" } else { self.status.label() }
+    }
 }
 
 /// Body of `POST …/deploy`.

@@ -51,6 +51,8 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     let second = deployed(&engine, intent, false).await;
     assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
     assert_eq!(served(&engine).await, answer_of(&place, &second));
+    assert_eq!(engine.deployment(first.deployment_id).await.unwrap().label(), "Replaced");
+    assert_eq!(engine.deployment(second.deployment_id).await.unwrap().label(), "Live");
 
     assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "not_live");
     let (kept, away) = (folder(&place, &first), place.data_dir.join("away"));
@@ -65,6 +67,7 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     assert_eq!(served(&engine).await, answer_of(&place, &first));
     let status = until_status(&engine, intent, Status::Deployed).await;
     assert_eq!(status.deployments.iter().map(|one| one.status).collect::<Vec<_>>(), [DeploymentStatus::RolledBack, DeploymentStatus::Live]);
+    assert_eq!(status.deployments.iter().map(|one| one.current).collect::<Vec<_>>(), [false, true], "the address leads to the earlier one again");
     assert_eq!(layer4(&engine).await, TaskState::Done);
     assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "no_earlier_release");
     engine.shutdown().await;

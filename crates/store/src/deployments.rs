@@ -62,8 +62,15 @@ pub struct LiveRelease {
     pub switched_at: Timestamp,
 }
 
+/// A deployment's own columns and whether its release is the one that answers.
+macro_rules! columns {
+    () => {
+        "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current"
+    };
+}
+
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
-    sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *")
+    sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *, false AS current")
         .bind(new.intent.0)
         .bind(&new.target)
         .bind(new.environment.as_str())
@@ -94,9 +101,10 @@ pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -
 
 /// Makes a deployment that has ended begin anew, as for its rollback: without steps, reason, end and a wish to cancel it.
 pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Deployment> {
-    sqlx::query(
-        "UPDATE deployments SET status = $2, steps = '[]', reason = NULL, finished_at = NULL, cancel_requested = false WHERE id = $1 RETURNING *",
-    )
+    sqlx::query(concat!(
+        "UPDATE deployments SET status = $2, steps = '[]', reason = NULL, finished_at = NULL, cancel_requested = false WHERE id = $1 RETURNING ",
+        columns!()
+    ))
     .bind(id.0)
     .bind(word(&DeploymentStatus::Initiated))
     .try_map(deployment)
@@ -106,12 +114,17 @@ pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId) -> Sto
 }
 
 pub async fn deployment_fetch(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Deployment>> {
-    sqlx::query("SELECT * FROM deployments WHERE id = $1").bind(id.0).try_map(deployment).fetch_optional(conn).await.during("deployment_fetch")
+    sqlx::query(concat!("SELECT ", columns!(), " FROM deployments WHERE id = $1"))
+        .bind(id.0)
+        .try_map(deployment)
+        .fetch_optional(conn)
+        .await
+        .during("deployment_fetch")
 }
 
 /// A build's deployments, newest first, at most 100.
 pub async fn deployments_of(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Vec<Deployment>> {
-    sqlx::query("SELECT * FROM deployments WHERE intent_id = $1 ORDER BY id DESC LIMIT 100")
+    sqlx::query(concat!("SELECT ", columns!(), " FROM deployments WHERE intent_id = $1 ORDER BY id DESC LIMIT 100"))
         .bind(intent.0)
         .try_map(deployment)
         .fetch_all(conn)
@@ -121,7 +134,7 @@ pub async fn deployments_of(conn: &mut PgConnection, intent: IntentId) -> StoreR
 
 /// Deployments without an end, oldest first, at most 1 000: what a starting server takes up again.
 pub async fn deployments_unfinished(conn: &mut PgConnection) -> StoreResult<Vec<Deployment>> {
-    sqlx::query("SELECT * FROM deployments WHERE finished_at IS NULL ORDER BY id LIMIT 1000")
+    sqlx::query(concat!("SELECT ", columns!(), " FROM deployments WHERE finished_at IS NULL ORDER BY id LIMIT 1000"))
         .try_map(deployment)
         .fetch_all(conn)
         .await
@@ -133,13 +146,15 @@ pub async fn deployments_list(conn: &mut PgConnection, query: &ListQuery) -> Sto
     let limit = query.bounded_limit();
     let after = id_cursor(query)?;
     let status = query.status.map(grace_domain::status::Status::as_str);
-    let rows = sqlx::query(
-        "SELECT * FROM deployments
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployments
           WHERE ($1::bigint IS NULL OR id < $1)
             AND ($2::text IS NULL OR EXISTS (SELECT FROM intents WHERE intents.id = intent_id AND intents.status = $2))
             AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', environment, url)), lower($3)) > 0)
-          ORDER BY id DESC LIMIT $4",
-    )
+          ORDER BY id DESC LIMIT $4"
+    ))
     .bind(after)
     .bind(status)
     .bind(plain_option(query.q.as_deref()))
@@ -282,6 +297,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         target: row.text("target")?,
         environment: row.one("environment")?,
         status: row.one("status")?,
+        current: row.flag("current")?,
         steps: row.json("steps")?,
         url: row.text_option("url")?,
         release: row.text_option("release")?,

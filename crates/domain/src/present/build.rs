@@ -1,7 +1,7 @@
 //! A build as the lists and its page show it: tone, stage bar, what comes next, which controls may be pressed and why not.
 
 use crate::{
-    deployment::{DeploymentStatus, StepState},
+    deployment::{Deployment, DeploymentStatus, StepState},
     present::{Tone, counted},
     retrospective::Metrics,
     status::{BuildState, Stage, Status, Trigger, apply},
@@ -42,8 +42,9 @@ pub fn task_label(state: TaskState) -> &'static str {
     }
 }
 
-pub fn deployment_tone(status: DeploymentStatus) -> Tone {
-    match status {
+pub fn deployment_tone(deployment: &Deployment) -> Tone {
+    match deployment.status {
+        DeploymentStatus::Live if deployment.replaced() => Tone::Idle,
         DeploymentStatus::Live => Tone::Success,
         DeploymentStatus::RolledBack => Tone::Warning,
         DeploymentStatus::Failed => Tone::Danger,

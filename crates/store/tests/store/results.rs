@@ -142,6 +142,8 @@ async fn switching_remembers_where_a_rollback_goes() {
     assert_eq!((&live.release, live.previous), (&releases[1], Some(releases[0].id)));
     live_release_set(&mut conn, id, Environment::Staging, releases[1].id, "chat-staging.localhost", at(3)).await.unwrap();
     assert_eq!(live_releases(&mut conn).await.unwrap()[0].previous, Some(releases[0].id), "switching to what is live forgets nothing");
+    let current = deployments_of(&mut conn, id).await.unwrap().iter().map(|deployment| deployment.current).collect::<Vec<_>>();
+    assert_eq!(current, [true, false], "newest first; only one has the traffic");
     assert_eq!(release_fetch(&mut conn, releases[0].id).await.unwrap().as_ref(), Some(&releases[0]));
     assert_eq!(releases_of(&mut conn, id, Environment::Staging).await.unwrap().len(), 2);
     live_release_clear(&mut conn, id, Environment::Staging).await.unwrap();

@@ -46,7 +46,21 @@ pub fn csv_context(project: &ProjectView) -> Value {
         .map(|entity| format!("\"{}\": (make_{}, models.{})", entity.name.path, entity.name.snake, entity.name.class))
         .collect();
     factories.sort();
-    context! { csv_factories => factories.join(", "), csv_tables => format!("{{{}}}", tables.join(", ")) }
+    // A cell that no row may have. An empty one will not do: in a file it is no value at all, and a table may need none.
+    let wrong: Vec<String> = project
+        .entities
+        .iter()
+        .filter_map(|entity| entity.invalid.first().map(|case| (entity, case)))
+        .map(|(entity, case)| {
+            let value = if case.value == "\"\"" { "\"x\" * 10_001" } else { &case.value };
+            format!("\"{}\": (\"{}\", {value})", entity.name.path, case.field)
+        })
+        .collect();
+    context! {
+        csv_factories => factories.join(", "),
+        csv_tables => format!("{{{}}}", tables.join(", ")),
+        csv_wrong => format!("{{{}}}", wrong.join(", ")),
+    }
 }
 
 /// For the tests of the real-time channel.
