@@ -260,6 +260,17 @@ fn without_means_without() {
 }
 
 #[test]
+fn who_says_how_people_sign_in_is_not_asked() {
+    for (how, kind) in
+        [("Session login.", "sessions"), ("Login with our identity provider.", "oauth"), ("JWT login.", "jwt"), ("Login.", "undecided")]
+    {
+        let found = shown(&plan(&format!("Task has title. {how}")).unwrap());
+        assert!(found.starts_with(&format!("tasks feature: {kind}\n")), "{how} {found}");
+        assert!(!found.contains("not:"), "{how} {found}");
+    }
+}
+
+#[test]
 fn nothing_named_gives_one_default_entity() {
     check(
         "Build something",
