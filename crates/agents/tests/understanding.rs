@@ -243,8 +243,8 @@ fn reserved_words_get_another_name() {
     check(
         "Class has name, class and lambda. User has email and avatar.",
         "
-        classes feature: undecided
-        Class: name:string!/i lambda_value:string/d class_value>Class
+        class entries: undecided
+        ClassEntry: name:string!/i lambda_value:string/d class_value>ClassEntry
         not: User has email and avatar.",
     );
 }
