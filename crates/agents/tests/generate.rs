@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use grace_agents::blueprint::generate::{Error, GeneratedFile, Part, generate};
-use grace_domain::spec::{Authentication, FieldKind, Spec};
+use grace_agents::blueprint::generate::{Error, GeneratedFile, Part, generate, reserved_entity_names};
+use grace_domain::spec::{Authentication, Entity, FieldKind, Spec};
 
 fn specs() -> BTreeMap<String, Spec> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/specs");
@@ -181,6 +181,51 @@ fn expect_success(what: &str, command: &mut Command) -> Output {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{what} failed:\n{}\n{}", text(&output.stdout), text(&output.stderr));
     output
+}
+
+/// Every word of the templates that a person may well call a thing, as an entity's name: those that make trouble are reserved.
+fn words_of_the_templates() -> BTreeSet<String> {
+    let backend = Path::new(env!("CARGO_MANIFEST_DIR")).join("blueprints/web_service/backend");
+    let mut words = BTreeSet::new();
+    let mut folders = vec![backend];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the templates are part of the checkout") {
+            let path = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().contains(".py") {
+                let text = fs::read_to_string(&path).expect("a template is text");
+                let found = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| (2..=14).contains(&word.len()));
+                words.extend(found.filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic())).map(|word| {
+                    let (first, rest) = word.split_at(1);
+                    format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+                }));
+            }
+        }
+    }
+    words
+}
+
+/// Written small, an entity's name is a module and a variable of the service; written large, a class.
+#[test]
+fn an_entity_can_be_called_what_the_service_calls_something_itself() {
+    let spec = spec("oauth_chat_with_everything");
+    let plain = spec.entities[0].clone();
+    let taken: BTreeSet<String> = reserved_entity_names().iter().map(|name| name.to_lowercase()).collect();
+    let known: BTreeSet<String> = spec.entities.iter().flat_map(|entity| [entity.name.to_lowercase(), entity.plural.to_lowercase()]).collect();
+    let free = |name: &str| !taken.contains(&name.to_lowercase()) && !known.contains(&name.to_lowercase());
+    let mut words: Vec<String> = words_of_the_templates().into_iter().filter(|word| free(word)).collect();
+    assert!(words.len() > 500, "{}", words.len());
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let with = |words: &[String], names: &dyn Fn(String) -> (String, String)| {
+        let named = words.iter().cloned().map(names).map(|(name, plural)| Entity { name, plural, ..plain.clone() });
+        Spec { entities: spec.entities.iter().cloned().chain(named).collect(), ..spec.clone() }
+    };
+    let one = write_backend(&with(&words, &|word| (word.clone(), format!("Many{word}"))), &folder.path().join("one"));
+    words.retain(|word| word.ends_with('s'));
+    write_backend(&with(&words, &|word| (format!("One{word}"), word)), &folder.path().join("many"));
+    let python = python("oauth_chat_with_everything", &one);
+    expect_success("ruff check", Command::new(&python).args(["-m", "ruff", "check", "--no-cache"]).arg(folder.path()));
 }
 
 fn write_backend(spec: &Spec, folder: &Path) -> PathBuf {

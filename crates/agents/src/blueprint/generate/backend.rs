@@ -4,6 +4,7 @@ mod entity;
 mod layout;
 mod lock;
 mod suite;
+mod values;
 pub mod view;
 
 use std::collections::BTreeSet;
