@@ -106,5 +106,6 @@ pub fn review_word(kind: ReviewType) -> String {
         ReviewType::CodeReview => "code_review",
         ReviewType::DeploymentGate => "deployment_gate",
         ReviewType::Help => "help",
+        ReviewType::Secret => "secret",
     })
 }

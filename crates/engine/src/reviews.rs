@@ -50,8 +50,8 @@ fn check(request: &ReviewRequest) -> Result<(), Problem> {
         ReviewType::Question if request.options.is_empty() => {
             Err(Problem::invalid_field("options", "A question needs options to choose from; ask for `help` without them."))
         }
-        ReviewType::DeploymentGate => {
-            Err(Problem::invalid_field("review_type", "Gates are opened by Grace alone; ask for `code_review`, `question` or `help`."))
+        ReviewType::DeploymentGate | ReviewType::Secret => {
+            Err(Problem::invalid_field("review_type", "Gates and requests for secrets are opened by Grace alone; ask for `code_review`, `question` or `help`."))
         }
         _ => Ok(()),
     }?;
@@ -75,6 +75,7 @@ impl Inner {
             artifacts: request.artifacts,
             task: None,
             subject: None,
+            secret: None,
         };
         let now = decision.now;
         let review = review_open(&mut decision.tx, &new, now).await?.review;

@@ -171,6 +171,7 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, ques
         artifacts: Vec::new(),
         task: Some(claim.task.id),
         subject: Some(question.key.clone()),
+        secret: None,
     };
     let review = review_open(&mut decision.tx, &new, now).await?.review;
     let task = task_ask(&mut decision.tx, claim.lease, now).await?;
