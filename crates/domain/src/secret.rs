@@ -41,9 +41,39 @@ impl fmt::Display for SecretName {
 
 /// Variables that decide what runs or how: a secret of that name would change the command that it is given to.
 const TAKEN: &[&str] = &[
-    "PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "SHELL", "PWD", "IFS", "ENV", "CI", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "NO_COLOR",
-    "PYTHONUNBUFFERED", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NODE_OPTIONS", "NODE_PATH", "PERL5LIB", "PERL5OPT", "RUBYOPT", "RUBYLIB",
-    "JAVA_TOOL_OPTIONS", "RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_HOME", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "IFS",
+    "ENV",
+    "CI",
+    "BASH_ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "NO_COLOR",
+    "PYTHONUNBUFFERED",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYOPT",
+    "RUBYLIB",
+    "JAVA_TOOL_OPTIONS",
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "CARGO_HOME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 ];
 
 impl FromStr for SecretName {
@@ -53,7 +83,9 @@ impl FromStr for SecretName {
         let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         let shown: String = text.chars().take(NAME).filter(|letter| !letter.is_control()).collect();
         if text.len() > NAME || !text.starts_with(|first: char| first.is_ascii_uppercase()) || !text.bytes().all(letter) {
-            return Err(format!("`{shown}` is no name: begin with A to Z, go on with A to Z, 0 to 9 and _, {NAME} in all. For example DEPLOY_TOKEN."));
+            return Err(format!(
+                "`{shown}` is no name: begin with A to Z, go on with A to Z, 0 to 9 and _, {NAME} in all. For example DEPLOY_TOKEN."
+            ));
         }
         if TAKEN.contains(&text) || text.starts_with("LD_") || text.starts_with("GIT_") {
             return Err(format!("`{text}` is a variable that changes how commands run. Choose another name, such as MY_{text}."));
@@ -156,7 +188,9 @@ impl SecretValue {
             return Some("Write the value.".into());
         }
         if text.chars().filter(|letter| !letter.is_whitespace()).count() < LEAST {
-            return Some(format!("It has less than {LEAST} characters. So short a text also stands in harmless output and could not be kept out of logs; use a longer one."));
+            return Some(format!(
+                "It has less than {LEAST} characters. So short a text also stands in harmless output and could not be kept out of logs; use a longer one."
+            ));
         }
         if text.len() > MOST {
             return Some(format!("It has more than {} KiB, which no command could be given.", MOST >> 10));

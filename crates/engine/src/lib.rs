@@ -11,6 +11,7 @@ mod decide;
 mod deployments;
 mod error;
 mod events;
+mod guard;
 mod highlight;
 mod jobs;
 mod learning;
@@ -21,6 +22,7 @@ mod results;
 mod reviews;
 mod runner;
 mod running;
+mod secrets;
 mod sink;
 mod speaker;
 mod start;
@@ -28,6 +30,7 @@ mod status_view;
 mod system;
 mod talk;
 mod unfinished;
+mod vault;
 mod workspace;
 
 pub use crate::{

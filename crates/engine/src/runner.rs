@@ -10,23 +10,25 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
     intent::{IntentRequest, Repository},
     messages,
-    plan::{Plan, PlannedTask, Question},
+    plan::{Choice, Plan, PlannedTask, Question},
+    problem::Problem,
     review::ReviewType,
+    secret::{ALLOW, REFUSE, SecretAction, SecretRequest},
     status::{Status, Trigger},
-    task::{AfterFailure, FailureKind, after_failure},
+    task::{AfterFailure, FailureKind, Task, after_failure},
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
-    intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat,
-    task_release, task_retry,
+    Claim, NewAudit, NewReview, TaskResult, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
+    intent_save_repository, plan_fetch, queue_paused, review_open, secret_audit_append, secret_find, task_ask, task_cancelled, task_claim, task_fail,
+    task_finish, task_heartbeat, task_release, task_retry,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,7 @@ use crate::{
     committed::save_commit,
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
+    guard::{TaskSecrets, exposed, redacted_result},
     sink::{Sink, SinkConfig},
     speaker::Speaker,
     start::Inner,
@@ -89,6 +92,7 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -
             }
         }
     }
+    inner.vault.forget(intent);
     inner.busy.fetch_sub(1, Ordering::Relaxed);
     result
 }
@@ -155,13 +159,13 @@ async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, 
         decision.finish().await?;
         return Ok(());
     }
-    put_question(decision, claim, question).await
+    put_question(decision, claim, (question, None)).await
 }
 
-/// Puts a question to a person; the task waits for the answer.
-pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, question: &Question) -> Result<()> {
+/// Puts a question to a person, or a request for a secret; the task waits for the answer.
+pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (question, secret): (&Question, Option<&SecretRequest>)) -> Result<()> {
     let now = decision.now;
-    let new = NewReview {
+    let mut new = NewReview {
         intent: decision.intent(),
         review_type: ReviewType::Question,
         question: question.text.clone(),
@@ -173,6 +177,9 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, ques
         subject: Some(question.key.clone()),
         secret: None,
     };
+    if let Some(request) = secret {
+        asks_for_secret(&mut decision, &mut new, &claim.task, request).await?;
+    }
     let review = review_open(&mut decision.tx, &new, now).await?.review;
     let task = task_ask(&mut decision.tx, claim.lease, now).await?;
     decision.log(Level::Info, format!("A question for you: {}", question.text), Some(task.id));
@@ -182,6 +189,32 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, ques
     decision.notify(message).await?;
     decision.finish().await?;
     Ok(())
+}
+
+/// Makes a question that of a secret, which Grace may not decide.
+async fn asks_for_secret(decision: &mut Decision<'_>, new: &mut NewReview, task: &Task, request: &SecretRequest) -> Result<()> {
+    let (intent, now) = (decision.intent(), decision.now);
+    let found = secret_find(&mut decision.tx, intent, &request.name).await?;
+    let has = match &found {
+        Some(row) => format!("its commands may be given {}, version {}, which the vault has", row.name, row.version),
+        None => format!("first add a value for {} in Settings; the vault has none yet", request.name),
+    };
+    let choice = |label: &str, consequence: String| Choice { label: label.into(), consequence };
+    new.review_type = ReviewType::Secret;
+    new.options = vec![choice(ALLOW, has), choice(REFUSE, "the agent goes on without it".into())];
+    new.default = None;
+    new.context = format!("{} asks for it. What for, in the agent's words: {}", task.title, request.purpose);
+    new.secret = Some(request.name.to_string());
+    let audit = NewAudit {
+        action: SecretAction::Requested,
+        name: Some(request.name.as_str()),
+        scope: found.as_ref().and_then(|row| row.intent),
+        version: found.as_ref().map(|row| row.version),
+        intent: Some(intent),
+        task: Some(task.id),
+        purpose: &request.purpose,
+    };
+    Ok(secret_audit_append(&mut decision.tx, &audit, now).await?)
 }
 
 /// Lets the agent work and saves what came of it.
@@ -212,6 +245,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         sink,
         task: task.id,
         baseline: run.baseline.clone(),
+        secrets: TaskSecrets { inner: inner.clone(), intent: task.intent_id, task: task.id, workspace: workspace.clone() },
         talk: run.agent.needs_model().then(|| Talk {
             inner: inner.clone(),
             request: run.request.clone(),
@@ -221,13 +255,18 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         }),
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), run.claim.lease, cancel.clone()));
-    let result = build(inner, run, &workspace, &context).await;
+    let result = match inner.secrets_watch(task.intent_id).await {
+        Ok(()) => build(inner, run, &workspace, &context).await,
+        // What this build was given could not be kept out of what it says.
+        Err(error) => Err(TaskFailure::permanent(format!("This build may use secrets. {}", Problem::from(error).message))),
+    };
     beat.abort();
     let cancelled = cancel.is_cancelled();
+    let result = redacted_result(&inner.vault.redactor(task.intent_id), result);
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), files, conversation, .. }, _)) => {
-            wait_for_answer(inner, run, &workspace, &question, (&files, conversation.as_ref())).await
+        Ok((TaskOutput { asks: Some(question), secret, files, conversation, .. }, _)) => {
+            wait_for_answer(inner, run, &workspace, (&question, secret.as_ref()), (&files, conversation.as_ref())).await
         }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
@@ -287,6 +326,11 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     if adds_only && let Some(path) = workspace.first_of_base(&paths).await.map_err(|error| workspace_failure(&error))? {
         let text = format!("The repository has {path} already, and this build only adds files. Give the project another name, or move that file.");
         return Err(TaskFailure::permanent(text));
+    }
+    if let Some(found) =
+        exposed(inner.vault.redactor(run.claim.task.intent_id), workspace, paths.clone()).await.map_err(|error| workspace_failure(&error))?
+    {
+        return Err(TaskFailure::permanent(format!("Nothing was committed: {} Remove it there, then retry the build.", found.sentence())));
     }
     let title = &run.claim.task.title;
     let message = match (&output.asks, run.agent.needs_model()) {
@@ -477,6 +521,7 @@ struct Context {
     sink: Sink,
     task: TaskId,
     baseline: Option<Baseline>,
+    secrets: TaskSecrets,
     /// For agents with a model.
     talk: Option<Talk>,
 }
@@ -530,6 +575,10 @@ impl TaskContext for Context {
 
     async fn check(&self, report: CheckReport) {
         self.sink.check(report).await;
+    }
+
+    fn secrets(&self) -> Option<&dyn Secrets> {
+        Some(&self.secrets)
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

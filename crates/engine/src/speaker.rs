@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     decide::Decision,
     error::{Error, Result},
+    guard::redacted,
     start::Inner,
 };
 
@@ -62,6 +63,9 @@ impl Models for Speaker {
     async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
         let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
         let models = profiles.iter().map(|profile| self.inner.connections.to(profile));
+        // Tools have redacted what they answer; this is the last door.
+        let redactor = self.intent.map(|intent| self.inner.vault.redactor(intent)).unwrap_or_default();
+        let request = &ModelRequest { messages: redacted(&redactor, request.messages.clone()), ..request.clone() };
         ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), request, cancel).await
     }
 

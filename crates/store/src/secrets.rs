@@ -200,14 +200,7 @@ pub async fn secret_is_granted(conn: &mut PgConnection, intent: IntentId, id: i6
 }
 
 /// Lets a build use a secret, as a review's answer has it.
-pub async fn secret_grant(
-    conn: &mut PgConnection,
-    intent: IntentId,
-    id: i64,
-    review: ReviewId,
-    purpose: &str,
-    at: Timestamp,
-) -> StoreResult<()> {
+pub async fn secret_grant(conn: &mut PgConnection, intent: IntentId, id: i64, review: ReviewId, purpose: &str, at: Timestamp) -> StoreResult<()> {
     sqlx::query(
         "INSERT INTO secret_grants (intent_id, secret_id, review_id, purpose, granted_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
     )

@@ -164,9 +164,7 @@ fn read(path: &Path) -> Result<MasterKey, KeyError> {
 
 fn checked(key: MasterKey, path: &Path, expected: Option<&str>) -> Result<MasterKey, KeyError> {
     match expected {
-        Some(expected) if expected != key.id() => {
-            Err(KeyError::Other { path: path.to_owned(), found: key.id(), expected: expected.to_owned() })
-        }
+        Some(expected) if expected != key.id() => Err(KeyError::Other { path: path.to_owned(), found: key.id(), expected: expected.to_owned() }),
         _ => Ok(key),
     }
 }
