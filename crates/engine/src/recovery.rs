@@ -16,7 +16,9 @@ use crate::{
     decide::Decision,
     deployments,
     error::{Error, Result},
+    guard::exposed,
     start::Inner,
+    workspace::{Workspace, WorkspaceError},
 };
 
 /// How often this server says that it lives.
@@ -56,7 +58,10 @@ async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>) -> Result<()> {
         if workspace.exists() {
             let lock = inner.git_lock(intent);
             let _alone = lock.lock().await;
-            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp()).await;
+            snapshot = match forget_exposed(inner, intent, &workspace).await {
+                Ok(()) => workspace.reset(&inner.sandbox, inner.now().timestamp()).await,
+                Err(error) => Err(error),
+            };
         }
         let mut decision = Decision::begin(inner, intent).await?;
         for task in lost.iter().filter(|task| task.intent_id == intent) {
@@ -88,6 +93,25 @@ async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>) -> Result<()> {
         decision.drive();
         decision.finish().await?;
     }
+    Ok(())
+}
+
+/// Removes files with a value of the build's secrets in them, which the snapshot of what was not committed would keep for good. Without the vault
+/// nobody knows the values, and then everything is kept.
+async fn forget_exposed(inner: &Arc<Inner>, intent: IntentId, workspace: &Workspace) -> Result<(), WorkspaceError> {
+    if let Err(error) = inner.secrets_watch(intent).await {
+        tracing::warn!(build.id = %intent, error = %error.chain(), "what a crash left cannot be searched for secrets");
+        return Ok(());
+    }
+    let redactor = inner.vault.redactor(intent);
+    let mut left = workspace.changed().await?;
+    while let Some(found) = exposed(redactor.clone(), workspace, left.clone()).await? {
+        let Some(at) = left.iter().position(|path| *redactor.redact(path) == *found.path) else { break };
+        workspace.remove(&left[at], inner.sandbox.owner()).await?;
+        tracing::warn!(build.id = %intent, file = found.path, "a file with a secret's value in it, which a crash had left, was removed");
+        left.drain(..=at);
+    }
+    inner.vault.forget(intent);
     Ok(())
 }
 

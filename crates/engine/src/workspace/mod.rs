@@ -247,6 +247,18 @@ impl Workspace {
         Ok(snapshot)
     }
 
+    /// Removes one file, whatever it is; no link is followed on the way.
+    pub async fn remove(&self, path: &str, owner: (u32, u32)) -> Result<(), WorkspaceError> {
+        let (root, path) = (self.git.work_tree.clone(), path.to_owned());
+        blocking(move || {
+            let root = beneath::Root::open(&root)?;
+            let before = Some(grace_sandbox::replace::hash(&root.read(&path, u64::MAX)?));
+            let gone = grace_sandbox::replace::Replacement { path: path.into(), before, after: None };
+            root.replace(&[gone], owner).map_err(std::io::Error::other)
+        })
+        .await
+    }
+
     /// Brings the files back to the last commit; what is ignored stays.
     pub async fn take_back(&self, sandbox: &grace_sandbox::Sandbox) -> Result<(), WorkspaceError> {
         // Git does not clean what is in a repository within.
