@@ -41,7 +41,7 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
     });
     let available = move || vault.map(|vault| vault.available);
     let notice = move || {
-        let (text, mark) = vault.map(|vault| (vault.notice.clone(), if vault.available { "lock" } else { "fail" }));
+        let (text, mark) = vault.map(|vault| (vault.notice.clone(), if vault.available { "key" } else { "fail" }));
         let class = if mark == "fail" { "problem danger" } else { "problem" };
         view! { <div class=class role="status">{icon(mark)}<p class="grow">{text}</p></div> }
     };

@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for SecretName {
 
 /// A value on its way in. Wiped when it is dropped, and in no message.
 #[derive(Clone, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = Password, write_only))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = Password))]
 pub struct SecretValue(Zeroizing<String>);
 
 impl SecretValue {
@@ -149,6 +149,7 @@ pub struct SecretDraft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_id: Option<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(write_only))]
     pub value: SecretValue,
 }
 

@@ -240,7 +240,7 @@ async fn what_was_refused_is_not_given_and_not_asked_for_again() {
     ]);
     let without =
         Turn::call([Call::new("write", json!({"path": "deploy.sh", "content": "echo without\n"})), Call::new("finish", json!({"summary": "Done."}))]);
-    let turns = [asking(), again.when(when("The person refused DEPLOY_TOKEN")), without.when(when("was not allowed to use DEPLOY_TOKEN"))];
+    let turns = [asking(), again.when(when("The person refused DEPLOY_TOKEN")).once(), without.when(when("was not allowed to use DEPLOY_TOKEN"))];
     let (engine, model) = start(&place, turns, forms()).await;
     engine.save_secret(secret(VALUE)).await.unwrap();
     let intent = approved(&engine).await;
