@@ -12,6 +12,7 @@ pub mod learning;
 pub mod models;
 pub mod posted;
 pub mod results;
+pub mod secrets;
 pub mod system;
 
 use std::fmt;

@@ -31,6 +31,7 @@ pub mod plan_dialogs;
 pub mod plan_preview;
 pub mod retrospectives;
 pub mod reviews;
+pub mod secrets;
 pub mod states;
 pub mod status;
 pub mod task_groups;

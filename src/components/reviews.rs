@@ -3,6 +3,7 @@
 use grace_domain::{
     present::build::words,
     review::{Answer, Review, ReviewType},
+    secret::field_for,
 };
 use leptos::prelude::*;
 
@@ -78,6 +79,7 @@ pub fn open_review(review: &Review) -> AnyView {
                 <p class="strong">{review.question.clone()}</p>
                 {(!review.context.is_empty()).then(|| view! { <p class="soft">{review.context.clone()}</p> })}
                 {(!artifacts.is_empty()).then(|| view! { <p>{artifacts}</p> })}
+                {review.secret.as_ref().map(|name| view! { <p><a class="link" href=field_for(name, review.intent_id)>"Add its value in Settings"</a></p> })}
                 {(!buttons.is_empty()).then(|| view! { <div class="options" role="group" aria-label=review.question.clone()>{buttons}</div> })}
                 {in_words}
             </div>
@@ -106,5 +108,6 @@ pub fn review_word(kind: ReviewType) -> String {
         ReviewType::CodeReview => "code_review",
         ReviewType::DeploymentGate => "deployment_gate",
         ReviewType::Help => "help",
+        ReviewType::Secret => "secret",
     })
 }

@@ -7,11 +7,12 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use crate::{
-    calls::{models::list_models, system::read_system},
+    calls::{models::list_models, secrets::list_secrets, system::read_system},
     components::{
         frame::Top,
         icon::small_icon,
         models::Models,
+        secrets::Secrets,
         states::{empty, loaded},
         status::badge,
     },
@@ -21,11 +22,13 @@ use crate::{
 #[component]
 pub fn SettingsPage() -> AnyView {
     let models = Feed::new(|| Box::pin(list_models()));
+    let vault = Feed::new(|| Box::pin(list_secrets()));
     let system = Feed::new(|| Box::pin(read_system()));
     view! {
         <Top title="Settings"><h1>"Settings"</h1></Top>
         <div class="page">
             {loaded(models, move || view! { <Models models/> }.into_any())}
+            {loaded(vault, move || view! { <Secrets vault/> }.into_any())}
             {loaded(system, move || view! { <System system/> }.into_any())}
         </div>
     }

@@ -17,6 +17,7 @@ mod refusal;
 mod results;
 mod reviews;
 mod routes;
+mod secrets;
 mod tasks;
 
 use std::{path::PathBuf, sync::Arc};

@@ -15,6 +15,7 @@ use grace_domain::{
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
     retrospective::{Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
+    secret::{AuditEntry, SecretDraft, VaultView},
     system::{Catalog, KernelView, QueueView, SystemView},
     task::Task,
     view::{Approval, ApprovalResponse, BuildList, ControlResponse, LogView, Proposal, StatusView, Template},
@@ -24,7 +25,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, learning, models, operations, refusal, results, reviews, tasks,
+    events, learning, models, operations, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -43,7 +44,28 @@ pub fn api() -> Router<ServerState> {
 fn documented() -> Documented {
     let with_operations = operations_of(Documented::new());
     let with_builds = build_control(builds_of(with_operations));
-    rest(results_of(with_builds))
+    secrets_of(rest(results_of(with_builds)))
+}
+
+fn secrets_of(api: Documented) -> Documented {
+    let secrets = |summary: &str| endpoint("secrets", summary);
+    api.get("/api/secrets", secrets::list_secrets, secrets("Names, scopes and uses; never values.").answers::<VaultView>(200))
+        .post(
+            "/api/secrets",
+            secrets::save_secret,
+            secrets("Adds a secret, or a new version of it. Its value is in no answer.").takes::<SecretDraft>().answers::<VaultView>(201),
+        )
+        .get(
+            "/api/secrets/audit",
+            secrets::list_audit,
+            secrets("Who read or changed what, newest first; `q` filters by name.").query::<ListQuery>().answers_page::<AuditEntry>(),
+        )
+        .post("/api/secrets/rotate", secrets::rotate_vault, secrets("Exchanges the master key.").answers::<VaultView>(200))
+        .delete(
+            "/api/secrets/{name}",
+            secrets::delete_secret,
+            secrets("Deletes a secret; builds may not use it any more.").query::<secrets::ScopeQuery>().answers_nothing(),
+        )
 }
 
 fn builds_of(api: Documented) -> Documented {

@@ -8,5 +8,6 @@ mod client;
 mod events;
 mod guard;
 mod posted;
+mod secrets;
 mod seed;
 mod socket;

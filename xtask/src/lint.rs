@@ -9,14 +9,31 @@ use crate::{
 };
 
 /// What a crate's own code may never stand on, directly or not: `(package, extra arguments of cargo tree, forbidden packages)`.
-const DIRECTIONS: [(&str, &[&str], &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
     (
         "grace-domain",
         &[],
         &["grace-store", "grace-sandbox", "grace-agents", "grace-operations", "grace-engine", "grace", "sqlx", "tokio", "axum", "leptos", "rand"],
     ),
     ("grace-sandbox", &[], &["grace-domain", "grace-store", "grace-agents", "grace-operations", "grace-engine", "grace", "sqlx", "axum", "leptos"]),
-    ("grace-store", &[], &["grace-sandbox", "grace-agents", "grace-operations", "grace-engine", "grace", "axum", "leptos"]),
+    (
+        "grace-vault",
+        &[],
+        &[
+            "grace-domain",
+            "grace-store",
+            "grace-sandbox",
+            "grace-agents",
+            "grace-operations",
+            "grace-engine",
+            "grace",
+            "sqlx",
+            "tokio",
+            "axum",
+            "leptos",
+        ],
+    ),
+    ("grace-store", &[], &["grace-sandbox", "grace-vault", "grace-agents", "grace-operations", "grace-engine", "grace", "axum", "leptos"]),
     ("grace-agents", &[], &["grace-store", "grace-operations", "grace-engine", "grace", "sqlx", "axum", "leptos"]),
     ("grace-operations", &[], &["grace-agents", "grace-engine", "grace", "leptos"]),
     ("grace-engine", &[], &["grace", "leptos", "leptos_axum"]),

@@ -11,6 +11,7 @@ use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::model::ModelRole;
 use grace_domain::plan::{Plan, PlannedTask, Question};
 use grace_domain::problem::Problem;
+use grace_domain::secret::SecretRequest;
 use grace_domain::task::FailureKind;
 use grace_sandbox::Sandbox;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{ModelAnswer, ModelError, ModelRequest};
 use crate::repository::Repository;
+use crate::secrets::Secrets;
 
 /// Lines of a gitignore file for what commands leave in a workspace and no commit may hold. Only names that no source has: `build/`, `bin/`,
 /// `out/` and `obj/` are left to the project's own rules.
@@ -219,6 +221,11 @@ pub trait TaskContext: Send + Sync {
     /// A connection that a command made or was refused.
     async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64);
 
+    /// The build's secrets; `None` where there is no vault.
+    fn secrets(&self) -> Option<&dyn Secrets> {
+        None
+    }
+
     /// For agents with a model; `None` where there is none.
     fn conversing(&self) -> Option<&dyn Conversing> {
         None
@@ -235,6 +242,8 @@ pub struct TaskOutput {
     pub output_bytes: u64,
     /// The task is not done: it waits for the answer to this.
     pub asks: Option<Question>,
+    /// That question is whether the build may use this secret; its options are the engine's.
+    pub secret: Option<SecretRequest>,
     /// For the run that goes on; kept together with what is in the workspace now.
     pub conversation: Option<Value>,
     /// The task only looked, and this is what it saw: whatever its commands left in the files is no work and is taken back.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{TaskContext, TaskFailure};
+use crate::secrets::Screen;
 
 /// Lines that may wait for the log before the command has to.
 const LINES_WAITING: usize = 256;
@@ -119,8 +120,15 @@ impl Invocation {
         let program = self.command.program.clone();
         let running = context.sandbox().run(self.command, sender, cancel);
         let mut finished = Finished { exit: Exit::Cancelled, wall: Duration::ZERO, data: String::new(), tail: Vec::new() };
+        let mut screen = Screen::of(context);
         let listening = async {
             while let Some(output) = receiver.recv().await {
+                for output in screen.pass(output) {
+                    listener(&output);
+                    take(output, self.source, (self.data, self.silent), context, &mut finished).await;
+                }
+            }
+            for output in screen.end() {
                 listener(&output);
                 take(output, self.source, (self.data, self.silent), context, &mut finished).await;
             }

@@ -8,6 +8,7 @@ mod command;
 pub mod model;
 pub mod model_agent;
 pub mod repository;
+mod secrets;
 pub mod tools;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use agent::{Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, TaskC
 pub use asking::{Account, Patience, Refusal, ask};
 pub use blueprint::BlueprintAgent;
 pub use model_agent::ModelAgent;
+pub use secrets::{Exposed, Secrets, Standing};
 
 /// The agents that exist, the default first.
 pub fn agents() -> Vec<Arc<dyn Agent>> {

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod report;
 pub mod retrospective;
 pub mod review;
+pub mod secret;
 pub mod spec;
 pub mod status;
 pub mod system;

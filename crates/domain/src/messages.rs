@@ -15,6 +15,7 @@ use crate::{
     },
     retrospective::Retrospective,
     review::{Review, ReviewType},
+    secret::field_for,
     view::TestsView,
 };
 
@@ -100,12 +101,16 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         options.push(Choice { label: "Let Grace decide".to_owned(), consequence: format!("Would pick {default}{reason}") });
         actions.push(button(DECIDE, "Let Grace decide", ActionStyle::Ghost));
     }
+    if let Some(secret) = &review.secret {
+        actions.push(link("Add its value", ActionStyle::Ghost, field_for(secret, review.intent_id)));
+    }
     if review.review_type != ReviewType::DeploymentGate {
         actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}?tab=reviews", review.intent_id)));
     }
     let heading = match review.review_type {
         ReviewType::DeploymentGate => format!("{title}: approve the deployment"),
         ReviewType::Help => format!("{title}: help was asked for"),
+        ReviewType::Secret => format!("{title} asks for a secret"),
         ReviewType::Question | ReviewType::CodeReview => format!("{title} needs your input"),
     };
     let lines = if review.context.is_empty() { Vec::new() } else { vec![review.context.clone()] };

@@ -21,6 +21,8 @@ pub enum ReviewType {
     DeploymentGate,
     /// A person or client asked for help.
     Help,
+    /// An agent wants to use a secret.
+    Secret,
 }
 
 /// A review as kept and as shown.
@@ -44,6 +46,9 @@ pub struct Review {
     pub answered_at: Option<Timestamp>,
     pub answer: Option<String>,
     pub decided_by_grace: bool,
+    /// The name of the secret that is asked for. Its value is never part of an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// Body of `POST …/request_review`.
@@ -100,7 +105,7 @@ impl Review {
         let chosen = self.options.iter().find(|option| option.label.eq_ignore_ascii_case(text));
         match (self.review_type, chosen) {
             (_, Some(option)) => Ok((option.label.clone(), false)),
-            (ReviewType::DeploymentGate | ReviewType::Question, None) => {
+            (ReviewType::DeploymentGate | ReviewType::Question | ReviewType::Secret, None) => {
                 let labels: Vec<&str> = self.options.iter().map(|option| option.label.as_str()).collect();
                 Err(Problem::invalid_field("answer", format!("It is not one of: {}.", labels.join(", "))))
             }

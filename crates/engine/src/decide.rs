@@ -21,6 +21,7 @@ use grace_store::{
 
 use crate::{
     error::Result,
+    guard::redacted_event,
     jobs::{RETROSPECT, RUN_TASK, RetrospectPayload, RunTaskPayload},
     start::Inner,
 };
@@ -143,6 +144,8 @@ impl<'a> Decision<'a> {
             intent_save_state(&mut self.tx, self.row.intent.id, &self.row.state, self.failure.as_deref(), self.now).await?;
         }
         if !self.events.is_empty() {
+            let redactor = self.inner.vault.redactor(self.row.intent.id);
+            self.events = std::mem::take(&mut self.events).into_iter().map(|event| redacted_event(&redactor, event)).collect();
             self.row.last_seq = event_append(&mut self.tx, self.row.intent.id, &self.events, self.now).await?;
         }
         let Self { inner, tx, row, before, .. } = self;

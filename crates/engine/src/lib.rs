@@ -11,16 +11,19 @@ mod decide;
 mod deployments;
 mod error;
 mod events;
+mod guard;
 mod highlight;
 mod jobs;
 mod learning;
 mod models;
 mod planning;
+mod questions;
 mod recovery;
 mod results;
 mod reviews;
 mod runner;
 mod running;
+mod secrets;
 mod sink;
 mod speaker;
 mod start;
@@ -28,6 +31,7 @@ mod status_view;
 mod system;
 mod talk;
 mod unfinished;
+mod vault;
 mod workspace;
 
 pub use crate::{

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use grace_domain::{
     event::{EventKind, Level},
     id::IntentId,
+    problem::Problem,
     status::{Status, Trigger},
     task::Task,
 };
@@ -16,8 +17,9 @@ use crate::{
     decide::Decision,
     deployments,
     error::{Error, Result},
+    guard::exposed,
     start::Inner,
-    workspace::WorkspaceError,
+    workspace::{Workspace, WorkspaceError},
 };
 
 /// How often this server says that it lives.
@@ -63,7 +65,10 @@ async fn bring_back(inner: &Arc<Inner>, lost: &[Task]) -> Result<Vec<BroughtBack
             let saved = inner.is_slow(&row.agent).then_some(row.head.as_deref());
             let lock = inner.git_lock(intent);
             let _alone = lock.lock().await;
-            snapshot = workspace.reset(&inner.sandbox, inner.now().timestamp(), saved).await;
+            snapshot = match forget_exposed(inner, intent, &workspace).await {
+                Ok(()) => workspace.reset(&inner.sandbox, inner.now().timestamp(), saved).await,
+                Err(error) => Err(error),
+            };
         }
         brought.push((intent, snapshot));
     }
@@ -84,12 +89,15 @@ async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>, brought: Vec<BroughtBack
             Ok(Some(name)) => decision.log(Level::Info, format!("What was not committed is kept as {name}."), None),
             Ok(None) => {}
             Err(error) => {
+                let cause =
+                    if matches!(error, WorkspaceError::Unsearched(_)) { format!("{error}") } else { "the server's log has the cause.".into() };
                 let error = Error::from(error);
                 tracing::error!(build.id = %intent, error = %error.chain(), "a workspace could not be brought back to its last commit");
-                let why = "After the server ended, the files could not be brought back to the last commit; the server's log has the cause. \
-                           Retry the build to go on with the files as they are.";
-                decision.log(Level::Error, why, None);
-                match decision.apply(Trigger::TaskGaveUp, Some(why)) {
+                let why = format!(
+                    "After the server ended, the files could not be brought back to the last commit: {cause} Retry the build to go on with the files as they are."
+                );
+                decision.log(Level::Error, why.clone(), None);
+                match decision.apply(Trigger::TaskGaveUp, Some(&why)) {
                     // The build had ended before.
                     Ok(()) | Err(Error::Refused(_)) => {}
                     Err(other) => return Err(other),
@@ -102,6 +110,24 @@ async fn take_over(inner: &Arc<Inner>, lost: Vec<Task>, brought: Vec<BroughtBack
         }
         decision.drive();
         decision.finish().await?;
+    }
+    Ok(())
+}
+
+/// Removes files with a value of the build's secrets in them, which the snapshot of what was not committed would keep for good.
+///
+/// # Errors
+/// The build may use secrets, and they do not open: nobody can say what is in its files, so they stay where they are, uncommitted.
+async fn forget_exposed(inner: &Arc<Inner>, intent: IntentId, workspace: &Workspace) -> Result<(), WorkspaceError> {
+    let _watch = inner.vault.watch(intent);
+    inner.secrets_watch(intent).await.map_err(|error| WorkspaceError::Unsearched(Problem::from(error).message))?;
+    let redactor = inner.vault.redactor(intent);
+    let mut left = workspace.changed().await?;
+    while let Some(found) = exposed(redactor.clone(), workspace, left.clone()).await? {
+        let Some(at) = left.iter().position(|path| *redactor.redact(path) == *found.path) else { break };
+        workspace.remove(&left[at], inner.sandbox.owner()).await?;
+        tracing::warn!(build.id = %intent, file = found.path, "a file with a secret's value in it, which a crash had left, was removed");
+        left.drain(..=at);
     }
     Ok(())
 }

@@ -50,9 +50,10 @@ fn check(request: &ReviewRequest) -> Result<(), Problem> {
         ReviewType::Question if request.options.is_empty() => {
             Err(Problem::invalid_field("options", "A question needs options to choose from; ask for `help` without them."))
         }
-        ReviewType::DeploymentGate => {
-            Err(Problem::invalid_field("review_type", "Gates are opened by Grace alone; ask for `code_review`, `question` or `help`."))
-        }
+        ReviewType::DeploymentGate | ReviewType::Secret => Err(Problem::invalid_field(
+            "review_type",
+            "Gates and requests for secrets are opened by Grace alone; ask for `code_review`, `question` or `help`.",
+        )),
         _ => Ok(()),
     }?;
     match too_long("question", &request.question).or_else(|| too_long("context", &request.context)) {
@@ -75,6 +76,7 @@ impl Inner {
             artifacts: request.artifacts,
             task: None,
             subject: None,
+            secret: None,
         };
         let now = decision.now;
         let review = review_open(&mut decision.tx, &new, now).await?.review;
@@ -92,6 +94,10 @@ impl Inner {
         let found = review_fetch(&mut decision.tx, id).await?.filter(|row| row.review.intent_id == intent).ok_or_else(missing)?;
         let (text, decided_by_grace) = found.review.accept(answer)?;
         let now = decision.now;
+        if let Some(name) = &found.review.secret {
+            let of = (intent, found.review.task_id, id);
+            self.secret_decided(&mut decision.tx, of, name, (&text, &found.review.context)).await?;
+        }
         let Some(answered) = review_answer(&mut decision.tx, id, &text, decided_by_grace, now).await? else {
             return Err(Problem::conflict("already_answered", format!("{id} was answered a moment ago; an answer is given once.")).into());
         };
@@ -103,7 +109,9 @@ impl Inner {
         };
         decision.log(Level::Info, who.trim(), answered.review.task_id);
         decision.unnotify(NotificationKind::InputNeeded, &id.to_string()).await?;
-        if let (ReviewType::Question, Some(task), Some(key)) = (answered.review.review_type, answered.review.task_id, &answered.subject) {
+        if let (ReviewType::Question | ReviewType::Secret, Some(task), Some(key)) =
+            (answered.review.review_type, answered.review.task_id, &answered.subject)
+        {
             answer_save(&mut decision.tx, intent, key, &text, now).await?;
             if let Some(waiting) = task_fetch(&mut decision.tx, task).await?
                 && waiting.state == TaskState::WaitingForPerson

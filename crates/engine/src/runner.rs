@@ -13,23 +13,21 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, WrittenFile};
 use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
     intent::{IntentRequest, Repository},
-    messages,
-    plan::{Plan, PlannedTask, Question},
-    review::ReviewType,
+    plan::{Plan, PlannedTask},
+    problem::Problem,
     status::{Status, Trigger},
     task::{AfterFailure, FailureKind, after_failure},
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, NewReview, TaskResult, account_timed, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save,
-    intent_save_baseline, intent_save_repository, plan_fetch, queue_paused, review_open, task_ask, task_cancelled, task_claim, task_fail,
-    task_finish, task_heartbeat, task_release, task_retry,
+    Claim, TaskResult, account_timed, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
+    intent_save_repository, plan_fetch, queue_paused, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +36,8 @@ use crate::{
     committed::save_commit,
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
+    guard::{TaskSecrets, exposed, redacted_result},
+    questions::ask,
     sink::{Sink, SinkConfig},
     speaker::{Speaker, is_nearly_spent, warn},
     start::Inner,
@@ -73,6 +73,7 @@ pub(crate) async fn run_task(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -
     }
     let Some(run) = take(inner, intent, id).await? else { return Ok(()) };
     inner.busy.fetch_add(1, Ordering::Relaxed);
+    let _watch = inner.vault.watch(intent);
     let mut result = work(inner, &run).await;
     for pause in [1, 2, 4, 8, 16] {
         match &result {
@@ -149,49 +150,6 @@ async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result
     Ok(())
 }
 
-async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, key: &str, answer: Option<&String>) -> Result<()> {
-    let now = decision.now;
-    let Some(question) = plan.questions.iter().find(|question| question.key == key) else {
-        let task = task_finish(&mut decision.tx, claim.lease, &TaskResult::default(), now).await?;
-        decision.task_changed(&task, Some("The plan has no such question any more.".into()));
-        decision.finish().await?;
-        return Ok(());
-    };
-    if let Some(answer) = answer {
-        let task = task_finish(&mut decision.tx, claim.lease, &TaskResult { input_bytes: answer.len() as u64, ..TaskResult::default() }, now).await?;
-        decision.log(Level::Info, format!("{}: {answer}.", question.text.trim_end_matches(['.', '?'])), Some(task.id));
-        decision.task_changed(&task, Some(answer.clone()));
-        decision.finish().await?;
-        return Ok(());
-    }
-    put_question(decision, claim, question).await
-}
-
-/// Puts a question to a person; the task waits for the answer.
-pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, question: &Question) -> Result<()> {
-    let now = decision.now;
-    let new = NewReview {
-        intent: decision.intent(),
-        review_type: ReviewType::Question,
-        question: question.text.clone(),
-        context: format!("{} needs this to go on; other tasks go on meanwhile.", claim.task.title),
-        options: question.options.clone(),
-        default: Some((question.default.clone(), question.default_reason.clone())),
-        artifacts: Vec::new(),
-        task: Some(claim.task.id),
-        subject: Some(question.key.clone()),
-    };
-    let review = review_open(&mut decision.tx, &new, now).await?.review;
-    let task = task_ask(&mut decision.tx, claim.lease, now).await?;
-    decision.log(Level::Info, format!("A question for you: {}", question.text), Some(task.id));
-    decision.event(EventKind::ReviewOpened { review_id: review.review_id, question: review.question.clone(), blocking: true });
-    decision.task_changed(&task, Some(question.text.clone()));
-    let message = messages::input_needed(&decision.row.intent.title, &review);
-    decision.notify(message).await?;
-    decision.finish().await?;
-    Ok(())
-}
-
 /// Lets the agent work and saves what came of it.
 async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let task = &run.claim.task;
@@ -221,6 +179,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         sink,
         task: task.id,
         baseline: run.baseline.clone(),
+        secrets: TaskSecrets { inner: inner.clone(), intent: task.intent_id, task: task.id, workspace: workspace.clone() },
         talk: run.agent.needs_model().then(|| Talk {
             inner: inner.clone(),
             request: run.request.clone(),
@@ -236,13 +195,18 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         }),
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), (task.intent_id, run.claim.lease), cancel.clone(), clock.clone()));
-    let result = build(inner, run, &workspace, &context).await;
+    let result = match inner.secrets_watch(task.intent_id).await {
+        Ok(()) => build(inner, run, &workspace, &context).await,
+        // What this build was given could not be kept out of what it says.
+        Err(error) => Err(TaskFailure::permanent(format!("This build may use secrets. {}", Problem::from(error).message))),
+    };
     beat.abort();
     let cancelled = cancel.is_cancelled();
+    let result = redacted_result(&inner.vault.redactor(task.intent_id), result);
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), files, conversation, .. }, _)) => {
-            wait_for_answer(inner, run, &workspace, &question, (&files, conversation.as_ref())).await
+        Ok((TaskOutput { asks: Some(question), secret, files, conversation, .. }, _)) => {
+            wait_for_answer(inner, run, &workspace, (&question, secret.as_ref()), (&files, conversation.as_ref())).await
         }
         Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
         Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
@@ -307,6 +271,11 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
         let text = format!("The repository has {path} already, and this build only adds files. Give the project another name, or move that file.");
         return Err(TaskFailure::permanent(text));
     }
+    if let Some(found) =
+        exposed(inner.vault.redactor(run.claim.task.intent_id), workspace, paths.clone()).await.map_err(|error| workspace_failure(&error))?
+    {
+        return Err(TaskFailure::permanent(format!("Nothing was committed: {} Remove it there, then retry the build.", found.sentence())));
+    }
     let title = &run.claim.task.title;
     let message = match (&output.asks, run.agent.needs_model()) {
         (Some(_), _) => format!("{title} (unfinished)"),
@@ -322,7 +291,7 @@ pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
         WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
-        WorkspaceError::TooMuch(_) | WorkspaceError::Nested { .. } => TaskFailure::permanent(error.to_string()),
+        WorkspaceError::TooMuch(_) | WorkspaceError::Unsearched(_) | WorkspaceError::Nested { .. } => TaskFailure::permanent(error.to_string()),
         WorkspaceError::Slow { .. } | WorkspaceError::Folder { .. } | WorkspaceError::GitStart(_) => TaskFailure::transient(error.to_string()),
         WorkspaceError::Git { .. } | WorkspaceError::Read(_) | WorkspaceError::Adopt(_) => TaskFailure::permanent(error.to_string()),
     }
@@ -524,6 +493,7 @@ struct Context {
     sink: Sink,
     task: TaskId,
     baseline: Option<Baseline>,
+    secrets: TaskSecrets,
     /// For agents with a model.
     talk: Option<Talk>,
 }
@@ -577,6 +547,10 @@ impl TaskContext for Context {
 
     async fn check(&self, report: CheckReport) {
         self.sink.check(report).await;
+    }
+
+    fn secrets(&self) -> Option<&dyn Secrets> {
+        Some(&self.secrets)
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

@@ -8,6 +8,7 @@ use grace_domain::{
     view::TestsView,
 };
 use grace_store::{Lease, artifacts_save, event_append, intent_lock, intent_save_tests, task_heartbeat};
+use grace_vault::Redactor;
 use tokio::{
     io::AsyncWriteExt,
     sync::{mpsc, oneshot},
@@ -15,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Result, start::Inner};
+use crate::{error::Result, guard::redacted, start::Inner};
 
 /// Reports are stored at the latest after this time …
 const GATHER: Duration = Duration::from_millis(40);
@@ -34,6 +35,17 @@ enum Report {
     Check(CheckReport),
     /// Answered when everything before it is stored.
     Flushed(oneshot::Sender<()>),
+}
+
+impl Report {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Event(event) => Self::Event(redacted(redactor, event)),
+            Self::Tests(report) => Self::Tests(redacted(redactor, report)),
+            Self::Check(report) => Self::Check(redacted(redactor, report)),
+            flushed @ Self::Flushed(_) => flushed,
+        }
+    }
 }
 
 /// The near end: what a task's context writes to.
@@ -154,8 +166,9 @@ impl Writer {
         let mut events = Vec::with_capacity(batch.len());
         let mut results = Vec::new();
         let mut waiting = Vec::new();
+        let redactor = self.inner.vault.redactor(self.config.intent);
         for report in batch {
-            match report {
+            match report.redacted(&redactor) {
                 Report::Event(EventKind::Log(line)) => {
                     if let Some(line) = self.admit(line).await {
                         events.push(EventKind::Log(line));

@@ -2,6 +2,7 @@
 //! know what is asked or why.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{
         Arc, Mutex,
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     decide::Decision,
     error::{Error, Result},
+    guard::redacted,
     start::Inner,
 };
 
@@ -84,7 +86,17 @@ impl Models for Speaker {
         let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
         let models = profiles.iter().map(|profile| self.inner.connections.to(profile));
         let _asking = Asking::begin(&self.asking);
-        ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), request, cancel).await
+        // Tools have redacted what they answer; this is the last door.
+        let redactor = self.intent.map(|intent| self.inner.vault.redactor(intent)).filter(|redactor| !redactor.is_empty());
+        let request = match redactor {
+            None => Cow::Borrowed(request),
+            Some(redactor) => Cow::Owned(ModelRequest {
+                system: redactor.redact(&request.system).into_owned(),
+                messages: redacted(&redactor, request.messages.clone()),
+                ..request.clone()
+            }),
+        };
+        ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), &request, cancel).await
     }
 
     fn cancel(&self) -> CancellationToken {

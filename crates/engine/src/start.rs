@@ -23,7 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::Cache, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections, workspace::Workspace,
+    cache::Cache, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections, vault::Vault,
+    workspace::Workspace,
 };
 
 /// How one server runs.
@@ -86,6 +87,7 @@ pub(crate) struct Inner {
     pub previewed: Previewed,
     pub connections: Connections,
     pub running: Running,
+    pub vault: Vault,
     /// This server's name in leases and in the list of workers; the same after a restart in the same data folder.
     pub worker: String,
     /// Tasks that run here now.
@@ -175,6 +177,7 @@ impl Engine {
             previewed: Previewed::default(),
             connections: Connections::default(),
             running: Running::default(),
+            vault: Vault::new(&config.data_dir),
             worker,
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),

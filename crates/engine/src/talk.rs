@@ -44,9 +44,11 @@ impl Conversing for Talk {
 
     async fn turn(&self, kind: &'static str, payload: &Value) {
         let (intent, task) = self.of();
+        let mut payload = payload.clone();
+        self.inner.vault.redactor(intent).redact_json(&mut payload);
         let save = async {
             let mut conn = self.inner.store.connection().await?;
-            turn_append(&mut conn, intent, Some(task), kind, payload, self.inner.now()).await
+            turn_append(&mut conn, intent, Some(task), kind, &payload, self.inner.now()).await
         };
         if let Err(error) = save.await {
             tracing::warn!(task.id = %task, error = %error, kind, "a turn of a conversation could not be recorded");

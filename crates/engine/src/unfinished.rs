@@ -9,6 +9,7 @@ use grace_domain::{
     id::TaskId,
     messages,
     plan::Question,
+    secret::SecretRequest,
     status::{Status, Trigger},
 };
 use grace_store::{Account, account_fetch, account_spent_out, conversation_save, task_cancelled, task_release};
@@ -18,9 +19,11 @@ use crate::{
     committed::save_commit,
     decide::Decision,
     error::Result,
-    runner::{Run, put_question},
+    guard::exposed,
+    questions::put_question,
+    runner::Run,
     start::Inner,
-    workspace::Workspace,
+    workspace::{Workspace, WorkspaceError},
 };
 
 /// Files that one line of the log names.
@@ -31,7 +34,7 @@ pub(crate) async fn wait_for_answer(
     inner: &Arc<Inner>,
     run: &Run,
     workspace: &Workspace,
-    question: &Question,
+    question: (&Question, Option<&SecretRequest>),
     (files, conversation): (&[WrittenFile], Option<&Value>),
 ) -> Result<()> {
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
@@ -53,6 +56,9 @@ pub(crate) async fn set_aside(inner: &Arc<Inner>, run: &Run, workspace: &Workspa
     let _alone = lock.lock().await;
     let commit = async {
         let paths = workspace.changed().await?;
+        if let Some(found) = exposed(inner.vault.redactor(run.claim.task.intent_id), workspace, paths.clone()).await? {
+            return Err(WorkspaceError::TooMuch(found.sentence()));
+        }
         workspace.commit(&paths, &format!("{} (unfinished)", run.claim.task.title)).await
     };
     match commit.await {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 /// Where the workspace is found inside.
@@ -28,6 +29,9 @@ pub struct Command {
     pub working_dir: PathBuf,
     /// Added to the few variables that every command gets; none of the server's own are passed on.
     pub env: BTreeMap<String, String>,
+    /// Variables whose values are for this command alone. They reach it over a socket, never through an argument that other processes could see, and
+    /// are handed on to the letter.
+    pub secrets: BTreeMap<String, SecretString>,
     /// What it may reach.
     pub network: Network,
     /// Files and folders that it may read: outside, inside.
@@ -49,6 +53,7 @@ impl Command {
             workspace: workspace.into(),
             working_dir: PathBuf::new(),
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             network: Network::None,
             read_only_binds: Vec::new(),
             writable_binds: Vec::new(),

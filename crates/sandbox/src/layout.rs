@@ -9,6 +9,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use secrecy::ExposeSecret;
+
 use crate::{
     Command, Error, Isolation, Network, WORKSPACE,
     filter::{self, Sockets, Untouchable},
@@ -298,7 +300,9 @@ impl<'a> Layout<'a> {
             _ => variables.extend(self.ground.toolchains.offline_variables(&home)),
         }
         variables.extend(self.command.env.clone());
-        variables.into_iter().map(|(name, value)| (name, self.outside(&value))).collect()
+        let mut variables: BTreeMap<String, String> = variables.into_iter().map(|(name, value)| (name, self.outside(&value))).collect();
+        variables.extend(self.command.secrets.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
+        variables
     }
 
     /// Replaces paths inside by what they are outside, where there is no file system of its own.

@@ -20,6 +20,7 @@ mod models;
 mod plans;
 mod reviews;
 mod row;
+mod secrets;
 mod settings;
 mod store;
 pub mod stream;
@@ -55,6 +56,11 @@ pub use models::{
 };
 pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};
 pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw};
+pub use secrets::{
+    NewAudit, SealedRow, SecretRow, secret_audit_append, secret_audit_list, secret_delete, secret_find, secret_grant, secret_is_granted, secret_next,
+    secret_note_read, secret_rewrap, secret_sealed, secret_version_save, secret_was_refused, secrets_count, secrets_list, secrets_sealed_for,
+    secrets_sealed_lock,
+};
 pub use settings::{
     WorkerRow, queue_paused, queue_set_paused, setting_fetch, setting_save, worker_beat, worker_remove, workers_list, workers_silent,
 };

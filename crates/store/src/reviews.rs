@@ -27,6 +27,8 @@ pub struct NewReview {
     pub task: Option<TaskId>,
     /// What the answer is for, in the engine's own words: a question's key, `deploy:staging`.
     pub subject: Option<String>,
+    /// The name of the secret that is asked for.
+    pub secret: Option<String>,
 }
 
 /// A review and what its answer is for.
@@ -40,8 +42,8 @@ pub struct ReviewRow {
 pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp) -> StoreResult<ReviewRow> {
     // The update changes nothing; it only makes the statement return the row that is there.
     sqlx::query(
-        "INSERT INTO reviews (intent_id, review_type, question, context, options, default_answer, default_reason, artifacts, task_id, subject, opened_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        "INSERT INTO reviews (intent_id, review_type, question, context, options, default_answer, default_reason, artifacts, task_id, subject, opened_at, secret)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (task_id) WHERE answered_at IS NULL AND task_id IS NOT NULL DO UPDATE SET task_id = excluded.task_id
          RETURNING *",
     )
@@ -56,6 +58,7 @@ pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp
     .bind(new.task.map(|task| task.0))
     .bind(&new.subject)
     .bind(at)
+    .bind(&new.secret)
     .try_map(|row| review_row(&row))
     .fetch_one(conn)
     .await
@@ -147,6 +150,7 @@ fn review_row(row: &PgRow) -> Decoded<ReviewRow> {
             answered_at: row.at_option("answered_at")?,
             answer: row.text_option("answer")?,
             decided_by_grace: row.flag("decided_by_grace")?,
+            secret: row.text_option("secret")?,
         },
         subject: row.text_option("subject")?,
     })

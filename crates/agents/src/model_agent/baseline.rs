@@ -44,7 +44,7 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
     let command = task.verify.clone().ok_or_else(|| TaskFailure::permanent("The plan names no command for the existing tests."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
     context.log(Level::Info, SOURCE, &format!("$ {command}")).await;
-    let call = ToolCall::Run { command: command.clone(), working_dir: None, timeout_seconds: Some(SECONDS), background: None };
+    let call = ToolCall::Run { command: command.clone(), working_dir: None, timeout_seconds: Some(SECONDS), background: None, secrets: None };
     let said = tools.call(&call, context.cancel()).await;
     if context.cancel().is_cancelled() {
         return Err(TaskFailure::stopped());

@@ -4,9 +4,11 @@
 
 mod baseline;
 mod context;
+mod own_tools;
 mod plan;
 mod prompt;
 mod reports;
+mod secrets;
 mod work;
 
 pub use work::kind_of;

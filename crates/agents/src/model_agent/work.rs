@@ -7,13 +7,14 @@ use grace_domain::{
     event::{ArtifactKind, Level},
     model::ModelRole,
     plan::{Choice, PlannedTask, Question},
+    secret::SecretRequest,
     task::FailureKind,
 };
 use grace_sandbox::beneath::Root;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{context, prompt, reports};
+use super::{context, own_tools, prompt, reports, secrets};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
     model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
@@ -59,13 +60,17 @@ struct Waiting {
     /// The call that asked; none when Grace asked by itself.
     call: Option<String>,
     results: Vec<ToolResult>,
+    /// The question is whether the build may use this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<SecretRequest>,
 }
 
 /// What a call came to.
 enum Came {
     Result(ToolResult),
     Finished(TaskOutput),
-    Asks(Question),
+    /// A person is to be asked, of a secret or of something else.
+    Asks(Question, Option<SecretRequest>),
 }
 
 struct Work<'a> {
@@ -80,10 +85,10 @@ struct Work<'a> {
 pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
     let conversing = context.conversing().ok_or_else(|| TaskFailure::permanent("This task needs a model, and none can be reached from here."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-    let mut work = Work { task, context, conversing, tools, definitions: definitions(), session: Session::default() };
-    if let Some(question) = work.open().await? {
-        // It was to be asked, and then the server ended.
-        return work.waits_for(question).await;
+    let mut work = Work { task, context, conversing, tools, definitions: own_tools::definitions(), session: Session::default() };
+    if work.open().await? {
+        // Something was to be asked, and then the server ended.
+        return work.waits().await;
     }
     loop {
         if context.cancel().is_cancelled() {
@@ -106,15 +111,17 @@ impl Work<'_> {
         TaskFailure { conversation: serde_json::to_value(&self.session).ok(), ..failure }
     }
 
-    async fn waits_for(&self, question: Question) -> Result<TaskOutput, TaskFailure> {
+    /// Ends the run with the question that the session waits for.
+    async fn waits(&self) -> Result<TaskOutput, TaskFailure> {
         let conversation =
             serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
-        let summary = format!("Waits for an answer: {}", question.text);
-        Ok(TaskOutput { summary, asks: Some(question), conversation: Some(conversation), ..self.output().await? })
+        let (question, secret) = self.session.waits.as_ref().map(|waiting| (waiting.question.clone(), waiting.secret.clone())).unzip();
+        let summary = format!("Waits for an answer: {}", question.as_ref().map_or("", |question| question.text.as_str()));
+        Ok(TaskOutput { summary, asks: question, secret: secret.flatten(), conversation: Some(conversation), ..self.output().await? })
     }
 
-    /// Begins a conversation, or goes on with the one that was kept; the question, when that was not answered yet.
-    async fn open(&mut self) -> Result<Option<Question>, TaskFailure> {
+    /// Begins a conversation, or goes on with the one that was kept; whether that still waits for its answer.
+    async fn open(&mut self) -> Result<bool, TaskFailure> {
         if let Some(kept) = self.conversing.kept() {
             self.session = serde_json::from_value(kept.clone())
                 .map_err(|error| TaskFailure::permanent(format!("The conversation that was kept cannot be read: {error}. Retry the build.")))?;
@@ -145,18 +152,22 @@ impl Work<'_> {
         }
         self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": self.definitions})).await;
         self.session.messages.push(Message::user(text));
-        Ok(None)
+        Ok(false)
     }
 
-    /// Gives the model the answer that it waited for.
-    fn answered(&mut self) -> Result<Option<Question>, TaskFailure> {
-        let Some(waiting) = &self.session.waits else { return Ok(None) };
-        let Some(answer) = self.context.answers().get(&waiting.question.key).cloned() else { return Ok(Some(waiting.question.clone())) };
-        let Some(Waiting { call, mut results, .. }) = self.session.waits.take() else { return Ok(None) };
+    /// Gives the model the answer that it waited for; whether there is none yet.
+    fn answered(&mut self) -> Result<bool, TaskFailure> {
+        let Some(waiting) = &self.session.waits else { return Ok(false) };
+        let Some(answer) = self.context.answers().get(&waiting.question.key).cloned() else { return Ok(true) };
+        let Some(Waiting { call, mut results, secret, .. }) = self.session.waits.take() else { return Ok(false) };
         match call {
             Some(call_id) => {
                 let place = results.iter().position(|result| result.call_id == call_id);
-                let result = ToolResult { call_id, content: format!("{}{answer}", context::PERSON_ANSWERED), is_error: false };
+                let content = match &secret {
+                    Some(request) => secrets::answered(&request.name, &answer),
+                    None => format!("{}{answer}", context::PERSON_ANSWERED),
+                };
+                let result = ToolResult { call_id, content, is_error: false };
                 match place {
                     Some(place) => results[place] = result,
                     None => results.push(result),
@@ -168,7 +179,7 @@ impl Work<'_> {
             }
             None => self.session.messages.push(Message::user(format!("You repeated yourself. The person says: {answer}. Try another way."))),
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Gives the model what people have said since; whether there was something.
@@ -298,7 +309,12 @@ impl Work<'_> {
                     failed = Some(failure);
                     results.push(not_done(call.id));
                 }
-                Ok(Came::Result(result)) => results.push(self.watched(&call, result)),
+                Ok(Came::Result(mut result)) => {
+                    if let Some(secrets) = self.context.secrets() {
+                        result.content = secrets.redactor().redact(&result.content).into_owned();
+                    }
+                    results.push(self.watched(&call, result));
+                }
                 Ok(Came::Finished(output)) => {
                     // Whoever spoke while the check ran is heard first.
                     let said = self.conversing.messages(self.session.heard).await;
@@ -308,9 +324,9 @@ impl Work<'_> {
                     let content = "The check succeeded, but the person has said something meanwhile. Heed it, then call `finish` again.".into();
                     results.push(ToolResult { call_id: call.id.clone(), content, is_error: false });
                 }
-                Ok(Came::Asks(asked)) => {
+                Ok(Came::Asks(asked, secret)) => {
                     results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
-                    question = Some((asked, Some(call.id)));
+                    question = Some((asked, Some(call.id), secret));
                 }
             }
         }
@@ -321,14 +337,14 @@ impl Work<'_> {
         }
         if question.is_none() && self.session.repeats >= REPEATS {
             self.session.repeats = 0;
-            question = Some((self.repeats_itself(), None));
+            question = Some((self.repeats_itself(), None, None));
         }
-        if let Some((question, call)) = question {
+        if let Some((question, call, secret)) = question {
             if call.is_none() {
                 self.session.messages.push(Message::results(std::mem::take(&mut results)));
             }
-            self.session.waits = Some(Waiting { question: question.clone(), call, results });
-            return self.waits_for(question).await.map(Some);
+            self.session.waits = Some(Waiting { question, call, results, secret });
+            return self.waits().await.map(Some);
         }
         self.session.messages.push(Message::results(results));
         if usable {
@@ -374,12 +390,24 @@ impl Work<'_> {
 
     async fn one(&mut self, call: &Called) -> Result<Came, TaskFailure> {
         let result = |content: String, is_error| Came::Result(ToolResult { call_id: call.id.clone(), content, is_error });
+        // What is in the workspace is committed while the task waits.
+        if matches!(call.name.as_str(), "ask_person" | "request_secret")
+            && let Some(why) = secrets::exposed(self.context).await?
+        {
+            return Ok(result(why, true));
+        }
         match call.name.as_str() {
             "finish" => return self.finish(call).await,
             "ask_person" => {
                 return Ok(match self.question(&call.arguments) {
-                    Ok(question) => Came::Asks(question),
+                    Ok(question) => Came::Asks(question, None),
                     Err(why) => result(why, true),
+                });
+            }
+            "request_secret" => {
+                return Ok(match secrets::request(self.context, &call.arguments, self.question_key()).await {
+                    secrets::Asked::Said(said, is_error) => result(said, is_error),
+                    secrets::Asked::Person(asked) => Came::Asks(asked.0, Some(asked.1)),
                 });
             }
             "update_tasks" => {
@@ -401,7 +429,7 @@ impl Work<'_> {
         }
         let parsed = match ToolCall::parse(&call.name, &call.arguments) {
             Ok(parsed) => parsed,
-            Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person` and `update_tasks`."), true)),
+            Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person`, `request_secret` and `update_tasks`."), true)),
         };
         self.context.log(Level::Info, SOURCE, &described(&parsed)).await;
         let done = self.tools.call(&parsed, self.context.cancel()).await;
@@ -442,9 +470,10 @@ impl Work<'_> {
     async fn finish(&mut self, call: &Called) -> Result<Came, TaskFailure> {
         let summary = call.arguments.get("summary").and_then(Value::as_str).map(str::trim).unwrap_or_default();
         let summary: String = if summary.is_empty() { self.task.title.clone() } else { summary.chars().take(1_000).collect() };
-        let Some(verify) = &self.task.verify else { return Ok(Came::Finished(TaskOutput { summary, ..self.output().await? })) };
+        let Some(verify) = &self.task.verify else { return self.finished(call, summary).await };
         self.context.log(Level::Info, SOURCE, &format!("$ {verify}")).await;
-        let command = ToolCall::Run { command: verify.clone(), working_dir: None, timeout_seconds: Some(VERIFY_SECONDS), background: None };
+        let command =
+            ToolCall::Run { command: verify.clone(), working_dir: None, timeout_seconds: Some(VERIFY_SECONDS), background: None, secrets: None };
         let checked = self.tools.call(&command, self.context.cancel()).await;
         if self.context.cancel().is_cancelled() {
             return Err(TaskFailure::stopped());
@@ -459,7 +488,7 @@ impl Work<'_> {
         self.conversing.turn("note", &json!({"verified": verify, "succeeded": succeeded, "output": checked.text})).await;
         if succeeded {
             let summary = format!("{summary} (`{verify}` succeeded in {:.1} s)", wall as f64 / 1_000.0);
-            return Ok(Came::Finished(TaskOutput { summary, ..self.output().await? }));
+            return self.finished(call, summary).await;
         }
         self.session.fixes += 1;
         if self.session.fixes >= FIXES {
@@ -473,6 +502,15 @@ impl Work<'_> {
         self.context.log(Level::Warn, SOURCE, &format!("Not done: `{verify}` failed; mending, round {} of {}.", self.session.fixes, FIXES - 1)).await;
         let content = format!("Not done: `{verify}` failed. Mend the cause and call `finish` again.\n{}", checked.text);
         Ok(Came::Result(ToolResult { call_id: call.id.clone(), content, is_error: true }))
+    }
+
+    /// The task is done, unless what would be committed holds a secret's value.
+    async fn finished(&self, call: &Called, summary: String) -> Result<Came, TaskFailure> {
+        if let Some(why) = secrets::exposed(self.context).await? {
+            self.context.log(Level::Warn, SOURCE, &format!("Not done: {why}")).await;
+            return Ok(Came::Result(ToolResult { call_id: call.id.clone(), content: format!("Not done: {why}"), is_error: true }));
+        }
+        Ok(Came::Finished(TaskOutput { summary, ..self.output().await? }))
     }
 
     async fn output(&self) -> Result<TaskOutput, TaskFailure> {
@@ -529,42 +567,6 @@ pub fn kind_of(path: &str) -> ArtifactKind {
     } else {
         ArtifactKind::Code
     }
-}
-
-fn definitions() -> Vec<ToolDefinition> {
-    let mut all: Vec<ToolDefinition> = tools::definitions()
-        .iter()
-        .map(|tool| ToolDefinition { name: tool.name.into(), description: tool.description.clone(), schema: tool.parameters.clone() })
-        .collect();
-    let text = |description: &str| json!({"type": "string", "description": description});
-    let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
-    all.push(ToolDefinition {
-        name: "update_tasks".into(),
-        description: "Shows the person what you are about to do and what is done. The whole list each time.".into(),
-        schema: object(
-            json!({"items": {"type": "array", "maxItems": 30, "items": object(json!({"text": text("A few words."), "done": {"type": "boolean"}}), &["text", "done"])}}),
-            &["items"],
-        ),
-    });
-    all.push(ToolDefinition {
-        name: "ask_person".into(),
-        description: "Asks the person something, and waits; only when the work would go wrong without an answer. Nothing else of the same answer is done after it.".into(),
-        schema: object(
-            json!({
-                "question": text("One question."),
-                "options": {"type": "array", "minItems": 2, "maxItems": 5, "items": object(json!({"label": text("As answered."), "consequence": text("In half a line.")}), &["label", "consequence"])},
-                "default": text("The label that you would take."),
-                "default_reason": text("Why that one."),
-            }),
-            &["question", "options", "default", "default_reason"],
-        ),
-    });
-    all.push(ToolDefinition {
-        name: "finish".into(),
-        description: "Says that the task is done. Grace runs the task's verification command; if it fails you get its output and go on.".into(),
-        schema: object(json!({"summary": text("What was done, in one sentence.")}), &["summary"]),
-    });
-    all
 }
 
 #[cfg(test)]

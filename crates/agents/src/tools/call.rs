@@ -30,7 +30,7 @@ pub enum ToolCall {
     /// Changes of several files, as a patch.
     ApplyPatch { patch: String },
     /// A shell command.
-    Run { command: String, working_dir: Option<String>, timeout_seconds: Option<u64>, background: Option<bool> },
+    Run { command: String, working_dir: Option<String>, timeout_seconds: Option<u64>, background: Option<bool>, secrets: Option<Vec<String>> },
     /// Later output of a background command.
     Output { command_id: String, wait_seconds: Option<u64> },
     /// The end of a background command.

@@ -152,6 +152,11 @@ fn all() -> Vec<ToolDefinition> {
                     ("command", some_text("What bash runs.")),
                     ("working_dir", text("Relative to the workspace. Default: its top.")),
                     ("timeout_seconds", number(1, Some(run::MOST_SECONDS), "Default 120, in the background 1800.")),
+                    (
+                        "secrets",
+                        json!({ "type": "array", "maxItems": run::SECRETS, "items": { "type": "string", "minLength": 1 },
+                            "description": "Names of secrets that this build may use, see `request_secret`: the command finds each in the variable of its name." }),
+                    ),
                     ("background", flag("Answer at once with a command_id for `output` and `stop`; at most 4 run at once. Default false.")),
                 ],
             ),

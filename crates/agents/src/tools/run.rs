@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use grace_domain::secret::SecretName;
 use grace_sandbox::{Exit, Outcome, Output, Sandbox};
+use grace_vault::SecretString;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -13,6 +15,7 @@ use super::files::Files;
 use super::{ToolCall, ToolResult, paths};
 use crate::agent::TaskContext;
 use crate::command::{Invocation, report};
+use crate::secrets::Screen;
 
 /// How long a command may take unless told otherwise, and at most.
 pub const SECONDS: u64 = 120;
@@ -20,6 +23,8 @@ pub const MOST_SECONDS: u64 = 1_800;
 /// Background commands that may run at once, and that are remembered.
 const AT_ONCE: usize = 4;
 const REMEMBERED: usize = 32;
+/// Secrets that one command may be given.
+pub const SECRETS: usize = 10;
 /// Longest command; the kernel takes no argument of 128 KiB.
 const COMMAND_BYTES: usize = 100_000;
 /// Output of a background command that is kept until it is fetched, in bytes.
@@ -83,9 +88,14 @@ impl Commands {
     /// Does a call that is about a command.
     pub async fn call(&self, call: &ToolCall, context: &dyn TaskContext, files: &Files, cancel: CancellationToken) -> ToolResult {
         let done = match call {
-            ToolCall::Run { command, working_dir, timeout_seconds, background } => {
+            ToolCall::Run { command, working_dir, timeout_seconds, background, secrets } => {
                 let in_background = background.unwrap_or_default();
-                match invocation(context, files, command, working_dir.as_deref(), *timeout_seconds, in_background) {
+                let prepared = async {
+                    let mut invocation = invocation(context, files, command, working_dir.as_deref(), *timeout_seconds, in_background)?;
+                    invocation.command.secrets = values(context, secrets.as_deref().unwrap_or_default(), command).await?;
+                    Ok(invocation)
+                };
+                match prepared.await {
                     Ok(invocation) if in_background => self.start(invocation, context),
                     Ok(invocation) => Ok(run(invocation, context, cancel).await),
                     Err(reason) => Err(reason),
@@ -132,7 +142,8 @@ impl Commands {
         let stop = context.cancel().child_token();
         let state = Arc::new(State::default());
         state.kept().limit = invocation.command.limits.wall;
-        tokio::spawn(follow(self.sandbox.clone(), invocation, state.clone(), self.log.clone(), stop.clone()));
+        let screen = Screen::of(context);
+        tokio::spawn(follow(self.sandbox.clone(), (invocation, screen), state.clone(), self.log.clone(), stop.clone()));
         let background = Background { state, _ended_with_this: stop.clone().drop_guard(), stop };
         started.commands.insert(id, Arc::new(background));
         Ok(ToolResult::said(format!("Started in the background as command_id \"{id}\".")))
@@ -213,6 +224,16 @@ fn invocation(
     Ok(Invocation::new(context, SOURCE, "bash", &folder).args(["-c", command]).network().within(Duration::from_secs(seconds)))
 }
 
+/// The values of the secrets that a command is to be given.
+async fn values(context: &dyn TaskContext, names: &[String], command: &str) -> Result<BTreeMap<String, SecretString>, String> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<SecretName> = names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+    let secrets = context.secrets().ok_or("There are no secrets here; leave `secrets` out.")?;
+    secrets.values(&names, command).await
+}
+
 async fn run(invocation: Invocation, context: &dyn TaskContext, cancel: CancellationToken) -> ToolResult {
     let limit = invocation.command.limits.wall;
     let mut lines = Bounded::new(RESULT_CHARS - 1_000);
@@ -240,17 +261,27 @@ async fn run(invocation: Invocation, context: &dyn TaskContext, cancel: Cancella
 }
 
 /// Runs a command in the background and keeps what it writes.
-async fn follow(sandbox: Sandbox, invocation: Invocation, state: Arc<State>, log: mpsc::Sender<Output>, stop: CancellationToken) {
+async fn follow(
+    sandbox: Sandbox,
+    (invocation, mut screen): (Invocation, Screen),
+    state: Arc<State>,
+    log: mpsc::Sender<Output>,
+    stop: CancellationToken,
+) {
     let (sender, mut receiver) = mpsc::channel(256);
     let running = sandbox.run(invocation.command, sender, stop);
+    let hear = |output: Output| {
+        if let Some(line) = line_of(&output) {
+            state.kept().push(line);
+            state.news.notify_waiters();
+        }
+        let _ = log.try_send(output);
+    };
     let listening = async {
         while let Some(output) = receiver.recv().await {
-            if let Some(line) = line_of(&output) {
-                state.kept().push(line);
-                state.news.notify_waiters();
-            }
-            let _ = log.try_send(output);
+            screen.pass(output).into_iter().for_each(hear);
         }
+        screen.end().into_iter().for_each(hear);
     };
     let (outcome, ()) = tokio::join!(running, listening);
     state.kept().end = Some(outcome.map_err(|error| {

@@ -16,7 +16,7 @@ fn every_tool_has_a_schema_that_its_own_calls_follow() {
         ("edit", json!({"path": "a", "edits": [{"old_text": "a", "new_text": "", "replace_all": true}]})),
         ("write", json!({"path": "a", "content": ""})),
         ("apply_patch", json!({"patch": "x"})),
-        ("run", json!({"command": "a", "working_dir": "b", "timeout_seconds": 1, "background": true})),
+        ("run", json!({"command": "a", "working_dir": "b", "timeout_seconds": 1, "background": true, "secrets": ["TOKEN"]})),
         ("output", json!({"command_id": "1", "wait_seconds": 3})),
         ("stop", json!({"command_id": "1"})),
     ];

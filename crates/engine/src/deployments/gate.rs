@@ -35,6 +35,7 @@ pub(super) async fn open_gate(decision: &mut Decision<'_>, deployment: &Deployme
         artifacts: Vec::new(),
         task: Some(task),
         subject: Some(deployment.deployment_id.to_string()),
+        secret: None,
     };
     let now = decision.now;
     let review = review_open(&mut decision.tx, &new, now).await?.review;

@@ -39,6 +39,9 @@ pub enum WorkspaceError {
     /// For people: why it is not committed.
     #[error("{0}")]
     TooMuch(String),
+    /// For people: why what a crash left may not be kept yet.
+    #[error("what was left uncommitted may hold a secret and cannot be searched. {0}")]
+    Unsearched(String),
     /// For people: the folder whose files git would not take.
     #[error(
         "{folder} is a git repository of its own, so its files cannot be committed, and its history could not be moved aside. Remove {folder}/.git and retry the build."
@@ -259,6 +262,18 @@ impl Workspace {
         }
         self.take_back(sandbox).await?;
         Ok(snapshot)
+    }
+
+    /// Removes one file, whatever it is; no link is followed on the way.
+    pub async fn remove(&self, path: &str, owner: (u32, u32)) -> Result<(), WorkspaceError> {
+        let (root, path) = (self.git.work_tree.clone(), path.to_owned());
+        blocking(move || {
+            let root = beneath::Root::open(&root)?;
+            let before = Some(grace_sandbox::replace::hash(&root.read(&path, u64::MAX)?));
+            let gone = grace_sandbox::replace::Replacement { path: path.into(), before, after: None };
+            root.replace(&[gone], owner).map_err(std::io::Error::other)
+        })
+        .await
     }
 
     /// Brings the files back to the last commit; what is ignored stays.
