@@ -41,9 +41,11 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
     });
     let available = move || vault.map(|vault| vault.available);
     let notice = move || {
-        let (text, mark) = vault.map(|vault| (vault.notice.clone(), if vault.available { "key" } else { "fail" }));
-        let class = if mark == "fail" { "problem danger" } else { "problem" };
-        view! { <div class=class role="status">{icon(mark)}<p class="grow">{text}</p></div> }
+        let (text, available) = vault.map(|vault| (vault.notice.clone(), vault.available));
+        if available {
+            return view! { <p class="hint">{small_icon("key")}" "{text}</p> }.into_any();
+        }
+        view! { <div class="problem danger" role="status">{icon("fail")}<p class="grow">{text}</p></div> }.into_any()
     };
     let list = move || {
         let secrets = vault.map(|vault| vault.secrets.clone());
@@ -76,9 +78,11 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
                     </button>
                 </div>
             </div>
-            {notice}
-            <div class="panel">{list}</div>
-            <Audit/>
+            <div class="stack">
+                {notice}
+                <div class="panel">{list}</div>
+                <Audit/>
+            </div>
             <noscript><p class="hint">"Secrets are added and deleted with JavaScript or by the REST API."</p></noscript>
             <SecretDialog edited vault/>
         </section>
@@ -232,7 +236,7 @@ fn SecretForm(edited: RwSignal<Option<SecretDraft>>, vault: Feed<VaultView>) -> 
                     <span class="hint">"Empty: every build may be allowed to use it."</span>
                     {field_error(failed, "intent_id")}
                 </div>
-                <div class="field">
+                <div class="field wide">
                     <label class="label" for="secret-value">"Value"</label>
                     <textarea class="input mono" id="secret-value" rows="4" autocomplete="off" spellcheck="false" on:input=move |event| draft.update(|draft| draft.value = event_target_value(&event).into())></textarea>
                     <span class="hint">"At least 8 characters. It is sealed and never shown again."</span>
