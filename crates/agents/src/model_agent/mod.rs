@@ -7,6 +7,7 @@ mod context;
 mod plan;
 mod prompt;
 mod reports;
+mod summary;
 mod work;
 
 pub use work::kind_of;
