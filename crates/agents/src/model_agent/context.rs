@@ -119,7 +119,7 @@ pub fn leave_out(messages: &mut Vec<Message>, left_out: &mut LeftOut, oldest: Ra
     }
     if messages.iter().flat_map(|message| &message.parts).any(|part| failed(part).is_some()) {
         left_out.failed = None;
-    } else if let Some(text) = gone.iter().flat_map(|message| &message.parts).filter_map(failed).last() {
+    } else if let Some(text) = gone.iter().flat_map(|message| &message.parts).filter_map(failed).next_back() {
         left_out.failed = Some(ends(text, STUB, FAILED.min(share / 2)));
     }
     left_out.summaries.extend(summary.map(|text| ends(text.trim(), summary_tokens(limit) * TOKEN_BYTES, 0)));

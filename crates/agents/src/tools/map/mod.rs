@@ -36,8 +36,8 @@ const SOURCE_BYTES: u64 = 256 << 10;
 const LINE_BYTES: usize = 300;
 /// Bytes that are read together, which is how much more can be read than the work allows.
 const BATCH_BYTES: u64 = 1 << 20;
-/// Work for all files, in units of the parser's: about 13 MB of usual code.
-const WORK: usize = 110_000;
+/// Work for all files, in units of the parser's: about 10 MB of usual code.
+const WORK: usize = 80_000;
 /// Longest that all files together are read: on a machine so busy, or with files so odd, less is better than to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Threads that read files.
@@ -228,7 +228,7 @@ fn together(root: &Root, files: &[&Entry], until: Instant) -> Vec<(Option<Outlin
         }
     };
     let mut found: Vec<(usize, (Option<Outline>, usize))> = thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(&one)).collect();
+        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
         readers.into_iter().flat_map(|reader| reader.join().expect("reading a file does not panic")).collect()
     });
     found.sort_by_key(|(index, _)| *index);
