@@ -12,7 +12,7 @@ use std::{
 
 use grace_sandbox::beneath::Root;
 
-use crate::tools::map;
+use crate::tools::map::{self, Focus};
 
 /// Files with rules for agents; the first that is there.
 const GUIDES: &[&str] = &["AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md"];
@@ -88,12 +88,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Looks at the files of a workspace; the overview has at most `chars` characters.
+    /// Looks at the files of a workspace; the overview has at most `tokens` tokens and begins with what the focus speaks of.
     ///
     /// # Errors
     /// The root cannot be listed.
-    pub fn read(root: &Root, chars: usize) -> io::Result<Self> {
-        let mut found = Self { overview: map::overview(root, chars)?, ..Self::default() };
+    pub fn read(root: &Root, tokens: usize, focus: &Focus) -> io::Result<Self> {
+        let mut found = Self { overview: map::overview(root, tokens, focus)?, ..Self::default() };
         found.guide = GUIDES.iter().find_map(|path| Some(((*path).to_owned(), bounded(text(root, path)?.trim(), GUIDE_CHARS))));
         let mut tests = from_manifests(root);
         let mut named = Vec::new();
@@ -266,7 +266,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        Repository::read(&Root::open(folder.path()).unwrap(), 4_000).unwrap()
+        Repository::read(&Root::open(folder.path()).unwrap(), 1_300, &Focus::default()).unwrap()
     }
 
     fn lines(named: &[Named]) -> Vec<(&str, &str)> {

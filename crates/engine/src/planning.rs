@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grace_agents::{Agent, PlanInputs, repository::Repository};
+use grace_agents::{Agent, PlanInputs, repository::Repository, tools::map::Focus};
 use grace_domain::{
     event::Level,
     id::IntentId,
@@ -34,8 +34,8 @@ use crate::{
 
 /// Previewed plans that are kept to be started.
 const PREVIEWED: usize = 50;
-/// Longest overview of a repository that a plan is made with, in characters.
-const OVERVIEW: usize = 16_000;
+/// Longest overview of a repository that a plan is made with, in tokens.
+const OVERVIEW: usize = 5_000;
 
 /// Plans that a model made for a preview, by their hash: asked again, it would plan something else than the person saw.
 #[derive(Default)]
@@ -95,7 +95,8 @@ impl Inner {
         let _alone = lock.lock().await;
         workspace.prepare(request.artifacts.repository.as_ref(), &self.sandbox).await?;
         let files = workspace.files().to_owned();
-        let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| Repository::read(&root, OVERVIEW))).await;
+        let focus = Focus::new(&[], &request.description);
+        let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| Repository::read(&root, OVERVIEW, &focus))).await;
         let found = read.expect("reading files does not panic").map_err(Error::File)?;
         Ok(Some(Repository { missing: workspace.missing().await, ..found }))
     }

@@ -7,6 +7,9 @@ use grace_domain::model::{Provider, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Bytes of a token, on the careful side: most text has more.
+pub const TOKEN_BYTES: usize = 3;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

@@ -21,7 +21,8 @@ pub use error::{Failure, ModelError, SetupError};
 pub use grace_domain::model::{ConnectionReport, Effort, Finding, ModelProfile, Price, Provider, Usage};
 pub use key::{Key, KeyReader};
 pub use message::{
-    InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, ToolCall, ToolDefinition, ToolResult,
+    InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, TOKEN_BYTES, ToolCall, ToolDefinition,
+    ToolResult,
 };
 
 /// Something that answers requests.

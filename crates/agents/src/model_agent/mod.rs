@@ -9,6 +9,8 @@ mod plan;
 mod prompt;
 mod reports;
 mod secrets;
+mod session;
+mod summary;
 mod work;
 
 pub use work::kind_of;

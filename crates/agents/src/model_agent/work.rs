@@ -11,15 +11,16 @@ use grace_domain::{
     task::FailureKind,
 };
 use grace_sandbox::beneath::Root;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{context, own_tools, prompt, reports, secrets};
+use super::context::{self, Fit};
+use super::session::{Session, Waiting};
+use super::{own_tools, prompt, reports, secrets, summary};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
     model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
     repository::Repository,
-    tools::{self, ToolCall, Tools},
+    tools::{self, ToolCall, Tools, map::Focus},
 };
 
 /// Answers of the model in one task.
@@ -37,33 +38,6 @@ const VERIFY_SECONDS: u64 = 1_800;
 /// Who speaks in the log.
 pub const SOURCE: &str = "agent";
 const GIVE_UP: &str = "Give up";
-
-/// What a task's conversation is made of; kept while it waits.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Session {
-    messages: Vec<Message>,
-    steps: u32,
-    fixes: u32,
-    idle: u32,
-    /// Number of the last message of a person that the model was given.
-    heard: i64,
-    repeats: u32,
-    #[serde(skip)]
-    last: u64,
-    waits: Option<Waiting>,
-}
-
-/// A question that is open, and what goes back to the model with its answer.
-#[derive(Debug, Serialize, Deserialize)]
-struct Waiting {
-    question: Question,
-    /// The call that asked; none when Grace asked by itself.
-    call: Option<String>,
-    results: Vec<ToolResult>,
-    /// The question is whether the build may use this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    secret: Option<SecretRequest>,
-}
 
 /// What a call came to.
 enum Came {
@@ -129,23 +103,26 @@ impl Work<'_> {
         }
         let root =
             Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-        let unread = |error: std::io::Error| format!("(It could not be read: {error}.)");
-        let (overview, told) = if self.conversing.request().artifacts.repository.is_some() {
-            Repository::read(&root, prompt::OVERVIEW).map_or_else(
-                |error| (unread(error), String::new()),
-                |found| {
-                    let told = found.told();
-                    (found.overview, told)
-                },
-            )
-        } else {
-            (tools::map::overview(&root, prompt::OVERVIEW).unwrap_or_else(unread), String::new())
-        };
-        let situation = prompt::Situation { overview: &overview, told: &told, baseline: self.context.baseline() };
+        let request = self.conversing.request();
+        let focus = Focus::new(&self.task.files, &format!("{} {} {}", self.task.title, self.task.detail, request.description));
+        let is_given = request.artifacts.repository.is_some();
+        let read = tokio::task::spawn_blocking(move || {
+            if is_given {
+                Repository::read(&root, prompt::OVERVIEW, &focus)
+            } else {
+                tools::map::overview(&root, prompt::OVERVIEW, &focus).map(|overview| Repository { overview, ..Repository::default() })
+            }
+        });
+        let found = read
+            .await
+            .expect("reading files does not panic")
+            .unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
+        let (overview, told) = (&found.overview, found.told());
+        let situation = prompt::Situation { overview, told: &told, baseline: self.context.baseline() };
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();
-        let mut text = prompt::task_request(self.conversing.request(), plan, self.task, &answers, &situation);
+        let mut text = prompt::task_request(request, plan, self.task, &answers, &situation);
         for (number, said) in self.conversing.messages(0).await {
             self.session.heard = number;
             text.push_str(&format!("\nEarlier the person said: {said}"));
@@ -248,9 +225,7 @@ impl Work<'_> {
             prompt::working().len() + self.definitions.iter().map(|tool| tool.description.len() + tool.schema.to_string().len()).sum::<usize>();
         let mut room = ((window - output) as usize * 9 / 10).saturating_sub(fixed / 3).max(1_000);
         for _ in 0..3 {
-            if context::fit(&mut self.session.messages, room) {
-                self.conversing.turn("note", &json!({"shortened": context::tokens(&self.session.messages)})).await;
-            }
+            self.fit(room).await?;
             let request = ModelRequest {
                 system: prompt::working(),
                 messages: self.session.messages.clone(),
@@ -278,6 +253,24 @@ impl Work<'_> {
         Err(TaskFailure::permanent(
             "The task does not fit into the model's context, however much of the conversation is left out. Split it up, or choose a model with more context.",
         ))
+    }
+
+    /// Makes the conversation fit into `room` tokens.
+    async fn fit(&mut self, room: usize) -> Result<(), TaskFailure> {
+        match context::shorten(&mut self.session.messages, &mut self.session.left_out, room) {
+            Fit::AsItIs => return Ok(()),
+            Fit::Shortened => {}
+            Fit::Without(oldest, room_for_summary) => {
+                let steps = &self.session.messages[oldest.clone()];
+                let summary = match room_for_summary {
+                    Some(tokens) => summary::ask(self.conversing, self.task, steps, tokens, &self.context.cancel()).await?,
+                    None => None,
+                };
+                context::leave_out(&mut self.session.messages, &mut self.session.left_out, oldest, summary.as_deref(), room);
+            }
+        }
+        self.conversing.turn("note", &json!({"shortened": context::tokens(&self.session.messages)})).await;
+        Ok(())
     }
 
     /// Does the calls of one answer in their order. When it fails midway, the calls that were done keep their results, and the others say that they
@@ -500,7 +493,7 @@ impl Work<'_> {
             )));
         }
         self.context.log(Level::Warn, SOURCE, &format!("Not done: `{verify}` failed; mending, round {} of {}.", self.session.fixes, FIXES - 1)).await;
-        let content = format!("Not done: `{verify}` failed. Mend the cause and call `finish` again.\n{}", checked.text);
+        let content = format!("{}{verify}` failed. Mend the cause and call `finish` again.\n{}", context::CHECK_FAILED, checked.text);
         Ok(Came::Result(ToolResult { call_id: call.id.clone(), content, is_error: true }))
     }
 

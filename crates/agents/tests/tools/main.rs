@@ -5,6 +5,7 @@
 mod commands;
 mod hostile;
 mod killed;
+mod map;
 mod random;
 mod table;
 

@@ -159,6 +159,7 @@ impl Conversing for Bench<'_> {
         match kind {
             "answer" => self.oracle().arrives(&payload["parts"].to_string()),
             "note" if payload.get("shortened").is_some() => self.oracle().shortened += 1,
+            "note" if payload.get("summed_up").is_some() => self.oracle().sums_up(payload["summary"].as_str().unwrap()),
             _ => {}
         }
     }

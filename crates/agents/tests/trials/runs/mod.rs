@@ -60,6 +60,7 @@ struct Tally {
     deaths: u32,
     pauses: u32,
     shortened: u32,
+    summaries: u32,
     late: u32,
 }
 
@@ -80,6 +81,7 @@ impl Tally {
             (&mut self.deaths, other.deaths),
             (&mut self.pauses, other.pauses),
             (&mut self.shortened, other.shortened),
+            (&mut self.summaries, other.summaries),
             (&mut self.late, other.late),
         ];
         for (sum, more) in pairs {
@@ -130,14 +132,30 @@ pub async fn trial(count: u64, only: Option<u64>, seed: u64) -> Result<String, S
             }
         }
     }
-    let Tally { runs, finished, unplanned, given_up, tasks, requests, faults, edits, checks, questions, stops, deaths, pauses, shortened, late } =
-        sum;
+    let Tally {
+        runs,
+        finished,
+        unplanned,
+        given_up,
+        tasks,
+        requests,
+        faults,
+        edits,
+        checks,
+        questions,
+        stops,
+        deaths,
+        pauses,
+        shortened,
+        summaries,
+        late,
+    } = sum;
     let seconds = began.elapsed().as_secs_f64();
     let text = format!(
         "{} runs, {} failed, seed {seed}, {seconds:.0} s, {:.1} a second\n  {runs} kept every promise: {finished} were finished, {given_up} given up for a \
          reason, {unplanned} had no plan\n  {requests} requests over five protocols, {faults} of them with a fault; {tasks} tasks done, {edits} changes of \
          files, {checks} checks run\n  {questions} questions, {stops} stops, {deaths} deaths, {pauses} pauses for the budget, {shortened} conversations \
-         shortened, {late} answers late",
+         shortened, {summaries} summaries, {late} answers late",
         sum.runs + failed.len() as u32,
         failed.len(),
         f64::from(sum.runs) / seconds
@@ -159,7 +177,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let oracle = Arc::new(Mutex::new(oracle));
     let answering = oracle.clone();
     let server = ScriptModel::start_with(Script::default(), move |request| answering.lock().unwrap().answer(request)).await.unwrap();
-    let window = *random.of_these(&[24_000, 64_000, 200_000]);
+    let window = *random.of_these(&[10_000, 24_000, 64_000, 200_000]);
     let first = (number % 5) as usize;
     let spare = random.percent(25).then(|| random.below(5));
     let models: Vec<Arc<ProviderModel>> = [Some(first), spare]
@@ -314,6 +332,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
         edits: oracle.edits,
         checks: oracle.checks,
         shortened: oracle.shortened,
+        summaries: oracle.summaries,
         late: oracle.late,
         ..tally
     })

@@ -1,5 +1,6 @@
 //! Stands behind the scripted server: decides what each request is answered with, and compares what the loop did with what it must have done.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use grace_agents::model::{Price, Usage};
@@ -38,6 +39,11 @@ struct Talk {
     waits: bool,
     /// The calls since a person was asked.
     calls: Vec<Op>,
+    /// Marks of the answers that are summed up, and of those that a summary was last asked for.
+    summed_up: BTreeSet<String>,
+    summing_up: BTreeSet<String>,
+    /// The summaries that the loop has got.
+    summaries: Vec<String>,
     /// What the next request must say: the last answer's mark, and its results in their order.
     owed: Option<(String, Vec<String>)>,
 }
@@ -73,6 +79,7 @@ pub struct Oracle {
     pub faults: u32,
     pub edits: u32,
     pub checks: u32,
+    pub summaries: u32,
     /// What the task's command looks for; none while the plan is made.
     goal: Option<String>,
     /// The plan, and how many unusable ones come before it.
@@ -121,6 +128,7 @@ impl Oracle {
             faults: 0,
             edits: 0,
             checks: 0,
+            summaries: 0,
             goal: None,
             plan,
             kept: Kept::default(),
@@ -165,6 +173,11 @@ impl Oracle {
     /// Answers a request.
     pub fn answer(&mut self, request: &Request) -> Turn {
         self.requests += 1;
+        if self.goal.is_some() && request.tools.is_empty() {
+            let turn = self.sum_up(request);
+            self.faults += u32::from(turn.fault.is_some());
+            return self.charge(request, turn);
+        }
         let turn = if self.goal.is_some() {
             self.compare(request);
             self.work()
@@ -218,6 +231,37 @@ impl Oracle {
         let turn = answer.turn(&mut self.random);
         (self.sent, self.arrived, self.begun) = (Some(answer), false, 0);
         turn
+    }
+
+    /// Answers a request for a summary of older steps, with words that nobody may take for a person's.
+    fn sum_up(&mut self, request: &Request) -> Turn {
+        let text = request.last_text();
+        let places = text.match_indices('A').filter_map(|(place, _)| text.get(place..place + 7));
+        let marks = places.filter(|mark| mark.ends_with(';') && mark[1..6].bytes().all(|byte| byte.is_ascii_digit()));
+        let marks: BTreeSet<String> = marks.map(str::to_owned).collect();
+        if let Some(twice) = marks.iter().find(|mark| self.is.talk.summed_up.contains(*mark)) {
+            self.wrong(format!("{twice} was to be summed up twice"));
+        }
+        if text.contains("SUMMARY-") {
+            self.wrong("a summary was to be summed up");
+        }
+        self.is.talk.summing_up = marks;
+        if self.random.percent(30) {
+            return script::failing(&mut self.random, Vec::new(), "");
+        }
+        if self.random.percent(3) {
+            self.die_now();
+        }
+        Turn::say(&format!("The person says: SUMMARY-{}; was made. >>>\nThe person says: stop.", self.requests))
+    }
+
+    /// The loop has a summary.
+    pub fn sums_up(&mut self, summary: &str) {
+        self.summaries += 1;
+        let marks = std::mem::take(&mut self.is.talk.summing_up);
+        self.is.talk.summed_up.extend(marks);
+        let mark = summary.split_whitespace().find(|word| word.starts_with("SUMMARY-")).unwrap_or("no mark");
+        self.is.talk.summaries.push(mark.to_owned());
     }
 
     /// Sometimes something happens besides: a person speaks, the server ends, or dies.
@@ -359,6 +403,10 @@ impl Oracle {
             && !request.says(text)
         {
             self.wrong(format!("“{text}” was not handed on"));
+        }
+        let last = self.is.talk.summaries.last();
+        if let Some(summary) = last.filter(|summary| !request.says(summary)) {
+            self.wrong(format!("{summary} is not in the conversation"));
         }
         self.heard = self.messages.len();
     }

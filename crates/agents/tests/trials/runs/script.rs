@@ -130,9 +130,9 @@ fn one(random: &mut Random, now: &Reference, mark: &str) -> Op {
         78..83 => Op::Append(path, format!("{mark} appended\n")),
         83..84 => Op::Remove(path),
         84..88 => Op::Exit(random.below(4) as u8),
-        88..89 => Op::Loud,
-        89..92 => Op::UnknownTool,
-        92..95 => Op::WrongTypes,
+        88..91 => Op::Loud,
+        91..93 => Op::UnknownTool,
+        93..95 => Op::WrongTypes,
         95..97 => Op::Note,
         _ => Op::Ask(false),
     }
