@@ -177,12 +177,18 @@ async fn a_value_that_a_build_prints_encodes_and_writes_is_found_nowhere() {
     let print = "echo \"plain: $DEPLOY_TOKEN\"; printf %s \"$DEPLOY_TOKEN\" | base64; printf %s \"$DEPLOY_TOKEN\" | od -An -tx1 | tr -d ' \\n'; echo; \
                  printf '%s' \"$DEPLOY_TOKEN\" | fold -w 5; echo >&2 \"err $DEPLOY_TOKEN\"; test \"${#DEPLOY_TOKEN}\" -gt 20 && echo was-given; sleep 3";
     let write = "printf 'first line\\ntoken=%s\\n' \"$DEPLOY_TOKEN\" > deploy.sh; echo written";
+    // In the background too, where its output comes later and in pieces.
+    let arguments = json!({"command": "printf 'behind: '; printf %s \"$DEPLOY_TOKEN\" | cut -c1-9 | tr -d '\\n'; sleep 1; printf %s \"$DEPLOY_TOKEN\" | cut -c10-; echo", "background": true, "secrets": ["DEPLOY_TOKEN"]});
+    let behind = Turn::call([Call::new("run", arguments)]);
+    let later = Turn::call([Call::new("run", json!({"command": "sleep 2"})), Call::new("output", json!({"command_id": "1"}))]);
     let look = Turn::call([Call::new("read", json!({"path": "deploy.sh"}))]);
     let mend = Turn::call([Call::new("run", json!({"command": "echo 'curl -H \"$DEPLOY_TOKEN\"' > deploy.sh; echo mended"}))]);
     let turns = [
         asking(),
         run(print).when(when("You may use DEPLOY_TOKEN")),
-        run(write).when(when("was-given")),
+        behind.when(when("was-given")),
+        later.when(when("command_id")),
+        run(write).when(when("behind: [secret DEPLOY_TOKEN]")),
         look.when(when("written")),
         finish().when(when("token=[secret DEPLOY_TOKEN]")),
         mend.when(when("`deploy.sh` has the value of the secret DEPLOY_TOKEN in line 2")),
@@ -214,7 +220,10 @@ async fn a_value_that_a_build_prints_encodes_and_writes_is_found_nowhere() {
     clean("the status", &serde_json::to_string(&*status).unwrap());
     let audit = engine.secret_audit(ListQuery::default()).await.unwrap();
     let actions: Vec<SecretAction> = audit.items.iter().rev().map(|entry| entry.action).collect();
-    assert_eq!(actions, [SecretAction::Requested, SecretAction::Added, SecretAction::Allowed, SecretAction::Read, SecretAction::Read]);
+    assert_eq!(
+        actions,
+        [SecretAction::Requested, SecretAction::Added, SecretAction::Allowed, SecretAction::Read, SecretAction::Read, SecretAction::Read]
+    );
     let read = &audit.items[0];
     assert_eq!((read.intent_id, read.version, read.name.as_deref()), (Some(intent), Some(1), Some("DEPLOY_TOKEN")));
     clean("the database", &all_tables(&place.database_url).await);
@@ -293,4 +302,45 @@ fn the_search_for_the_value_would_find_it() {
     let found = |text: &str| std::panic::catch_unwind(|| clean("a text", text)).is_err();
     assert!(forms().iter().all(|form| found(&format!("xx {form} yy"))));
     assert!(!found("nothing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_is_kept_only_once_it_was_searched() {
+    let place = Place::new().await;
+    let turns = [asking(), run("echo was-given; sleep 60").when(when("You may use DEPLOY_TOKEN"))];
+    let (engine, model) = start(&place, turns, Vec::new()).await;
+    engine.save_secret(secret(VALUE)).await.unwrap();
+    let intent = approved(&engine).await;
+    let review = asked(&engine, intent).await;
+    engine.answer_review(intent, review.review_id, answer(ALLOW)).await.unwrap();
+    until(&engine, intent, "the command", |status| status.logs.iter().any(|line| line.contains("was-given"))).await;
+    engine.shutdown().await;
+
+    // As if the server had been killed there: the task runs under its name, and a file with the value lies about.
+    let folder = place.data_dir.join("builds").join(intent.to_string());
+    let left = folder.join("work/left.txt");
+    let key = place.data_dir.join("vault.key");
+    let crash = async || {
+        std::fs::write(&left, format!("token={VALUE}\n")).unwrap();
+        let mut conn = PgConnection::connect(&place.database_url).await.unwrap();
+        let lost = "UPDATE tasks SET state = 'running', lease_token = nextval('lease_tokens'), worker = (SELECT worker FROM attempts LIMIT 1) WHERE state IN ('ready', 'cancelled') AND intent_id = $1";
+        assert_eq!(sqlx::query(lost).bind(intent.0).execute(&mut conn).await.unwrap().rows_affected(), 1);
+        sqlx::query("UPDATE intents SET status = 'executing' WHERE id = $1").bind(intent.0).execute(&mut conn).await.unwrap();
+    };
+    crash().await;
+    std::fs::rename(&key, place.data_dir.join("away")).unwrap();
+    let engine = open(&place, &model).await;
+    let status = until(&engine, intent, "the end", |status| status.status == Status::Failed).await;
+    let why = status.failure.clone().unwrap_or_default();
+    assert!(why.contains("vault.key is missing") && why.contains("Retry the build"), "{why}");
+    assert!(left.exists(), "work is not thrown away");
+    engine.shutdown().await;
+    clean("the repository", &all_files(&folder.join("repository.git"), &[]));
+
+    crash().await;
+    std::fs::rename(place.data_dir.join("away"), &key).unwrap();
+    let engine = open(&place, &model).await;
+    until(&engine, intent, "the search", |_| !left.exists()).await;
+    engine.shutdown().await;
+    clean("the repository", &all_files(&folder.join("repository.git"), &[]));
 }
