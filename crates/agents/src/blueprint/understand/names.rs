@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn hostile_names_become_identifiers_or_nothing() {
         assert_eq!(entity("'; DROP TABLE tasks; --"), Some(("DropTableTask".into(), "DropTableTasks".into())));
-        assert_eq!(entity("Class"), Some(("Class".into(), "Classes".into())));
+        assert_eq!(entity("Class"), Some(("ClassEntry".into(), "ClassEntries".into())));
         assert_eq!(entity("Users"), Some(("UserEntry".into(), "UserEntries".into())));
         assert_eq!(entity("2024"), None);
         assert_eq!(entity("🎉"), None);
