@@ -158,6 +158,7 @@ pub use shared::Source;
 #[cfg(feature = "ssr")]
 mod once {
     use super::{CallError, Embedded, Feed, Loading, Waited};
+    use grace_domain::problem::Problem;
     use leptos::prelude::*;
 
     /// Where a feed's data comes from.
@@ -186,10 +187,13 @@ mod once {
     impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Waited for Source<T> {
         async fn first(self) -> Result<(), CallError> {
             let first = self.resource.await;
-            self.waited.set_value(true);
+            // Whoever asked for the page may have gone, and the page's values with them.
+            let gone = || CallError(Problem::unavailable("page_gone", "Nobody waits for this page any more."));
+            let empty = self.data.try_with_untracked(Option::is_none).ok_or_else(gone)?;
+            self.waited.try_set_value(true);
             let first = first?;
-            if self.data.with_untracked(Option::is_none) {
-                self.data.set(Some(first));
+            if empty {
+                self.data.try_set(Some(first));
             }
             Ok(())
         }
