@@ -187,7 +187,8 @@ mod once {
     impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Waited for Source<T> {
         async fn first(self) -> Result<(), CallError> {
             let first = self.resource.await;
-            // Whoever asked for the page may have gone, and the page's values with them.
+            // This part of the page was made anew meanwhile, or whoever asked for the page has gone: its values are, and a panic would leave the rest
+            // of the page unsent.
             let gone = || CallError(Problem::unavailable("page_gone", "Nobody waits for this page any more."));
             let empty = self.data.try_with_untracked(Option::is_none).ok_or_else(gone)?;
             self.waited.try_set_value(true);

@@ -21,7 +21,7 @@ use grace_store::{
 
 use crate::{
     error::Result,
-    guard::redacted_event,
+    guard::redacted,
     jobs::{RETROSPECT, RUN_TASK, RetrospectPayload, RunTaskPayload},
     start::Inner,
 };
@@ -145,7 +145,7 @@ impl<'a> Decision<'a> {
         }
         if !self.events.is_empty() {
             let redactor = self.inner.vault.redactor(self.row.intent.id);
-            self.events = std::mem::take(&mut self.events).into_iter().map(|event| redacted_event(&redactor, event)).collect();
+            self.events = std::mem::take(&mut self.events).into_iter().map(|event| redacted(&redactor, event)).collect();
             self.row.last_seq = event_append(&mut self.tx, self.row.intent.id, &self.events, self.now).await?;
         }
         let Self { inner, tx, row, before, .. } = self;

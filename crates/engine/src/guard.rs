@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use grace_agents::{Exposed, Secrets, Standing, TaskFailure, TaskOutput};
 use grace_domain::{
-    event::EventKind,
     id::{IntentId, TaskId},
     plan::Question,
     problem::Problem,
@@ -36,10 +35,6 @@ pub(crate) fn redacted<T: Serialize + DeserializeOwned>(redactor: &Redactor, val
     redactor.redact_json(&mut json);
     // Only texts differ, and a text that is more than a text, such as an id, holds no value.
     if json == before { value } else { serde_json::from_value(json).unwrap_or(value) }
-}
-
-pub(crate) fn redacted_event(redactor: &Redactor, event: EventKind) -> EventKind {
-    redacted(redactor, event)
 }
 
 /// What a run came to, as it may be kept and shown.

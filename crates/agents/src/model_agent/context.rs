@@ -78,8 +78,8 @@ pub fn shorten(messages: &mut [Message], left_out: &mut LeftOut, limit: usize) -
             return Fit::Shortened;
         }
     }
-    let oldest = oldest(messages, left_out, goal(limit) - summary_tokens(limit));
     let summary = summary_tokens(limit);
+    let oldest = oldest(messages, left_out, goal(limit) - summary);
     if oldest.is_empty() { Fit::Shortened } else { Fit::Without(oldest, (summary >= LEAST_SUMMARY).then_some(summary)) }
 }
 
