@@ -323,7 +323,7 @@ async fn what_a_crash_left_is_kept_only_once_it_was_searched() {
     let crash = async || {
         std::fs::write(&left, format!("token={VALUE}\n")).unwrap();
         let mut conn = PgConnection::connect(&place.database_url).await.unwrap();
-        let lost = "UPDATE tasks SET state = 'running', lease_token = nextval('lease_tokens'), worker = (SELECT worker FROM attempts LIMIT 1) WHERE state IN ('ready', 'cancelled') AND intent_id = $1";
+        let lost = "UPDATE tasks SET state = 'running', lease_token = nextval('lease_tokens'), worker = (SELECT worker FROM attempts LIMIT 1) WHERE state <> 'done' AND intent_id = $1";
         assert_eq!(sqlx::query(lost).bind(intent.0).execute(&mut conn).await.unwrap().rows_affected(), 1);
         sqlx::query("UPDATE intents SET status = 'executing' WHERE id = $1").bind(intent.0).execute(&mut conn).await.unwrap();
     };
