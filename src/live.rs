@@ -158,7 +158,6 @@ pub use shared::Source;
 #[cfg(feature = "ssr")]
 mod once {
     use super::{CallError, Embedded, Feed, Loading, Waited};
-    use grace_domain::problem::Problem;
     use leptos::prelude::*;
 
     /// Where a feed's data comes from.
@@ -169,10 +168,9 @@ mod once {
     }
 
     impl<T: Send + Sync + 'static> Source<T> {
-        /// Whether its first reading was waited for, even if in vain: what is rendered no longer depends on the moment. Nor does it when the page
-        /// was given up meanwhile, and this feed with it.
+        /// Whether its first reading was waited for, even if in vain: what is rendered no longer depends on the moment.
         pub(super) fn is_settled(self) -> bool {
-            self.waited.try_get_value().unwrap_or(true)
+            self.waited.get_value()
         }
     }
 
@@ -187,14 +185,10 @@ mod once {
     impl<T: Clone + PartialEq + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static> Waited for Source<T> {
         async fn first(self) -> Result<(), CallError> {
             let first = self.resource.await;
-            // This part of the page was made anew meanwhile, or whoever asked for the page has gone: its values are, and a panic would leave the rest
-            // of the page unsent.
-            let gone = || CallError(Problem::unavailable("page_gone", "Nobody waits for this page any more."));
-            let empty = self.data.try_with_untracked(Option::is_none).ok_or_else(gone)?;
-            self.waited.try_set_value(true);
+            self.waited.set_value(true);
             let first = first?;
-            if empty {
-                self.data.try_set(Some(first));
+            if self.data.with_untracked(Option::is_none) {
+                self.data.set(Some(first));
             }
             Ok(())
         }

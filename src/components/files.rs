@@ -12,7 +12,7 @@ use super::{
     actions::{ActButton, Deed},
     build_feed::part,
     icon::{icon, small_icon, state_icon},
-    states::{empty, problem, skeleton},
+    states::{awaited_once, empty, problem, skeleton},
 };
 use crate::{
     calls::{codec::Json, results::view_file},
@@ -133,6 +133,13 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
             })
             .collect::<Vec<_>>()
     };
+    let content = move || async move {
+        match file.await {
+            Ok(Some(file)) => source(intent, file),
+            Ok(None) => empty("Choose a file."),
+            Err(error) => problem(error),
+        }
+    };
     let some = Memo::new(move |_| artifacts.with(|artifacts| artifacts.iter().any(|artifact| artifact.status == ArtifactStatus::Completed)));
     view! {
         <section aria-labelledby="h-files">
@@ -148,15 +155,7 @@ pub fn Files(intent: IntentId, feed: Feed<StatusView>, path: Memo<Option<String>
                     <div class="panel viewer">
                         <nav class="files" aria-label="Files">{tree}</nav>
                         <div class="source">
-                            <Transition fallback=skeleton>
-                                {move || Suspend::new(async move {
-                                    match file.await {
-                                        Ok(Some(file)) => source(intent, file),
-                                        Ok(None) => empty("Choose a file."),
-                                        Err(error) => problem(error),
-                                    }
-                                })}
-                            </Transition>
+                            {awaited_once(skeleton, content)}
                         </div>
                     </div>
                 }.into_any()

@@ -1,9 +1,11 @@
 //! How a place looks when it is not full: loading, empty, failed, unavailable. Each says what to do next.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use grace_domain::{list::MAX_LIMIT, view::BuildList};
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use leptos::tachys::reactive_graph::OwnedView;
 
 use super::{desk::PAGE, icon::icon};
 use crate::{
@@ -73,9 +75,9 @@ where
 }
 
 fn loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
-    let body = move || {
+    awaited(skeleton, move || {
         let content = content.clone();
-        Suspend::new(async move {
+        async move {
             match source.first().await {
                 Ok(()) => content(),
                 Err(error) => view! {
@@ -86,9 +88,8 @@ fn loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sy
                 }
                 .into_any(),
             }
-        })
-    };
-    view! { <Suspense fallback=skeleton>{body}</Suspense> }.into_any()
+        }
+    })
 }
 
 /// A small part of a page that a feed fills: nothing before it is read, and nothing if it cannot be.
@@ -100,9 +101,55 @@ where
 }
 
 fn once_loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
-    let body = move || {
-        let content = content.clone();
-        Suspend::new(async move { source.first().await.ok().map(|()| content()) })
-    };
-    view! { <Suspense fallback=|| ()>{body}</Suspense> }.into_any()
+    awaited(
+        || ().into_any(),
+        move || {
+            let content = content.clone();
+            async move { source.first().await.ok().map(|()| content()) }
+        },
+    )
 }
+
+/// Shows `fallback` until `body` is there, and whenever what it waits for is read anew.
+#[cfg(not(feature = "ssr"))]
+pub fn awaited<V, F>(fallback: fn() -> AnyView, body: impl Fn() -> F + Send + Sync + 'static) -> AnyView
+where
+    V: IntoView + 'static,
+    F: Future<Output = V> + Send + 'static,
+{
+    let body = move || Suspend::new(body());
+    view! { <Suspense fallback>{body}</Suspense> }.into_any()
+}
+
+/// Shows `fallback` until `body` is there for the first time. While what it waits for is read anew, what is shown stays.
+#[cfg(not(feature = "ssr"))]
+pub fn awaited_once<V, F>(fallback: fn() -> AnyView, body: impl Fn() -> F + Send + Sync + 'static) -> AnyView
+where
+    V: IntoView + 'static,
+    F: Future<Output = V> + Send + 'static,
+{
+    let body = move || Suspend::new(body());
+    view! { <Transition fallback>{body}</Transition> }.into_any()
+}
+
+/// The server sends whole pages, so it never shows a fallback, and waits for `body` without a `Suspense`. That would compute the body several times over,
+/// in a task of its own, to learn what it reads: two threads were in the values of one page, each feed made in the body was read three times, and now and
+/// then the rest of the page never came.
+#[cfg(feature = "ssr")]
+pub fn awaited<V, F>(_: fn() -> AnyView, body: impl Fn() -> F + Send + Sync + 'static) -> AnyView
+where
+    V: IntoView + 'static,
+    F: Future<Output = V> + Send + 'static,
+{
+    let owner = Owner::new();
+    let view = owner.with(|| {
+        // A `Suspense` has a number, and the browser counts its own to find what was read for it.
+        let _number = Owner::current_shared_context().map(|shared| shared.next_id());
+        // What the body makes is the owner's, also while its HTML is written, which is after the waiting.
+        Suspend::new(async move { OwnedView::new(body().await.into_view()) })
+    });
+    OwnedView::new_with_owner(view, owner).into_any()
+}
+
+#[cfg(feature = "ssr")]
+pub use awaited as awaited_once;

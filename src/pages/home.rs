@@ -19,7 +19,7 @@ use crate::{
         icon::{icon, small_icon},
         kernels::Kernels,
         retrospectives::Retrospectives,
-        states::{once_loaded, skeleton},
+        states::{awaited, once_loaded, skeleton},
     },
     live::{Feed, Waited},
 };
@@ -81,6 +81,20 @@ fn Builder() -> AnyView {
     let agent = move || {
         view! { <span class="chip small-hide" title="Who does the work. The blueprint agent is deterministic: it needs no model and no key.">{icon("shield")}{move || catalog.map(|catalog| catalog.agent.clone())}</span> }.into_any()
     };
+    let form = move || async move {
+        // Without the catalog the form's own first choices stand.
+        catalog.waited().first().await.ok();
+        posted.waited().first().await.ok();
+        let answer = posted.map_untracked(Clone::clone);
+        if let Some(draft) = answer.draft {
+            if let Some(proposal) = answer.proposal {
+                desk.preview.set(Some((draft.clone(), proposal)));
+            }
+            desk.draft.set(draft);
+        }
+        let notice = answer.notice.map(|notice| view! { <p class="notice">{small_icon("ok")}{notice}</p> });
+        view! { {notice}<BuilderForm catalog first_error=answer.error/> }
+    };
     view! {
         <section aria-labelledby="h-builder">
             <div class="head">
@@ -91,22 +105,7 @@ fn Builder() -> AnyView {
                     {once_loaded(catalog, agent)}
                 </div>
             </div>
-            <Suspense fallback=skeleton>
-                {move || Suspend::new(async move {
-                    // Without the catalog the form's own first choices stand.
-                    catalog.waited().first().await.ok();
-                    posted.waited().first().await.ok();
-                    let answer = posted.map_untracked(Clone::clone);
-                    if let Some(draft) = answer.draft {
-                        if let Some(proposal) = answer.proposal {
-                            desk.preview.set(Some((draft.clone(), proposal)));
-                        }
-                        desk.draft.set(draft);
-                    }
-                    let notice = answer.notice.map(|notice| view! { <p class="notice">{small_icon("ok")}{notice}</p> });
-                    view! { {notice}<BuilderForm catalog first_error=answer.error/> }
-                })}
-            </Suspense>
+            {awaited(skeleton, form)}
         </section>
     }
     .into_any()

@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use guard::AllowedHosts;
+pub use pages::in_time;
 
 /// Live streams (SSE and WebSocket) that one server keeps open at the same time.
 const MAX_STREAMS: usize = 1_024;

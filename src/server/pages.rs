@@ -1,16 +1,20 @@
 //! The pages, their server functions and the files that a browser loads.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::post,
 };
 use grace_engine::Engine;
 use leptos::prelude::*;
 use leptos_axum::{LeptosRoutes, ResponseOptions, file_and_error_handler_with_context, generate_route_list, render_app_async_with_context};
+use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
@@ -20,23 +24,44 @@ use crate::{
     calls::posted::PostedForm,
 };
 
+/// How long a page may take to be made.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
 /// Adds every page of the app, its server functions, and as the fallback the files of the site folder and the page for what is not there.
 pub fn add(router: Router<ServerState>, state: &ServerState) -> Router<ServerState> {
     let options = state.leptos.clone();
     let context = context(state.engine.clone());
-    router
+    let pages = Router::new()
         .leptos_routes_with_context(state, generate_route_list(App), context.clone(), move || shell(options.clone()))
-        .route("/", post(take_form))
-        .fallback(move |uri: Uri, state: State<ServerState>, request: Request| {
-            let not_found = file_and_error_handler_with_context::<ServerState, _>(context.clone(), shell);
-            let asked = without_body(&request);
-            async move {
-                match file(&state.leptos.site_root, asked).await {
-                    Some(file) => file,
-                    None => not_found(uri, state, request).await,
-                }
+        .layer(from_fn_with_state(MAX_WAIT, in_time));
+    router.merge(pages).route("/", post(take_form)).fallback(move |uri: Uri, state: State<ServerState>, request: Request| {
+        let not_found = file_and_error_handler_with_context::<ServerState, _>(context.clone(), shell);
+        let asked = without_body(&request);
+        async move {
+            match file(&state.leptos.site_root, asked).await {
+                Some(file) => file,
+                None => not_found(uri, state, request).await,
             }
-        })
+        }
+    })
+}
+
+/// Answers for a page that is not made within `limit`. What a page reads has shorter limits of its own; all the same nobody must wait for one for ever.
+///
+/// What is posted is a server function, which changes something and has a limit of its own kind.
+pub async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    if request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let path = request.uri().path().to_owned();
+    match timeout(limit, next.run(request)).await {
+        Ok(page) => page,
+        Err(_) => {
+            tracing::error!(path, ?limit, "a page was given up: it was not made in time");
+            let text = format!("This page could not be made within {limit:?}. Nothing was changed; load it again.\n");
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response()
+        }
+    }
 }
 
 /// A file of the site folder. Leptos' own handler must not find it: it looks for headers that a page may have set, and takes those of whatever page is

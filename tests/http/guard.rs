@@ -1,6 +1,18 @@
 //! Who may speak to this server, and what it sends along.
 
-use axum::{body::Body, http::Method};
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode},
+    middleware::from_fn_with_state,
+    response::Response,
+    routing::get,
+};
+use grace::server::in_time;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 
 use crate::client::{Client, run};
 
@@ -113,6 +125,17 @@ fn pages_that_are_asked_for_at_once_all_come_with_title_and_policy() {
             assert_eq!((file.status.as_u16(), file.text.as_str()), (200, "a file"));
         }
     });
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_made_in_time_is_given_up_and_said_to_be() {
+    let limit = Duration::from_millis(50);
+    let never = Router::new().route("/", get(std::future::pending::<Response>)).layer(from_fn_with_state(limit, in_time));
+    let answer = never.oneshot(Request::new(Body::empty())).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(text, "This page could not be made within 50ms. Nothing was changed; load it again.\n");
 }
 
 #[test]
