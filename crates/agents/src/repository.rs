@@ -85,6 +85,8 @@ pub struct Repository {
     pub commands: Vec<Named>,
     /// What of it is not here, for people and for the model.
     pub missing: Vec<String>,
+    /// Whether it has other repositories within.
+    pub submodules: bool,
 }
 
 impl Repository {
@@ -94,6 +96,7 @@ impl Repository {
     /// The root cannot be listed.
     pub fn read(root: &Root, tokens: usize, focus: &Focus) -> io::Result<Self> {
         let mut found = Self { overview: map::overview(root, tokens, focus)?, ..Self::default() };
+        found.submodules = root.read_start(".gitmodules", 1).is_ok();
         found.guide = GUIDES.iter().find_map(|path| Some(((*path).to_owned(), bounded(text(root, path)?.trim(), GUIDE_CHARS))));
         let mut tests = from_manifests(root);
         let mut named = Vec::new();

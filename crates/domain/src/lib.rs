@@ -14,6 +14,7 @@ pub mod learning;
 pub mod list;
 pub mod messages;
 pub mod model;
+pub mod parallel;
 pub mod plan;
 pub mod present;
 pub mod problem;

@@ -98,10 +98,28 @@ pub fn after_failure(kind: FailureKind, attempt: u32, max_attempts: u32) -> Afte
     }
 }
 
-/// Ids of the waiting tasks whose dependencies are all done.
+/// Ends the key of a task that merges; no key of a plan has it.
+const MERGE: &str = "#merge";
+
+/// The key of the task that brings the work of the task `key` together with what it collided with.
+pub fn merge_key(key: &str) -> String {
+    format!("{key}{MERGE}")
+}
+
+/// The key of the task whose work the task `key` merges, if it does.
+pub fn merge_of(key: &str) -> Option<&str> {
+    key.strip_suffix(MERGE)
+}
+
+/// Ids of the waiting tasks whose dependencies are all done. What collided is done when it is merged.
 pub fn newly_ready(tasks: &[Task]) -> Vec<TaskId> {
-    let done = |key: &str| tasks.iter().any(|task| task.key == key && task.state == TaskState::Done);
-    tasks.iter().filter(|task| task.state == TaskState::Waiting && task.depends_on.iter().all(|key| done(key))).map(|task| task.id).collect()
+    let is_done = |task: &Task| task.state == TaskState::Done;
+    let done = |waiting: &Task, key: &str| {
+        let mut merges = tasks.iter().filter(|task| merge_of(&task.key) == Some(key) && task.id != waiting.id);
+        tasks.iter().any(|task| task.key == key && is_done(task)) && merges.all(is_done)
+    };
+    let waiting = tasks.iter().filter(|task| task.state == TaskState::Waiting);
+    waiting.filter(|task| task.depends_on.iter().all(|key| done(task, key))).map(|task| task.id).collect()
 }
 
 /// Spreads the time up to a deadline over tasks in proportion to their estimates, in plan order: when each should be done.

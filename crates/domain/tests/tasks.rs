@@ -4,9 +4,10 @@ use chrono::{DateTime, Duration, Utc};
 use grace_domain::{
     id::{IntentId, TaskId},
     intent::Priority,
+    parallel::{Graph, beside, may_begin},
     progress::progress,
     status::{Stage, Status},
-    task::{AfterFailure, FailureKind, Task, TaskState, after_failure, newly_ready, sla_deadlines},
+    task::{AfterFailure, FailureKind, Task, TaskState, after_failure, merge_key, newly_ready, sla_deadlines},
 };
 use proptest::prelude::*;
 
@@ -63,6 +64,71 @@ fn a_task_is_ready_when_everything_before_it_is_done() {
         task(4, Stage::Coding, Waiting, &["k1", "k2"]),
     ];
     assert_eq!(newly_ready(&tasks), [TaskId(3)]);
+}
+
+/// 1 is before all, 2 and 3 and 4 beside each other, 5 after all.
+fn diamond(states: [TaskState; 5]) -> Vec<Task> {
+    let after: [&[&str]; 5] = [&[], &["k1"], &["k1"], &["k1"], &["k2", "k3", "k4"]];
+    let tasks = states.into_iter().zip(after).zip(1..);
+    tasks.map(|((state, after), id)| task(id, Stage::Coding, state, after)).collect()
+}
+
+#[test]
+fn tasks_that_do_not_depend_on_each_other_begin_together_up_to_a_limit() {
+    use TaskState::{Done, Ready, Running, Waiting, WaitingForPerson};
+    for (states, limit, expected) in [
+        ([Waiting, Waiting, Waiting, Waiting, Waiting], 2, &[1][..]),
+        ([Ready, Waiting, Waiting, Waiting, Waiting], 2, &[]),
+        ([Done, Waiting, Waiting, Waiting, Waiting], 2, &[2, 3]),
+        ([Done, Waiting, Waiting, Waiting, Waiting], 0, &[2]),
+        ([Done, Running, Waiting, Waiting, Waiting], 2, &[3]),
+        ([Done, Running, Ready, Waiting, Waiting], 2, &[]),
+        ([Done, WaitingForPerson, Ready, Waiting, Waiting], 2, &[4]),
+        ([Done, Done, Done, Done, Waiting], 2, &[5]),
+    ] {
+        let ids: Vec<TaskId> = expected.iter().map(|id| TaskId(*id)).collect();
+        assert_eq!(may_begin(&diamond(states), limit), ids, "{states:?} at most {limit}");
+    }
+}
+
+#[test]
+fn a_merge_begins_when_nothing_works_and_nothing_begins_beside_it() {
+    use TaskState::{Done, Ready, Running, Waiting, WaitingForPerson};
+    let merging = |third: TaskState, fourth: TaskState, merge: TaskState| {
+        let mut tasks = diamond([Done, Done, third, fourth, Waiting]);
+        tasks.push(Task { key: merge_key("k2"), ..task(6, Stage::Coding, merge, &["k2"]) });
+        may_begin(&tasks, 2)
+    };
+    assert_eq!(merging(Running, Waiting, Waiting), []);
+    assert_eq!(merging(WaitingForPerson, Waiting, Waiting), [TaskId(6)]);
+    for merge in [Ready, Running, WaitingForPerson] {
+        assert_eq!(merging(Waiting, Waiting, merge), [], "{merge:?}");
+    }
+    assert_eq!(merging(Waiting, Waiting, Done), [TaskId(3), TaskId(4)]);
+    // What waits for the task waits for its merge too.
+    assert_eq!(merging(Done, Done, Running), []);
+    assert_eq!(merging(Done, Done, Done), [TaskId(5)]);
+}
+
+#[test]
+fn asking_a_person_takes_no_place_and_is_beside_nothing() {
+    let mut tasks = diamond([TaskState::Waiting; 5]);
+    tasks[0].asks = Some("colour".into());
+    tasks[1].depends_on.clear();
+    assert_eq!(may_begin(&tasks, 1), [TaskId(1), TaskId(2)]);
+    assert_eq!((beside(&tasks, "k1"), beside(&tasks, "k2")), (vec![], vec!["k3".to_owned(), "k4".to_owned()]));
+    let chain = [task(1, Stage::Coding, TaskState::Done, &[]), task(2, Stage::Coding, TaskState::Waiting, &["k1"])];
+    assert_eq!(beside(&chain, "k2"), Vec::<String>::new());
+}
+
+#[test]
+fn a_circle_of_dependencies_is_named() {
+    let on = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let (a, b, c, d) = (on(&["d", "b"]), on(&["c"]), on(&["a", "d"]), on(&[]));
+    let graph = |c| Graph::new([("a", &a[..]), ("b", &b[..]), ("c", c), ("d", &d[..])]);
+    assert_eq!(graph(&c).circle(), ["a", "b", "c"]);
+    assert_eq!(graph(&d).circle(), Vec::<&str>::new());
+    assert_eq!(Graph::new([("e", &on(&["e"])[..])]).circle(), ["e"]);
 }
 
 #[test]

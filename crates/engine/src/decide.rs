@@ -9,10 +9,11 @@ use grace_domain::{
     id::{IntentId, TaskId},
     intent::Priority,
     messages,
+    parallel::{Collision, may_begin},
     problem::Problem,
     progress::{Progress, progress},
     status::{BuildState, Effect, Stage, Status, Trigger, apply},
-    task::{Task, TaskState, newly_ready, sla_deadlines},
+    task::{Task, TaskState, merge_key, newly_ready, sla_deadlines},
 };
 use grace_store::{
     BuildRow, NewJob, NewTask, PgConnection, Summary, Transaction, event_append, intent_lock, intent_save_state, intent_save_summary, job_enqueue,
@@ -28,6 +29,9 @@ use crate::{
 
 /// Attempts that a task has; a transient failure of the last one fails the build.
 pub(crate) const MAX_ATTEMPTS: u32 = 4;
+
+/// Tasks of one build that a model works on at the same time.
+const TASKS_AT_ONCE: usize = 4;
 
 /// A build under lock, with what is to be saved.
 pub(crate) struct Decision<'a> {
@@ -172,7 +176,8 @@ impl<'a> Decision<'a> {
             if tasks.is_empty() {
                 tasks = self.make_tasks().await?;
             }
-            let ready = newly_ready(&tasks);
+            // A model's tasks that run at the same time have folders of their own; what a blueprint writes never collides.
+            let ready = if self.inner.is_slow(&self.row.agent) { may_begin(&tasks, TASKS_AT_ONCE) } else { newly_ready(&tasks) };
             let mut queue = Vec::new();
             if !ready.is_empty() {
                 // What made them ready was saved first; the wait in the queue begins only now.
@@ -236,6 +241,32 @@ impl<'a> Decision<'a> {
             }
         }
         Ok(tasks_insert(&mut self.tx, intent, &made).await?)
+    }
+
+    /// Makes the task that brings what `task` made together with what it collides with. What waits for `task` waits for that one too.
+    pub async fn merge_later(&mut self, task: &Task, collision: &Collision) -> Result<()> {
+        let made = NewTask {
+            position: task.position,
+            phase: task.phase.clone(),
+            key: merge_key(&task.key),
+            title: format!("Merge: {}", task.title),
+            stage: task.stage,
+            priority: task.priority,
+            depends_on: vec![task.key.clone()],
+            asks: None,
+            max_attempts: MAX_ATTEMPTS,
+            estimated_seconds: task.estimated_seconds,
+            sla_deadline: task.sla_deadline,
+            deployment: None,
+        };
+        tasks_insert(&mut self.tx, self.row.intent.id, &[made]).await?;
+        let files = collision.files.join(", ");
+        self.log(
+            Level::Warn,
+            format!("What this made collides with what landed meanwhile in {files}. It is merged by a task of its own."),
+            Some(task.id),
+        );
+        Ok(())
     }
 
     /// Shows a notification, and says so in the stream.

@@ -16,6 +16,7 @@ mod highlight;
 mod jobs;
 mod learning;
 mod models;
+mod place;
 mod planning;
 mod questions;
 mod recovery;

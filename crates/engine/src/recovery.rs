@@ -10,7 +10,7 @@ use grace_domain::{
     status::{Status, Trigger},
     task::Task,
 };
-use grace_store::{intents_in, tasks_cancel, tasks_recover, worker_beat, worker_remove, workers_silent};
+use grace_store::{conversation_fetch, intents_in, tasks_cancel, tasks_recover, worker_beat, worker_remove, workers_silent};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -65,14 +65,41 @@ async fn bring_back(inner: &Arc<Inner>, lost: &[Task]) -> Result<Vec<BroughtBack
             let saved = inner.is_slow(&row.agent).then_some(row.head.as_deref());
             let lock = inner.git_lock(intent);
             let _alone = lock.lock().await;
-            snapshot = match forget_exposed(inner, intent, &workspace).await {
-                Ok(()) => workspace.reset(&inner.sandbox, inner.now().timestamp(), saved).await,
+            // Files that are behind the branch are older than it, not newer.
+            snapshot = match workspace.catch_up(&inner.sandbox).await {
+                Ok(()) => reset(inner, intent, &workspace, saved).await,
                 Err(error) => Err(error),
             };
+            for task in lost.iter().filter(|task| task.intent_id == intent) {
+                let tree = workspace.tree(task.id);
+                if snapshot.is_err() || !tree.exists() {
+                    continue;
+                }
+                let mut conn = inner.store.connection().await?;
+                let kept = conversation_fetch(&mut conn, task.id).await?.and_then(|kept| kept.commit);
+                drop(conn);
+                let apart = async {
+                    let to = match kept {
+                        Some(commit) => commit,
+                        None => workspace.base_of(&tree).await?,
+                    };
+                    reset(inner, intent, &tree, Some(Some(&to))).await
+                };
+                snapshot = match (apart.await, snapshot) {
+                    (Ok(own), Ok(others)) => Ok(others.into_iter().chain(own).reduce(|names, name| format!("{names} and {name}"))),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
+                };
+            }
         }
         brought.push((intent, snapshot));
     }
     Ok(brought)
+}
+
+/// Brings one folder back to the last commit, or to the one that is `saved`; answers with the name under which what was not committed is kept.
+async fn reset(inner: &Arc<Inner>, intent: IntentId, files: &Workspace, saved: Option<Option<&str>>) -> Result<Option<String>, WorkspaceError> {
+    forget_exposed(inner, intent, files).await?;
+    files.reset(&inner.sandbox, inner.now().timestamp(), saved).await
 }
 
 /// Puts lost tasks into the queue again. A workspace that could not be brought back fails its own build only.

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, WrittenFile};
+use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, WrittenFile, model_agent::merging};
 use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
@@ -22,12 +22,13 @@ use grace_domain::{
     plan::{Plan, PlannedTask},
     problem::Problem,
     status::{Status, Trigger},
-    task::{AfterFailure, FailureKind, after_failure},
+    task::{AfterFailure, FailureKind, after_failure, merge_of},
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
     Claim, TaskResult, account_timed, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
     intent_save_repository, plan_fetch, queue_paused, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
+    tasks_of,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -37,13 +38,14 @@ use crate::{
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
     guard::{TaskSecrets, exposed, redacted_result},
+    place::Place,
     questions::ask,
     sink::{Sink, SinkConfig},
     speaker::{Speaker, is_nearly_spent, warn},
     start::Inner,
     talk::Talk,
     unfinished::{keep_aside, pause_over_budget, pause_spent, set_aside, wait_for_answer, warn_of_ignored},
-    workspace::{Workspace, WorkspaceError},
+    workspace::{Landing, Workspace, WorkspaceError},
 };
 
 /// Runs of a task that ended with the death of the server, before the task is given up: it may be what kills it.
@@ -60,6 +62,7 @@ pub(crate) struct Run {
     answers: BTreeMap<String, String>,
     agent: Arc<dyn Agent>,
     request: IntentRequest,
+    pub place: Place,
     /// As an earlier run kept it.
     conversation: Option<Value>,
     baseline: Option<Baseline>,
@@ -116,7 +119,9 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     }
     let plan = plan_fetch(&mut decision.tx, intent).await?.map(|row| row.plan);
     let answers = answers_of(&mut decision.tx, intent).await?;
-    let planned = plan.as_ref().and_then(|plan| plan.tasks().find(|planned| planned.key == claim.task.key).cloned());
+    // What merges is not in the plan; it is done as the task is whose work it merges.
+    let key = merge_of(&claim.task.key).unwrap_or(&claim.task.key);
+    let planned = plan.as_ref().and_then(|plan| plan.tasks().find(|planned| planned.key == key).cloned());
     let agent = inner.agents.iter().find(|agent| agent.name() == decision.row.agent).cloned();
     let (Some(plan), Some(planned), Some(agent)) = (plan, planned, agent) else {
         let why = format!("Nobody here can do this task: agent `{}`, task `{}`.", decision.row.agent, claim.task.key);
@@ -132,12 +137,23 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     }
     decision.log(Level::Info, format!("{} …", claim.task.title), Some(id));
     decision.task_changed(&claim.task, None);
-    let conversation = if agent.needs_model() { conversation_fetch(&mut decision.tx, id).await? } else { None };
+    let main = inner.workspace(intent);
+    let (place, kept) = if agent.needs_model() {
+        let kept = conversation_fetch(&mut decision.tx, id).await?;
+        (Place::of(main, &tasks_of(&mut decision.tx, intent).await?, &claim.task, kept.as_ref()), kept)
+    } else {
+        (Place::shared(main, id), None)
+    };
+    let planned = match place.collision().await {
+        Some(collision) => merging(&planned, &claim.task.key, &collision),
+        None => planned,
+    };
+    let conversation = kept.map(|kept| kept.conversation);
     let request = decision.row.intent.request.clone();
     let repository = request.artifacts.repository.clone();
     let baseline = decision.row.baseline.clone();
     decision.finish().await?;
-    Ok(Some(Run { claim, planned, plan, answers, agent, request, conversation, baseline, repository }))
+    Ok(Some(Run { claim, planned, plan, answers, agent, request, place, conversation, baseline, repository }))
 }
 
 async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result<()> {
@@ -153,7 +169,7 @@ async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result
 /// Lets the agent work and saves what came of it.
 async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let task = &run.claim.task;
-    let workspace = inner.workspace(task.intent_id);
+    let workspace = &run.place.files;
     let cancel = CancellationToken::new();
     let _registered = inner.running.task(task.id, task.intent_id, cancel.clone());
     if inner.shutdown.is_cancelled() {
@@ -196,7 +212,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), (task.intent_id, run.claim.lease), cancel.clone(), clock.clone()));
     let result = match inner.secrets_watch(task.intent_id).await {
-        Ok(()) => build(inner, run, &workspace, &context).await,
+        Ok(()) => build(inner, run, &context).await,
         // What this build was given could not be kept out of what it says.
         Err(error) => Err(TaskFailure::permanent(format!("This build may use secrets. {}", Problem::from(error).message))),
     };
@@ -206,34 +222,36 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     context.sink.close().await;
     match result {
         Ok((TaskOutput { asks: Some(question), secret, files, conversation, .. }, _)) => {
-            wait_for_answer(inner, run, &workspace, (&question, secret.as_ref()), (&files, conversation.as_ref())).await
+            wait_for_answer(inner, run, (&question, secret.as_ref()), (&files, conversation.as_ref())).await
         }
-        Ok((output, committed)) => finish(inner, run, &workspace, output, committed).await,
-        Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &workspace, &failure).await,
+        Ok((output, committed)) => finish(inner, run, output, committed).await,
+        Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &failure).await,
         Err(failure) if clock.out.load(Ordering::Relaxed) => {
             let failure = TaskFailure { conversation: failure.conversation, ..TaskFailure::over_budget(OUT_OF_TIME) };
-            pause_over_budget(inner, run, &workspace, &failure).await
+            pause_over_budget(inner, run, &failure).await
         }
         Err(failure) if cancelled || failure.cancelled => end_cancelled(inner, run).await,
-        Err(failure) if failure.over_budget => pause_over_budget(inner, run, &workspace, &failure).await,
+        Err(failure) if failure.over_budget => pause_over_budget(inner, run, &failure).await,
         Err(failure) => {
-            let set_aside = set_aside(inner, run, &workspace, &failure).await;
+            let set_aside = set_aside(inner, run, &failure).await;
             fail(inner, run, &failure, set_aside).await
         }
     }
 }
 
 /// The work itself: workspace, agent, commit. Failures are the task's.
-async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &Context) -> Result<(TaskOutput, Option<String>), TaskFailure> {
+async fn build(inner: &Arc<Inner>, run: &Run, context: &Context) -> Result<(TaskOutput, Option<String>), TaskFailure> {
     let lock = inner.git_lock(run.claim.task.intent_id);
+    let workspace = &run.place.files;
     {
         let _alone = lock.lock().await;
-        let there = workspace.exists();
-        workspace.prepare(run.repository.as_ref(), &inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
+        let there = run.place.main.exists();
+        run.place.main.prepare(run.repository.as_ref(), &inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
         // Where the plan was made with the repository at hand, it says so itself.
-        for missing in if there { Vec::new() } else { workspace.missing().await } {
+        for missing in if there { Vec::new() } else { run.place.main.missing().await } {
             context.log(Level::Warn, "grace", &format!("Not here: {missing}.")).await;
         }
+        run.place.prepare(&inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
     }
     let work = AssertUnwindSafe(run.agent.run(&run.planned, context)).catch_unwind();
     let output = work.await.unwrap_or_else(|_| Err(TaskFailure::permanent("The agent broke off; the server's log has the cause.")))?;
@@ -245,6 +263,9 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
         let _alone = lock.lock().await;
         workspace.take_back(&inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
         return Ok((output, None));
+    }
+    if !run.place.apart && run.place.main.is_behind() {
+        return Err(TaskFailure::transient("Other tasks changed the files meanwhile; this one begins anew on theirs."));
     }
     let mut paths: Vec<String> = output.files.iter().map(|file| file.path.clone()).collect();
     if run.agent.needs_model() {
@@ -276,15 +297,19 @@ async fn build(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, context: &C
     {
         return Err(TaskFailure::permanent(format!("Nothing was committed: {} Remove it there, then retry the build.", found.sentence())));
     }
+    let commit = workspace.commit(&paths, &message(run, &output)).await.map_err(|error| workspace_failure(&error))?;
+    Ok((output, Some(commit)))
+}
+
+/// What a commit of the task says.
+fn message(run: &Run, output: &TaskOutput) -> String {
     let title = &run.claim.task.title;
-    let message = match (&output.asks, run.agent.needs_model()) {
+    match (&output.asks, run.agent.needs_model()) {
         (Some(_), _) => format!("{title} (unfinished)"),
         // What was done is the model's word; what proves it is in it too.
         (None, true) => format!("{title}\n\n{}\n", output.summary.trim()),
         (None, false) => title.clone(),
-    };
-    let commit = workspace.commit(&paths, &message).await.map_err(|error| workspace_failure(&error))?;
-    Ok((output, Some(commit)))
+    }
 }
 
 pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
@@ -345,12 +370,39 @@ async fn heartbeat(inner: Arc<Inner>, (intent, lease): (IntentId, grace_store::L
     }
 }
 
-async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: TaskOutput, commit: Option<String>) -> Result<()> {
+/// Brings what the task made onto the branch and saves it. A landing that cannot be saved is taken back.
+async fn finish(inner: &Arc<Inner>, run: &Run, output: TaskOutput, committed: Option<String>) -> Result<()> {
+    if !run.place.apart {
+        return save_finished(inner, run, output, Landing::Landed(committed)).await;
+    }
+    let lock = inner.git_lock(run.claim.task.intent_id);
+    // Before the build's row, as everywhere.
+    let _alone = lock.lock().await;
+    let landing = run.place.main.land(run.claim.task.id, &message(run, &output)).await?;
+    let landed = match &landing {
+        Landing::Landed(commit) => commit.clone(),
+        Landing::Collided(_) => None,
+    };
+    let saved = save_finished(inner, run, output, landing).await;
+    match (&saved, landed) {
+        (Ok(()), _) => run.place.clear().await,
+        (Err(_), Some(commit)) => run.place.main.unland(&commit).await?,
+        (Err(_), None) => {}
+    }
+    saved
+}
+
+async fn save_finished(inner: &Arc<Inner>, run: &Run, output: TaskOutput, landing: Landing) -> Result<()> {
     let id = run.claim.task.id;
     let models = run.agent.needs_model();
+    let main = &run.place.main;
     // What a model's commands left is described from the commit: on the disk it may change meanwhile.
-    let artifacts = if models { Vec::new() } else { describe(workspace, id, &output.files).await? };
+    let artifacts = if models { Vec::new() } else { describe(main, id, &output.files).await? };
     let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec))?.len() as u64;
+    let (commit, collision) = match landing {
+        Landing::Landed(commit) => (commit, None),
+        Landing::Collided(collision) => (None, Some(collision)),
+    };
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
     let mut result = TaskResult { commit, input_bytes: input, output_bytes: artifacts.iter().map(|artifact| artifact.bytes).sum() };
@@ -358,9 +410,11 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
         // The commit that was known before is of somebody else.
         result.commit = result.commit.filter(|commit| decision.row.head.as_ref() != Some(commit));
         let kinds = output.files.iter().map(|file| (file.path.clone(), file.kind)).collect();
-        let saved = save_commit(&mut decision, workspace, Some(id), &kinds).await?;
+        let saved = save_commit(&mut decision, main, Some(id), &kinds).await?;
         result.output_bytes = saved.bytes;
-        warn_of_ignored(&mut decision, workspace, id, saved.left_out).await?;
+        if collision.is_none() {
+            warn_of_ignored(&mut decision, &run.place.files, id, saved.left_out).await?;
+        }
     } else {
         if !artifacts.is_empty() {
             artifacts_save(&mut decision.tx, run.claim.task.intent_id, &artifacts).await?;
@@ -369,19 +423,22 @@ async fn finish(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, output: Ta
             }
         }
         if let Some(head) = &result.commit {
-            intent_save_repository(&mut decision.tx, run.claim.task.intent_id, Some(&workspace.branch()), Some(head), now).await?;
+            intent_save_repository(&mut decision.tx, run.claim.task.intent_id, Some(&main.branch()), Some(head), now).await?;
         }
     }
     result.output_bytes = result.output_bytes.max(output.output_bytes);
     let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
     if models {
-        conversation_save(&mut decision.tx, id, None).await?;
+        conversation_save(&mut decision.tx, id, None, None).await?;
     }
     if let Some(baseline) = &output.baseline {
         intent_save_baseline(&mut decision.tx, run.claim.task.intent_id, baseline, now).await?;
     }
     decision.log(Level::Info, output.summary.as_str(), Some(id));
     decision.task_changed(&task, Some(output.summary));
+    if let Some(collision) = collision {
+        decision.merge_later(&task, &collision).await?;
+    }
     decision.finish().await?;
     Ok(())
 }
@@ -407,11 +464,11 @@ async fn describe(workspace: &Workspace, task: TaskId, files: &[WrittenFile]) ->
 }
 
 /// The server ends: the task is ready again for the next start.
-async fn release(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Result<()> {
-    let set_aside = set_aside(inner, run, workspace, failure).await;
+async fn release(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result<()> {
+    let set_aside = set_aside(inner, run, failure).await;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
-    keep_aside(&mut decision, run, workspace, failure, set_aside).await?;
+    keep_aside(&mut decision, run, failure, set_aside).await?;
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
     decision.log(Level::Warn, "The server is shutting down; this task will be run again.", Some(task.id));
     decision.task_changed(&task, None);
@@ -450,7 +507,7 @@ async fn fail(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure, set_aside: b
     let attempt = u32::try_from(faults).unwrap_or(u32::MAX).saturating_add(1);
     match after_failure(failure.kind, attempt, MAX_ATTEMPTS) {
         AfterFailure::Retry { delay_ms } => {
-            keep_aside(&mut decision, run, &inner.workspace(intent), failure, set_aside).await?;
+            keep_aside(&mut decision, run, failure, set_aside).await?;
             let task = task_retry(&mut decision.tx, run.claim.lease, &failure.message, now).await?;
             let text = format!("{} failed: {} Trying again in {} s.", task.title, sentence(&failure.message), delay_ms.div_ceil(1000));
             decision.log(Level::Warn, text, Some(id));

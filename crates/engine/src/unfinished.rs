@@ -12,11 +12,10 @@ use grace_domain::{
     secret::SecretRequest,
     status::{Status, Trigger},
 };
-use grace_store::{Account, account_fetch, account_spent_out, conversation_save, task_cancelled, task_release};
+use grace_store::{Account, account_fetch, account_spent_out, task_cancelled, task_release};
 use serde_json::Value;
 
 use crate::{
-    committed::save_commit,
     decide::Decision,
     error::Result,
     guard::exposed,
@@ -33,14 +32,12 @@ const NAMED: usize = 10;
 pub(crate) async fn wait_for_answer(
     inner: &Arc<Inner>,
     run: &Run,
-    workspace: &Workspace,
     question: (&Question, Option<&SecretRequest>),
     (files, conversation): (&[WrittenFile], Option<&Value>),
 ) -> Result<()> {
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let kinds = files.iter().map(|file| (file.path.clone(), file.kind)).collect();
-    save_commit(&mut decision, workspace, Some(run.claim.task.id), &kinds).await?;
-    conversation_save(&mut decision.tx, run.claim.task.id, conversation).await?;
+    run.place.keep(&mut decision, &kinds, conversation).await?;
     if !decision.status().may_run() && decision.status() != Status::Paused {
         return end_with_the_build(decision, run).await;
     }
@@ -48,10 +45,11 @@ pub(crate) async fn wait_for_answer(
 }
 
 /// Commits the work of a run that goes on later, so that its conversation and its files belong together. False: there is nothing to go on with.
-pub(crate) async fn set_aside(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> bool {
+pub(crate) async fn set_aside(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> bool {
     if failure.conversation.is_none() {
         return false;
     }
+    let workspace = &run.place.files;
     let lock = inner.git_lock(run.claim.task.intent_id);
     let _alone = lock.lock().await;
     let commit = async {
@@ -71,10 +69,9 @@ pub(crate) async fn set_aside(inner: &Arc<Inner>, run: &Run, workspace: &Workspa
 }
 
 /// Saves what [`set_aside`] put aside.
-pub(crate) async fn keep_aside(decision: &mut Decision<'_>, run: &Run, workspace: &Workspace, failure: &TaskFailure, set_aside: bool) -> Result<()> {
+pub(crate) async fn keep_aside(decision: &mut Decision<'_>, run: &Run, failure: &TaskFailure, set_aside: bool) -> Result<()> {
     if set_aside {
-        save_commit(decision, workspace, Some(run.claim.task.id), &BTreeMap::new()).await?;
-        conversation_save(&mut decision.tx, run.claim.task.id, failure.conversation.as_ref()).await?;
+        run.place.keep(decision, &BTreeMap::new(), failure.conversation.as_ref()).await?;
     }
     Ok(())
 }
@@ -89,12 +86,12 @@ async fn end_with_the_build(mut decision: Decision<'_>, run: &Run) -> Result<()>
 }
 
 /// Nothing more may be asked of models: the build pauses with everything committed, and people are told how to go on.
-pub(crate) async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, workspace: &Workspace, failure: &TaskFailure) -> Result<()> {
+pub(crate) async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result<()> {
     let why = failure.message.as_str();
-    let set_aside = set_aside(inner, run, workspace, failure).await;
+    let set_aside = set_aside(inner, run, failure).await;
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let (now, intent) = (decision.now, decision.intent());
-    keep_aside(&mut decision, run, workspace, failure, set_aside).await?;
+    keep_aside(&mut decision, run, failure, set_aside).await?;
     if !decision.status().may_run() && decision.status() != Status::Paused {
         return end_with_the_build(decision, run).await;
     }

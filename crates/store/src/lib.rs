@@ -50,7 +50,7 @@ pub use learning::{
 };
 pub use lists::{Listing, StatusRows, intents_list, status_fetch};
 pub use models::{
-    Account, TurnRow, account_fetch, account_open, account_reserve, account_set_budget, account_settle, account_spent_out, account_timed,
+    Account, Kept, TurnRow, account_fetch, account_open, account_reserve, account_set_budget, account_settle, account_spent_out, account_timed,
     account_warn, conversation_fetch, conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append,
     turns_after,
 };

@@ -260,24 +260,34 @@ pub async fn turns_after(conn: &mut PgConnection, intent: IntentId, after: i64, 
         .during("turns_after")
 }
 
-/// Where an unfinished task's conversation stood; with `None`, it is forgotten.
-pub async fn conversation_save(conn: &mut PgConnection, task: TaskId, conversation: Option<&Value>) -> StoreResult<()> {
+/// Where an unfinished task stood when its files were last committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    pub conversation: Value,
+    /// The commit with its files, when it works in a folder of its own; else they are what the build's branch holds.
+    pub commit: Option<String>,
+}
+
+/// Where an unfinished task stood; with no conversation, it is forgotten.
+pub async fn conversation_save(conn: &mut PgConnection, task: TaskId, conversation: Option<&Value>, commit: Option<&str>) -> StoreResult<()> {
     let statement = match conversation {
         Some(conversation) => sqlx::query(
-            "INSERT INTO conversations (task_id, conversation) VALUES ($1, $2) ON CONFLICT (task_id) DO UPDATE SET conversation = excluded.conversation",
+            "INSERT INTO conversations (task_id, conversation, commit) VALUES ($1, $2, $3)
+             ON CONFLICT (task_id) DO UPDATE SET conversation = excluded.conversation, commit = excluded.commit",
         )
         .bind(task.0)
-        .bind(json(conversation)),
+        .bind(json(conversation))
+        .bind(commit),
         None => sqlx::query("DELETE FROM conversations WHERE task_id = $1").bind(task.0),
     };
     statement.execute(conn).await.during("conversation_save")?;
     Ok(())
 }
 
-pub async fn conversation_fetch(conn: &mut PgConnection, task: TaskId) -> StoreResult<Option<Value>> {
-    sqlx::query("SELECT conversation FROM conversations WHERE task_id = $1")
+pub async fn conversation_fetch(conn: &mut PgConnection, task: TaskId) -> StoreResult<Option<Kept>> {
+    sqlx::query("SELECT conversation, commit FROM conversations WHERE task_id = $1")
         .bind(task.0)
-        .try_map(|row: PgRow| row.json("conversation"))
+        .try_map(|row: PgRow| Ok(Kept { conversation: row.json("conversation")?, commit: row.text_option("commit")? }))
         .fetch_optional(conn)
         .await
         .during("conversation_fetch")

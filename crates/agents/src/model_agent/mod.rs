@@ -13,6 +13,7 @@ mod session;
 mod summary;
 mod work;
 
+pub use prompt::merging;
 pub use work::kind_of;
 
 use async_trait::async_trait;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use grace_domain::{
     intent::IntentRequest,
     model::ModelRole,
+    parallel::Graph,
     plan::{Assumption, Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
     problem::{Problem, ProblemKind},
     spec::Mark,
@@ -65,6 +66,9 @@ struct WrittenTask {
     files: Vec<String>,
     verify: String,
     minutes: f64,
+    /// Keys of the tasks that it needs; absent: of the one before it.
+    #[serde(default)]
+    after: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +173,7 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
             wrong.push(format!("`{}`: `minutes` must be more than 0 and at most 600.", short(name)));
         }
     }
+    wrong.extend(wrong_order(&written));
     let mut names: BTreeSet<&str> = BTreeSet::new();
     if !written.questions.is_empty() {
         names.insert("Questions");
@@ -206,6 +211,36 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
     Ok(ours(written, inputs))
 }
 
+/// What is wrong with who comes after whom.
+fn wrong_order(written: &Written) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let tasks: Vec<&WrittenTask> = written.phases.iter().flat_map(|phase| &phase.tasks).collect();
+    for task in &tasks {
+        for key in task.after.iter().flatten() {
+            if !tasks.iter().any(|other| other.key == *key) {
+                wrong.push(format!("`{}`: `after` names `{}`, which is no task of the plan.", short(&task.key), short(key)));
+            }
+        }
+    }
+    let after: Vec<(&str, Vec<String>)> = tasks.iter().zip(order(&tasks, false)).map(|(task, after)| (task.key.as_str(), after)).collect();
+    // What is there twice is said elsewhere.
+    if after.iter().map(|(key, _)| key).collect::<BTreeSet<_>>().len() < tasks.len() {
+        return wrong;
+    }
+    let circle = Graph::new(after.iter().map(|(key, after)| (*key, after.as_slice()))).circle();
+    if !circle.is_empty() {
+        wrong.push(format!("The tasks `{}` wait for each other in a circle.", circle.into_iter().map(short).collect::<Vec<_>>().join("`, `")));
+    }
+    wrong
+}
+
+/// What each task comes after. `in_line`: all of them one after another, whatever is said.
+fn order(tasks: &[&WrittenTask], in_line: bool) -> Vec<Vec<String>> {
+    let before = |place: usize| place.checked_sub(1).map(|before| tasks[before].key.clone()).into_iter().collect();
+    let said = |task: &WrittenTask| if in_line { None } else { task.after.clone() };
+    tasks.iter().enumerate().map(|(place, task)| said(task).unwrap_or_else(|| before(place))).collect()
+}
+
 fn ours(written: Written, inputs: &PlanInputs) -> Plan {
     let mut phases = Vec::new();
     let questions: Vec<Question> = written
@@ -223,7 +258,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
             default_reason: question.default_reason,
         })
         .collect();
-    // Answers come before everything that they may change; tasks follow one another, because they share one workspace.
+    // Answers come before everything that they may change.
     let mut before: Vec<String> = Vec::new();
     let mut warnings: Vec<String> = written.risks.into_iter().take(LIST).collect();
     if let Some(repository) = &inputs.repository {
@@ -255,14 +290,18 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         before.extend(asks.iter().map(|task| task.key.clone()));
         phases.push(Phase { name: "Questions".into(), stage: Stage::Designing, estimated_hours: 0.0, tasks: asks });
     }
+    // Submodules are not in the copies of the files in which tasks work at the same time.
+    let in_line = inputs.repository.as_ref().is_some_and(|repository| repository.submodules);
+    let mut order = order(&written.phases.iter().flat_map(|phase| &phase.tasks).collect::<Vec<_>>(), in_line).into_iter();
     for phase in written.phases {
         let mut tasks = Vec::new();
         for task in phase.tasks {
+            let after = order.next().unwrap_or_default();
             let measured = inputs.estimates.seconds.get(&task.key).copied();
             tasks.push(PlannedTask {
                 stage: stage(&task.stage).unwrap_or(Stage::Coding),
                 estimated_seconds: measured.unwrap_or((task.minutes * 60.0).round() as u32).max(1),
-                depends_on: std::mem::replace(&mut before, vec![task.key.clone()]),
+                depends_on: if after.is_empty() { before.clone() } else { after },
                 key: task.key,
                 title: task.title,
                 asks: None,
@@ -331,6 +370,7 @@ fn schema() -> Value {
         ("stage", json!({"type": "string", "enum": ["designing", "coding", "testing", "documenting"]})),
         ("detail", text.clone()),
         ("files", texts.clone()),
+        ("after", texts.clone()),
         ("verify", text.clone()),
         ("minutes", json!({"type": "number"})),
     ]);
@@ -357,7 +397,10 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Estimates;
+    use crate::{
+        agent::Estimates,
+        repository::{Named, Repository},
+    };
 
     fn inputs(modifications: &[&str]) -> PlanInputs {
         PlanInputs {
@@ -398,6 +441,28 @@ mod tests {
     }
 
     #[test]
+    fn tasks_that_need_nothing_of_each_other_come_after_the_same_ones() {
+        let mut value = written();
+        let task = |key: &str, after: &[&str]| json!({"key": key, "title": key, "stage": "coding", "detail": "", "verify": "true", "minutes": 1, "after": after});
+        value["phases"] =
+            json!([{"name": "Code", "tasks": [task("a", &[]), task("b", &["a"]), task("c", &["a"]), task("d", &[]), task("e", &["b", "c", "d"])]}]);
+        let order = |value: &Value, inputs: &PlanInputs| -> Vec<String> {
+            let plan = plan_of(value, inputs).unwrap();
+            plan.tasks().filter(|task| task.asks.is_none()).map(|task| format!("{}:{}", task.key, task.depends_on.join("+"))).collect()
+        };
+        assert_eq!(order(&value, &inputs(&[])), ["a:ask.case", "b:a", "c:a", "d:ask.case", "e:b+c+d"]);
+        let submodules = Repository { submodules: true, ..Repository::default() };
+        let within = PlanInputs { repository: Some(submodules), ..inputs(&[]) };
+        assert_eq!(order(&value, &within), ["a:ask.case", "b:a", "c:b", "d:c", "e:d"]);
+        value["phases"][0]["tasks"][0]["after"] = json!(["e", "nothing"]);
+        let wrong = plan_of(&value, &inputs(&[])).unwrap_err();
+        assert_eq!(
+            wrong,
+            ["`a`: `after` names `nothing`, which is no task of the plan.", "The tasks `a`, `e`, `b` wait for each other in a circle."]
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said_all_at_once() {
         let mut value = written();
         value["phases"][0]["tasks"][1]["key"] = json!("lib");
@@ -411,7 +476,6 @@ mod tests {
 
     #[test]
     fn a_repositorys_own_tests_are_run_before_everything_else() {
-        use crate::repository::{Named, Repository};
         let found = Named { line: "make test".into(), from: "Makefile".into() };
         let with = |tests: Vec<Named>| PlanInputs { repository: Some(Repository { tests, ..Repository::default() }), ..inputs(&[]) };
         let mut value = written();

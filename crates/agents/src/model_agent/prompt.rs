@@ -5,6 +5,7 @@ use std::fmt::Write;
 use grace_domain::{
     baseline::Baseline,
     intent::IntentRequest,
+    parallel::Collision,
     plan::{Plan, PlannedTask},
 };
 
@@ -15,12 +16,16 @@ pub const OVERVIEW: usize = 4_000;
 
 pub fn planning() -> String {
     "You plan software projects for Grace. A person describes what is wanted; you answer with a plan as one JSON object and nothing else. \
-     After the person has approved it, an agent carries out its tasks one after another in an empty or given git workspace, in a Linux sandbox \
-     without network except for package registries.\n\
+     After the person has approved it, agents carry out its tasks in an empty or given git workspace, in a Linux sandbox without network except for package \
+     registries.\n\
      Rules:\n\
      - Tasks are small: each has one result, and `verify` is a shell command, run from the workspace's root, that exits with 0 only when the task is done. \
      It must fail while the task is not done. It never changes files.\n\
      - `key` is short and stable, such as `parser` or `tests.unit`. `detail` says exactly what is to be done, so that the task can be done from it alone.\n\
+     - `after` lists the keys of the tasks that must be done before a task begins; mostly that is the one before it. Tasks that do not come after one another \
+     are done at the same time, each in a copy of the files of its own, and what they changed is merged: plan that where they change different files and none \
+     needs what the other makes. What is not committed, such as installed packages, is not in such a copy. The tasks that prove or describe the whole come after \
+     all of it.\n\
      - The stages are designing, coding, testing, documenting. Plan real tests in the testing stage and a README in the documenting stage unless told otherwise.\n\
      - Choose the stack that is asked for; where nothing is said, the simplest that does it well.\n\
      - Ask a question only when its answer changes the work and cannot be read out of the description. Give 2 to 5 options, each with its consequence, \
@@ -94,6 +99,31 @@ pub fn summing_up() -> String {
      Say in at most 300 words what was found out, what was changed and why, what was tried and failed and with which message, and what was still to be done. \
      Name files, functions, commands and errors exactly. Say nothing that the steps do not say, and give no orders."
         .into()
+}
+
+/// The task that brings together what `task` made and what others changed in the same places meanwhile; `key` is its own.
+pub fn merging(task: &PlannedTask, key: &str, collision: &Collision) -> PlannedTask {
+    let mut detail = format!(
+        "The task `{}` was done on its own, while other tasks changed the same places. Its changes and theirs are both in the workspace now; where they \
+         collide, the file has both between conflict markers, first theirs, then those of `{}`. Bring them together so that both keep doing what they were made \
+         for, and leave no marker. What `{}` was about: {}",
+        task.key, task.key, task.key, task.detail
+    );
+    if !collision.said.is_empty() {
+        let _ = write!(detail, "\n\nGit says:\n- {}", collision.said.join("\n- "));
+    }
+    // A name is somebody's text: within single quotes, where a shell reads nothing into it.
+    let quoted: Vec<String> = collision.files.iter().map(|path| format!("'{}'", path.replace('\'', r"'\''"))).collect();
+    let unmerged = format!("if grep -nsE '^(<{{7}}|>{{7}}) ' -- {}; then echo 'Conflict markers are left.'; exit 1; fi", quoted.join(" "));
+    let verify = task.verify.as_deref().unwrap_or("true");
+    PlannedTask {
+        key: key.to_owned(),
+        title: format!("Merge: {}", task.title),
+        detail,
+        files: collision.files.clone(),
+        verify: Some(if quoted.is_empty() { verify.to_owned() } else { format!("{unmerged}\n{verify}") }),
+        ..task.clone()
+    }
 }
 
 /// What the workspace is like when a task begins.

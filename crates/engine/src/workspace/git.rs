@@ -97,6 +97,13 @@ impl Git {
         Ok(success.then_some(said))
     }
 
+    /// Runs a command that answers with 1 where others fail, and says something all the same. `true`: it answered with 0.
+    pub async fn answer(&self, call: Call<'_>) -> Result<(Said, bool), WorkspaceError> {
+        let step = call.step;
+        let (said, success, complaint) = self.spawn(call, true).await?;
+        if success || !said.bytes.is_empty() { Ok((said, success)) } else { Err(WorkspaceError::Git { step, message: complaint }) }
+    }
+
     async fn spawn(&self, call: Call<'_>, placed: bool) -> Result<(Said, bool, String), WorkspaceError> {
         let step = call.step;
         let mut command = Command::new("git");

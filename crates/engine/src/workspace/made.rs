@@ -127,7 +127,7 @@ fn unreadable() -> WorkspaceError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use grace_domain::id::IntentId;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     /// A workspace as it is made for a build without a given repository, but for the sandbox's user.
-    async fn workspace(folder: &std::path::Path) -> Workspace {
+    pub async fn workspace(folder: &std::path::Path) -> Workspace {
         let workspace = Workspace::new(folder, "int-code-001".parse::<IntentId>().expect("an id"));
         fs::create_dir_all(workspace.files()).expect("a folder");
         workspace.git.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");

@@ -8,6 +8,7 @@ mod git;
 mod made;
 mod nested;
 mod submodules;
+mod trees;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use grace_sandbox::beneath;
 use clone::Bounds;
 use git::{Call, Git};
 pub use made::Made;
+pub use trees::Landing;
 
 /// What can go wrong with a workspace.
 #[derive(Debug, thiserror::Error)]
