@@ -1,6 +1,7 @@
 //! `kill -9` of the server right after each event and each commit of a build by the model agent, one build for each. Its commands, edits and answers
 //! would show if they were done twice or not at all: the files must come out byte for byte, each commit once, within the budget, and the model must
-//! never see a conversation that a provider would refuse.
+//! never see a conversation that a provider would refuse. Two of its tasks work at the same time and change the same place, so that what they made is
+//! merged, by git or by a task, whichever comes of it.
 
 use std::{
     path::Path,
@@ -29,18 +30,22 @@ const EVENT_WITHIN: Duration = Duration::from_secs(40);
 /// How often the branch is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 /// Enough for the build and for one request that was lost with what it had reserved.
-const MOST_TOKENS: u64 = 120_000;
-const MOST_REQUESTS: u64 = 24;
+const MOST_TOKENS: u64 = 160_000;
+const MOST_REQUESTS: u64 = 32;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
+    // Or the other way round, when one began after the other had landed.
+    ("both.txt", "left\nright\n"),
     ("choice.txt", "Short\n"),
     ("greet.sh", "echo \"Hello, $1!\"\necho \"Bye, $1!\"\n"),
     ("journal.txt", "one\ntwo\nthree\nfour\n"),
     ("test.sh", "test \"$(bash greet.sh Ada | wc -l)\" = 2\n"),
 ];
-/// One for each task, and one for what was there when a task had to wait.
-const COMMITS: [&str; 4] = ["Write the script", "Ask for the length (unfinished)", "Ask for the length", "Test it"];
-const TASKS: [&str; 4] = ["ask.mark", "script", "choice", "test"];
+/// One for each task, and one for what was there when a task had to wait. Those of the two that work at the same time come in any order, and the later one
+/// may be that of its merge.
+const COMMITS: [&str; 6] = ["Write the script", "Ask for the length (unfinished)", "Ask for the length", "Add left", "Add right", "Test it"];
+const TASKS: [&str; 6] = ["ask.mark", "script", "choice", "left", "right", "test"];
+const MERGES: [&str; 2] = ["left#merge", "right#merge"];
 /// One of the plan and one of a task.
 const QUESTIONS: usize = 2;
 
@@ -228,6 +233,8 @@ fn check_events(events: &[Value]) -> Outcome {
     for key in TASKS {
         expect(format!("{key} done"), count("task_changed", &|payload| payload["key"] == key && payload["state"] == "done"), 1);
     }
+    let merged: Vec<usize> = MERGES.map(|key| count("task_changed", &|payload| payload["key"] == key && payload["state"] == "done")).to_vec();
+    expect("a merge done".to_owned(), merged.iter().sum::<usize>().max(1), 1);
     for status in ["awaiting_approval", "queued", "completed"] {
         expect(status.to_owned(), count("status_changed", &|payload| payload["to"] == status), 1);
     }
@@ -245,7 +252,8 @@ async fn check_result(connection: &mut Connection, intent: &str, status: &Value)
     }
     for (path, wanted) in FILES {
         let file = connection.get(&format!("/api/coding_agent/{intent}/artifacts/{path}")).await?;
-        if file.status != 200 || file.body != wanted.as_bytes() {
+        let turned = path == "both.txt" && file.body == b"right\nleft\n";
+        if file.status != 200 || (file.body != wanted.as_bytes() && !turned) {
             return Err(format!("{path} is {:?}", String::from_utf8_lossy(&file.body)));
         }
     }
@@ -253,7 +261,16 @@ async fn check_result(connection: &mut Connection, intent: &str, status: &Value)
     let patch = String::from_utf8_lossy(&patch.body).into_owned();
     // `Subject: [PATCH 1/4] Write the script`
     let commits: Vec<&str> = patch.lines().filter_map(|line| Some(line.strip_prefix("Subject: [PATCH ")?.split_once("] ")?.1)).collect();
-    if commits == COMMITS { Ok(()) } else { Err(format!("its commits are: {}", commits.join(", "))) }
+    if are_whole(&commits) { Ok(()) } else { Err(format!("its commits are: {}", commits.join(", "))) }
+}
+
+fn are_whole(commits: &[&str]) -> bool {
+    let mut plain: Vec<&str> =
+        commits.iter().enumerate().map(|(place, title)| if place == 4 { title.trim_start_matches("Merge: ") } else { title }).collect();
+    if let Some(beside) = plain.get_mut(3..5) {
+        beside.sort_unstable();
+    }
+    plain == COMMITS
 }
 
 /// Everything that the model answered is paid for, and never more than was allowed. Of a request that was lost, nobody knows what it took.
@@ -270,14 +287,20 @@ fn check_account(status: &Value, asked: u64, lost: u64) -> Outcome {
 
 fn plan() -> Value {
     let task = |key: &str, title: &str, stage: &str, verify: &str| json!({ "key": key, "title": title, "stage": stage, "detail": title, "files": [], "verify": verify, "minutes": 1 });
+    let after = |of: &[&str], mut task: Value| {
+        task["after"] = json!(of);
+        task
+    };
     json!({
         "title": "Greeter with a journal",
         "phases": [
             { "name": "Work", "tasks": [
                 task("script", "Write the script", "coding", "test \"$(bash greet.sh Ada)\" = 'Hello, Ada!'"),
                 task("choice", "Ask for the length", "coding", "test -s choice.txt"),
+                after(&["choice"], task("left", "Add left", "coding", "grep -q left both.txt")),
+                after(&["choice"], task("right", "Add right", "coding", "grep -q right both.txt")),
             ] },
-            { "name": "Tests", "tasks": [task("test", "Test it", "testing", "bash test.sh")] },
+            { "name": "Tests", "tasks": [after(&["left", "right"], task("test", "Test it", "testing", "bash test.sh && test $(wc -l < both.txt) = 2"))] },
         ],
         "deliverables": ["greet.sh"], "assumptions": [], "not_covered": [], "risks": [], "changes": [],
         "questions": [question("mark")],
@@ -305,6 +328,9 @@ fn answer(request: &Request) -> Turn {
         ("choice", 0) => vec![journal("two"), Call::new("ask_person", question("length"))],
         ("choice", 1) if request.last_text().contains(&format!("The person answered: {ANSWER}")) => vec![write("choice.txt", "Short\n")],
         ("choice", 2) => vec![journal("three")],
+        (side @ ("left" | "right"), 0) => vec![Call::new("run", json!({ "command": format!("echo {side} >> both.txt; cat both.txt") }))],
+        ("left#merge" | "right#merge", 0) => vec![read("both.txt")],
+        ("left#merge" | "right#merge", 1) => vec![write("both.txt", "left\nright\n")],
         ("test", 0) => vec![journal("four"), read("greet.sh")],
         ("test", 1) => {
             let patch = "*** Begin Patch\n*** Update File: greet.sh\n@@\n echo \"Hello, $1!\"\n+echo \"Bye, $1!\"\n*** Add File: test.sh\n+test \"$(bash greet.sh Ada | wc -l)\" = 2\n*** End Patch\n";
@@ -318,7 +344,7 @@ fn answer(request: &Request) -> Turn {
 }
 
 fn task(request: &Request) -> &'static str {
-    TASKS.into_iter().find(|key| request.says(&format!("Your task is `{key}`"))).unwrap_or_default()
+    TASKS.into_iter().chain(MERGES).find(|key| request.says(&format!("Your task is `{key}`"))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -345,6 +371,18 @@ mod tests {
             more.push(whole()[place].clone());
             assert!(check_events(&less).is_err() && check_events(&more).is_err(), "{}", whole()[place]);
         }
+    }
+
+    #[test]
+    fn commits_that_are_missing_or_double_are_found_in_any_order_of_the_two() {
+        let [script, half, choice, left, right, test] = COMMITS;
+        for beside in [[left, right], [right, left], [right, "Merge: Add left"], [left, "Merge: Add right"]] {
+            let [one, two] = beside;
+            assert!(are_whole(&[script, half, choice, one, two, test]));
+            assert!(!are_whole(&[script, half, choice, one, test]) && !are_whole(&[script, half, choice, one, one, test]));
+            assert!(!are_whole(&[script, half, choice, one, two, two, test]));
+        }
+        assert!(!are_whole(&[script, half, choice, "Merge: Add left", right, test]));
     }
 
     #[test]
