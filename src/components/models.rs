@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grace_domain::{
-    model::{ConnectionReport, Effort, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles, dollars},
+    model::{ConnectionReport, Effort, ListedPrice, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles, dollars},
     present::Tone,
     problem::Problem,
 };
@@ -76,7 +76,7 @@ fn fresh() -> ProfileDraft {
 }
 
 fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<ProfileDraft>>, tests: Tests) -> AnyView {
-    let ProfileView { profile, key_found, configured, roles } = view;
+    let ProfileView { profile, key_found, configured, roles, listed } = view;
     let name = profile.name.clone();
     let key = match &profile.key_variable {
         None => view! { <span class="soft">"none"</span> }.into_any(),
@@ -123,7 +123,7 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
         <tbody>
             <tr>
                 <th scope="row">{name.clone()}</th>
-                <td data-l="Model">{model_words(&profile)}</td>
+                <td data-l="Model">{model_words(&profile, listed)}</td>
                 <td data-l="Key">{key}</td>
                 <td data-l="Serves for">{serves}</td>
                 <td><span class="acts">
@@ -139,14 +139,16 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
     .into_any()
 }
 
-fn model_words(profile: &ModelProfile) -> AnyView {
+fn model_words(profile: &ModelProfile, listed: Option<ListedPrice>) -> AnyView {
     let mut facts = vec![profile.provider.label().to_owned(), format!("{} tokens", profile.context_tokens)];
     if let Some(address) = &profile.base_url {
         facts.insert(1, address.clone());
     }
-    facts.push(match profile.price {
-        Some(Price { input, output, .. }) => format!("${} in, ${} out per million", dollars(input), dollars(output)),
-        None => "price unknown".into(),
+    let words = |price: Price| format!("${} in, ${} out per million", dollars(price.input), dollars(price.output));
+    facts.push(match (profile.price, listed) {
+        (Some(price), _) => words(price),
+        (None, Some(ListedPrice { price, published })) => format!("{} (list of {published})", words(price)),
+        (None, None) => "price unknown".into(),
     });
     view! { <code class="strong">{profile.model.clone()}</code><br/><span class="soft">{facts.join(" · ")}</span> }.into_any()
 }

@@ -18,6 +18,7 @@ mod learning;
 mod models;
 mod place;
 mod planning;
+mod prices;
 mod questions;
 mod recovery;
 mod results;

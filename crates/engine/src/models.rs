@@ -21,6 +21,7 @@ use crate::{
     Engine,
     decide::Decision,
     error::{Error, Result},
+    prices::listed,
     start::Inner,
 };
 
@@ -70,6 +71,7 @@ impl Engine {
 impl Inner {
     async fn models(&self) -> Result<ModelsView> {
         let (profiles, roles) = self.known_models().await?;
+        let today = self.now().date_naive();
         let profiles = profiles
             .into_iter()
             .map(|profile| ProfileView {
@@ -80,6 +82,7 @@ impl Inner {
                     .copied()
                     .filter(|role| [&roles.of(*role).profile, &roles.of(*role).fallback].contains(&&Some(profile.name.clone())))
                     .collect(),
+                listed: if profile.price.is_none() { listed(&profile, today) } else { None },
                 profile,
             })
             .collect();
@@ -205,12 +208,17 @@ impl Inner {
         Ok(ControlResponse { intent_id: intent, status: row.state.status, message: format!("The budget is {words} now.") })
     }
 
-    /// The profile that serves for `role` and the one that stands in for it, as far as they exist.
+    /// The profile that serves for `role` and the one that stands in for it, as far as they exist; with the listed price where they name none.
     pub(crate) async fn models_for(&self, role: ModelRole) -> Result<Vec<ModelProfile>> {
         let (known, roles) = self.known_models().await?;
         let RoleChoice { profile, fallback } = roles.of(role);
         let wanted = [profile, fallback].into_iter().flatten();
-        Ok(wanted.filter_map(|name| known.iter().find(|profile| profile.name == *name).cloned()).collect())
+        let today = self.now().date_naive();
+        let priced = |profile: &ModelProfile| {
+            let price = profile.price.or_else(|| listed(profile, today).map(|listed| listed.price));
+            ModelProfile { price, ..profile.clone() }
+        };
+        Ok(wanted.filter_map(|name| known.iter().find(|profile| profile.name == *name)).map(priced).collect())
     }
 
     pub(crate) async fn model_named(&self, name: &str) -> Result<ModelProfile> {

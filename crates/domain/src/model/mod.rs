@@ -249,6 +249,18 @@ pub struct ProfileView {
     /// From the configuration file: shown, not changed here.
     pub configured: bool,
     pub roles: Vec<ModelRole>,
+    /// What a budget of money counts with, because the profile names no price; absent when it does, and when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<ListedPrice>,
+}
+
+/// A price from the table that comes with Grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ListedPrice {
+    pub price: Price,
+    /// When the table was published.
+    pub published: chrono::NaiveDate,
 }
 
 /// Which profiles serve for what, by name; the second is taken when the first cannot answer.
