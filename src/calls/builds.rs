@@ -3,9 +3,10 @@
 use grace_domain::{
     id::{IntentId, ReviewId},
     intent::{Priority, RequestDraft},
-    list::ListQuery,
+    list::{ListQuery, Page},
     model::Budget,
     review::{Answer, Review, ReviewRequest},
+    revision::PlanRevision,
     view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal, StatusView},
 };
 use leptos::prelude::server;
@@ -33,6 +34,8 @@ doors! {
     start_build at "start_build" (draft: RequestDraft, key: Option<String>) -> Proposal => |engine| engine.create(draft, key);
     /// Approves, rejects or changes a plan.
     approve_plan at "approve_plan" (intent: IntentId, approval: Approval) -> ApprovalResponse => |engine| engine.approve(intent, approval);
+    /// Revisions of a plan, newest first.
+    list_revisions at "list_revisions" (intent: IntentId) -> Page<PlanRevision> => |engine| engine.revisions(intent);
     /// Builds in which something is going on or a person must act.
     list_active at "list_active" (query: ListQuery) -> BuildList => |engine| engine.active(query);
     /// Builds that have ended.

@@ -6,13 +6,14 @@ use grace_domain::{
     id::IntentId,
     list::ListQuery,
     present::{build::refusal, counted, percent, time},
+    revision::{PlanChange, PlanRevision},
     status::{Status, Trigger},
     view::{StatusView, TestsView},
 };
 use leptos::prelude::*;
 
 use crate::{
-    calls::learning::list_retrospectives,
+    calls::{builds::list_revisions, learning::list_retrospectives},
     components::{
         actions::{ActButton, Deed},
         build_controls::{approve_button, deploy_button, modify_button},
@@ -26,7 +27,7 @@ use crate::{
         plan_preview::{assumptions, compliance, modifications, not_covered, plan_figures, plan_phases, questions},
         retrospectives::retrospective_body,
         reviews::{answered_review, open_review, review_word},
-        states::{empty, loaded},
+        states::{empty, loaded, once_loaded},
         status::badge,
         time::moment,
     },
@@ -242,6 +243,78 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             <div class="head"><h2 id="h-plan">"Plan"</h2><span class="count">"approval binds to its hash"</span></div>
             <div class="split">{body}</div>
         </section>
+        <Revisions intent feed/>
+    }
+    .into_any()
+}
+
+/// What each revision of the plan changed; nothing while there is one.
+#[component]
+fn Revisions(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
+    let number = part(feed, |build| build.revision);
+    let revisions = Feed::new(move || Box::pin(list_revisions(intent)));
+    Effect::new(move |before: Option<u32>| {
+        let number = number.get();
+        if before.is_some_and(|before| before != number) {
+            revisions.refresh();
+        }
+        number
+    });
+    let content = move || {
+        (move || {
+            let all = revisions.map(|page| page.items.clone());
+            (all.len() > 1).then(|| {
+                view! {
+                    <section aria-labelledby="h-revisions">
+                        <div class="head"><h2 id="h-revisions">"Revisions"</h2><span class="count">{all.len()}</span></div>
+                        <div class="stack">{all.into_iter().map(revision).collect::<Vec<_>>()}</div>
+                    </section>
+                }
+            })
+        })
+        .into_any()
+    };
+    once_loaded(revisions, content)
+}
+
+fn revision(revision: PlanRevision) -> AnyView {
+    let wishes: Vec<_> = revision.modifications.into_iter().map(|text| view! { <li>{small_icon("edit")}<span>{text}</span></li> }).collect();
+    let none = if revision.revision == 1 { "The first plan." } else { "The plan itself is as it was." };
+    let said = |text: Option<String>| text.map_or_else(|| view! { <span class="muted">"\u{2013}"</span> }.into_any(), |text| text.into_any());
+    let changes: Vec<_> = revision
+        .changes
+        .into_iter()
+        .map(|PlanChange { part, before, after }| {
+            view! {
+                <tr>
+                    <th scope="row">{part}</th>
+                    <td data-l="Before">{before.map_or_else(|| said(None), |text| view! { <del>{text}</del> }.into_any())}</td>
+                    <td data-l="Now">{said(after)}</td>
+                </tr>
+            }
+        })
+        .collect();
+    let body = if changes.is_empty() {
+        view! { <p class="quiet">{none}</p> }.into_any()
+    } else {
+        view! {
+            <table class="cards">
+                <thead><tr><th scope="col">"Part"</th><th scope="col">"Before"</th><th scope="col">"Now"</th></tr></thead>
+                <tbody>{changes}</tbody>
+            </table>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="panel">
+            <div class="bar">
+                <h3>{format!("Revision {}", revision.revision)}</h3>
+                <code class="muted" title=revision.plan_hash.clone()>{revision.plan_hash.chars().take(12).collect::<String>()}</code>
+                <div class="tools">{moment(revision.created_at)}</div>
+            </div>
+            {(!wishes.is_empty()).then(|| view! { <div class="plan"><div class="part"><ul class="ticks">{wishes}</ul></div></div> })}
+            {body}
+        </div>
     }
     .into_any()
 }

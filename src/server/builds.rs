@@ -10,9 +10,10 @@ use axum::{
 use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
-    list::ListQuery,
+    list::{ListQuery, Page},
     model::Budget,
     problem::Problem,
+    revision::PlanRevision,
     view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal},
 };
 use serde::Deserialize;
@@ -70,6 +71,10 @@ pub async fn approve_plan(
     JsonBody(approval): JsonBody<Approval>,
 ) -> Result<Json<ApprovalResponse>, Refusal> {
     Ok(Json(state.engine.approve(intent, approval).await?))
+}
+
+pub async fn list_revisions(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Json<Page<PlanRevision>>, Refusal> {
+    Ok(Json(state.engine.revisions(intent).await?))
 }
 
 pub async fn pause_build(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Json<ControlResponse>, Refusal> {

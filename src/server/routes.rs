@@ -15,6 +15,7 @@ use grace_domain::{
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
     retrospective::{Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
+    revision::PlanRevision,
     secret::{AuditEntry, SecretDraft, VaultView},
     system::{Catalog, KernelView, QueueView, SystemView},
     task::Task,
@@ -95,6 +96,11 @@ fn builds_of(api: Documented) -> Documented {
         builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision.")
             .takes::<Approval>()
             .answers::<ApprovalResponse>(200),
+    )
+    .get(
+        "/api/coding_agent/{id}/plans",
+        builds::list_revisions,
+        builds("Revisions of the plan, newest first, each with what it changed of the one before.").answers_page::<PlanRevision>(),
     )
 }
 

@@ -80,6 +80,13 @@ fn a_change_makes_a_new_revision_that_must_be_approved_by_its_own_hash() {
         assert_eq!(changed.status, 200, "{}", changed.text);
         let changed = changed.json();
         assert_eq!((&changed["plan_updated"], &changed["status"]), (&json!(true), &json!("awaiting_approval")));
+        let revisions = client.get(&format!("/api/coding_agent/{intent}/plans")).await.json();
+        let numbers: Vec<&Value> = revisions["items"].as_array().unwrap().iter().map(|item| &item["revision"]).collect();
+        assert_eq!((numbers, &revisions["total"]), (vec![&json!(2), &json!(1)], &json!(2)));
+        let newest = &revisions["items"][0];
+        assert_eq!((&newest["plan_hash"], &newest["modifications"]), (&changed["plan_hash"], &json!(["Add a field topic to rooms"])));
+        assert!(newest["changes"].as_array().is_some_and(|changes| !changes.is_empty()), "{newest}");
+        assert_eq!(revisions["items"][1]["changes"], json!([]));
         client.post(&path, &json!({ "approved": true, "plan_hash": proposal["plan_hash"] })).await.refused(409);
         let approved = client.post(&path, &json!({ "approved": true, "plan_hash": changed["plan_hash"] })).await;
         assert_eq!(approved.status, 200, "{}", approved.text);

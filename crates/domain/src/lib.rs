@@ -22,6 +22,7 @@ pub mod progress;
 pub mod report;
 pub mod retrospective;
 pub mod review;
+pub mod revision;
 pub mod secret;
 pub mod spec;
 pub mod status;

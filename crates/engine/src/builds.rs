@@ -8,12 +8,13 @@ use grace_domain::{
     event::{Author, EventKind, Level},
     id::IntentId,
     intent::{IntentRequest, Priority, RequestDraft},
-    list::ListQuery,
+    list::{ListQuery, Page},
     messages,
     model::Budget,
     plan::Plan,
     problem::Problem,
     review::MAX_TEXT,
+    revision::{PlanRevision, changes},
     status::{Status, Trigger},
     view::{AGENT_TYPE, Approval, ApprovalResponse, BuildList, ControlResponse, PlanPreview, Proposal, StatusView},
 };
@@ -106,14 +107,28 @@ impl Engine {
         Ok(self.inner.listed(Listing::Completed, &query).await?)
     }
 
-    /// All revisions of a build's plan with their hashes, oldest first.
-    pub async fn plans(&self, intent: IntentId) -> Result<Vec<(u32, String, Plan)>, Problem> {
+    /// The revisions of a build's plan, newest first, each with what it changed; at most the last 100.
+    pub async fn revisions(&self, intent: IntentId) -> Result<Page<PlanRevision>, Problem> {
         let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
         let rows = plans_of(&mut conn, intent).await.map_err(Error::from)?;
         if rows.is_empty() {
-            return Err(Problem::not_found(format!("build {intent}")));
+            // One whose plan is still being made has none.
+            self.inner.row(intent).await?;
         }
-        Ok(rows.into_iter().map(|row| (row.revision, row.hash, row.plan)).collect())
+        let mut items: Vec<PlanRevision> = Vec::with_capacity(rows.len());
+        for (place, row) in rows.iter().enumerate() {
+            let changes = place.checked_sub(1).map(|before| changes(&rows[before].plan, &row.plan)).unwrap_or_default();
+            let PlanRow { revision, hash, modifications, created_at, .. } = row;
+            items.push(PlanRevision {
+                revision: *revision,
+                plan_hash: hash.clone(),
+                created_at: *created_at,
+                modifications: modifications.clone(),
+                changes,
+            });
+        }
+        items.reverse();
+        Ok(Page { total: items.len() as u64, items, next: None })
     }
 
     /// No further task is begun; what runs is finished first, so that nothing is left half written.
