@@ -11,8 +11,13 @@ use crate::calls::CallError;
 
 /// What is wrong with one field, under it.
 pub fn field_error(error: RwSignal<Option<CallError>>, field: &'static str) -> AnyView {
+    field_error_at(error, move || field.to_owned())
+}
+
+/// The same for a field whose name depends on its place in a list.
+pub fn field_error_at(error: RwSignal<Option<CallError>>, field: impl Fn() -> String + Send + 'static) -> AnyView {
     (move || {
-        error.with(|error| error.as_ref().and_then(|error| error.field(field))).map(|message| {
+        error.with(|error| error.as_ref().and_then(|error| error.field(&field()))).map(|message| {
             view! { <p class="field-error" role="alert">{small_icon("fail")}<span>{message}</span></p> }
         })
     })

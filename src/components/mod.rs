@@ -28,6 +28,7 @@ pub mod modal;
 pub mod models;
 pub mod phases;
 pub mod plan_dialogs;
+pub mod plan_editor;
 pub mod plan_preview;
 pub mod retrospectives;
 pub mod reviews;

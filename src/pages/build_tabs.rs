@@ -24,6 +24,7 @@ use crate::{
         icon::{icon, small_icon},
         log_console::LogConsole,
         phases::{NextSteps, PhaseTimeline, TaskTree},
+        plan_editor::PlanEditor,
         plan_preview::{assumptions, compliance, modifications, not_covered, plan_figures, plan_phases, questions},
         retrospectives::retrospective_body,
         reviews::{answered_review, open_review, review_word},
@@ -188,12 +189,17 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
 pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let source = part(feed, |build| Some((build.plan.clone(), build.plan_hash.clone(), build.revision, build.title.clone())));
     let status = status_of(feed);
+    let editing = RwSignal::new(false);
     let body = move || {
         source.get().map(|(plan, hash, revision, title)| {
+            // What a blueprint builds follows from the description.
+            let editable = plan.spec.is_none();
+            let edited = (plan.clone(), hash.clone());
             let deliverables: Vec<_> = plan.deliverables.iter().map(|text| view! { <li>{small_icon("check")}<span>{text.clone()}</span></li> }).collect();
             let warnings: Vec<_> = plan.warnings.iter().map(|text| view! { <li class="t-warning">{small_icon("warn")}<span>{text.clone()}</span></li> }).collect();
-            let tasks: Vec<_> = plan
-                .phases
+            let phases = plan.phases.clone();
+            let tasks = move || {
+                let shown = phases
                 .iter()
                 .map(|phase| {
                     let tasks: Vec<_> = phase
@@ -211,14 +217,20 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                         .collect();
                     view! { <div class="part"><h4>{phase.name.clone()}</h4><ul class="ticks">{tasks}</ul></div> }
                 })
-                .collect();
+                .collect::<Vec<_>>();
+                view! { <div class="panel plan plan-page plan-tasks">{shown}</div> }.into_any()
+            };
             view! {
                 <div class="panel">
                     <div class="bar">
                         <h3>{format!("Revision {revision}")}</h3>
                         <code class="muted" title=hash.clone()>{hash.chars().take(12).collect::<String>()}</code>
                         <div class="tools">
-                            {move || (status.get() == Status::AwaitingApproval).then(|| view! { {modify_button(intent, title.clone())}{approve_button(intent, hash.clone())} })}
+                            {move || (status.get() == Status::AwaitingApproval).then(|| view! {
+                                {editable.then(|| view! { <button type="button" class="btn needs-script" aria-expanded=move || editing.get().to_string() on:click=move |_| editing.update(|editing| *editing = !*editing)>{small_icon("edit")}"Edit"</button> })}
+                                {modify_button(intent, title.clone())}
+                                {approve_button(intent, hash.clone())}
+                            })}
                         </div>
                     </div>
                     <div class="plan plan-page">
@@ -234,7 +246,12 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                         <p class="part hint">{plan.confidence.basis.clone()}</p>
                     </div>
                 </div>
-                <div class="panel plan plan-page plan-tasks">{tasks}</div>
+                {move || if editing.get() && status.get() == Status::AwaitingApproval {
+                    let (plan, hash) = edited.clone();
+                    view! { <PlanEditor intent plan hash open=editing saved=Callback::new(move |()| feed.refresh())/> }.into_any()
+                } else {
+                    tasks()
+                }}
             }
         })
     };
@@ -278,7 +295,16 @@ fn Revisions(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
 }
 
 fn revision(revision: PlanRevision) -> AnyView {
-    let wishes: Vec<_> = revision.modifications.into_iter().map(|text| view! { <li>{small_icon("edit")}<span>{text}</span></li> }).collect();
+    // What was edited by hand is in the table below, word for word.
+    let asked = |text: &String| !revision.changes.iter().any(|change| change.sentence() == *text);
+    let by_hand = !revision.modifications.iter().all(asked);
+    let wishes: Vec<_> = revision
+        .modifications
+        .iter()
+        .filter(|text| asked(text))
+        .cloned()
+        .map(|text| view! { <li>{small_icon("edit")}<span>{text}</span></li> })
+        .collect();
     let none = if revision.revision == 1 { "The first plan." } else { "The plan itself is as it was." };
     let said = |text: Option<String>| text.map_or_else(|| view! { <span class="muted">"\u{2013}"</span> }.into_any(), |text| text.into_any());
     let changes: Vec<_> = revision
@@ -310,7 +336,7 @@ fn revision(revision: PlanRevision) -> AnyView {
             <div class="bar">
                 <h3>{format!("Revision {}", revision.revision)}</h3>
                 <code class="muted" title=revision.plan_hash.clone()>{revision.plan_hash.chars().take(12).collect::<String>()}</code>
-                <div class="tools">{moment(revision.created_at)}</div>
+                <div class="tools">{by_hand.then_some("edited by hand, ")}{moment(revision.created_at)}</div>
             </div>
             {(!wishes.is_empty()).then(|| view! { <div class="plan"><div class="part"><ul class="ticks">{wishes}</ul></div></div> })}
             {body}

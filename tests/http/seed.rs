@@ -80,6 +80,8 @@ fn a_change_makes_a_new_revision_that_must_be_approved_by_its_own_hash() {
         assert_eq!(changed.status, 200, "{}", changed.text);
         let changed = changed.json();
         assert_eq!((&changed["plan_updated"], &changed["status"]), (&json!(true), &json!("awaiting_approval")));
+        let edits = json!({ "phases": [{ "name": "Work", "tasks": [{ "title": "All", "minutes": 1, "verify": "true" }] }], "deliverables": [] });
+        assert_eq!(client.post(&path, &json!({ "edits": edits })).await.fields(), ["edits"], "a blueprint builds what is described");
         let revisions = client.get(&format!("/api/coding_agent/{intent}/plans")).await.json();
         let numbers: Vec<&Value> = revisions["items"].as_array().unwrap().iter().map(|item| &item["revision"]).collect();
         assert_eq!((numbers, &revisions["total"]), (vec![&json!(2), &json!(1)], &json!(2)));

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{event::TestReport, present::time::duration};
 
+/// Key of the task of a plan that runs them.
+pub const KEY: &str = "baseline";
+
 /// One run of the tests that a repository brought with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

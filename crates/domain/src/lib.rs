@@ -16,6 +16,7 @@ pub mod messages;
 pub mod model;
 pub mod parallel;
 pub mod plan;
+pub mod plan_draft;
 pub mod present;
 pub mod problem;
 pub mod progress;

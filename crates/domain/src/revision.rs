@@ -36,6 +36,18 @@ pub struct PlanChange {
     pub after: Option<String>,
 }
 
+impl PlanChange {
+    /// `Task "Count", time: 2 min, now 5 min`
+    pub fn sentence(&self) -> String {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => format!("{}: {before}, now {after}", self.part),
+            (None, Some(after)) => format!("{}: {after} is new", self.part),
+            (Some(before), None) => format!("{}: {before} is taken out", self.part),
+            (None, None) => self.part.clone(),
+        }
+    }
+}
+
 /// What `new` changes of `old`, in the order in which a plan is read. Tasks and questions are the same when their keys are.
 pub fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {
     let mut found = Vec::new();

@@ -11,6 +11,7 @@ use crate::{
     intent::{IntentRequest, Priority},
     model::{Budget, Spending},
     plan::Plan,
+    plan_draft::PlanDraft,
     review::Review,
     status::{Stage, Status},
     task::Task,
@@ -52,6 +53,9 @@ pub struct Approval {
     pub approved: Option<bool>,
     #[serde(default)]
     pub modifications: Vec<String>,
+    /// The plan as a person edited it, instead of words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<PlanDraft>,
     #[serde(default)]
     pub priority: Option<Priority>,
     /// Of the revision that is approved; when given it must be the current one.

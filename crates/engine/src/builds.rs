@@ -11,10 +11,11 @@ use grace_domain::{
     list::{ListQuery, Page},
     messages,
     model::Budget,
-    plan::Plan,
+    plan::{Modification, Plan},
+    plan_draft::PlanDraft,
     problem::Problem,
     review::MAX_TEXT,
-    revision::{PlanRevision, changes},
+    revision::{PlanChange, PlanRevision, changes},
     status::{Status, Trigger},
     view::{AGENT_TYPE, Approval, ApprovalResponse, BuildList, ControlResponse, PlanPreview, Proposal, StatusView},
 };
@@ -263,11 +264,16 @@ impl Inner {
     async fn approve(self: &Arc<Self>, id: IntentId, approval: Approval) -> Result<ApprovalResponse> {
         check_modifications(&approval.modifications)?;
         let mut decision = Decision::begin(self, id).await?;
-        if approval.approved == Some(false) && !approval.modifications.is_empty() {
+        let updated = !approval.modifications.is_empty() || approval.edits.is_some();
+        if approval.edits.is_some() && !approval.modifications.is_empty() {
+            return Err(Problem::invalid_field("modifications", "Edit the plan or say what should change, one after the other.").into());
+        }
+        if approval.approved == Some(false) && updated {
             return Err(Problem::invalid_field("modifications", "A rejected plan is not changed; leave `approved` out to change it.").into());
         }
-        if approval.approved.is_none() && approval.modifications.is_empty() {
-            return Err(Problem::invalid_field("approved", "Send true to start, false to reject, or modifications to change the plan.").into());
+        if approval.approved.is_none() && !updated {
+            let text = "Send true to start, false to reject, or modifications or edits to change the plan.";
+            return Err(Problem::invalid_field("approved", text).into());
         }
         if decision.status() == Status::AwaitingApproval
             && let Some(hash) = &approval.plan_hash
@@ -281,7 +287,6 @@ impl Inner {
             );
             return Err(Problem::conflict("plan_stale", text).with_status(decision.status()).into());
         }
-        let updated = !approval.modifications.is_empty();
         let message = match approval.approved {
             Some(false) => {
                 decision.apply(Trigger::PlanRejected, Some("The plan was rejected."))?;
@@ -294,10 +299,11 @@ impl Inner {
                     intent_save_priority(&mut decision.tx, id, priority, now).await?;
                     decision.row.priority = priority;
                 }
-                if updated && self.is_slow(&decision.row.agent) {
+                if let Some(edits) = &approval.edits {
+                    self.edit_plan(&mut decision, edits).await?;
+                } else if updated && self.is_slow(&decision.row.agent) {
                     return self.reopen_plan(decision, approval.modifications, approved == Some(true)).await;
-                }
-                if updated {
+                } else if updated {
                     // Refused here when the plan is not open for changes, before anything is computed.
                     decision.apply(Trigger::PlanRevised, None)?;
                     self.revise(&mut decision, approval.modifications).await?;
@@ -321,6 +327,28 @@ impl Inner {
             plan_hash: row.plan_hash,
             revision: row.plan_revision,
         })
+    }
+
+    /// Makes a new revision of what a person edited. What was edited is kept in words too, for whoever plans it anew later.
+    async fn edit_plan(&self, decision: &mut Decision<'_>, edits: &PlanDraft) -> Result<()> {
+        let id = decision.intent();
+        decision.apply(Trigger::PlanRevised, None)?;
+        if !self.is_slow(&decision.row.agent) {
+            let why = "What the blueprint agent builds follows from the description. Say in words what should change, with `modifications`.";
+            return Err(Problem::invalid_field("edits", why).into());
+        }
+        let Some(PlanRow { plan: old, .. }) = plan_fetch(&mut decision.tx, id).await? else {
+            return Err(Problem::conflict("no_plan", "There is no plan to edit yet.").into());
+        };
+        let mut plan = edits.apply(&old)?;
+        let words: Vec<String> = changes(&old, &plan).iter().map(PlanChange::sentence).collect();
+        if words.is_empty() {
+            return Err(Problem::invalid_field("edits", "Nothing differs from the plan as it is.").into());
+        }
+        let by_hand = |text: &String| Modification { text: text.clone(), applied: true, outcome: "Edited by hand.".into() };
+        plan.modifications.extend(words.iter().map(by_hand));
+        self.save_plan(decision, &plan, words).await?;
+        decision.notify(messages::plan_ready(id, &plan)).await
     }
 
     /// Makes a new revision with everything that was asked for so far.

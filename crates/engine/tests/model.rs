@@ -12,6 +12,7 @@ use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
     model::{Budget, Provider},
+    plan_draft::PlanDraft,
     review::Answer,
     status::Status,
     view::{Approval, StatusView},
@@ -181,6 +182,38 @@ async fn a_wish_makes_a_new_revision_by_the_model() {
     assert_eq!(second.plan.modifications[0].outcome, "It says please.");
     let stale = Approval { approved: Some(true), plan_hash: Some(first.plan_hash.clone()), ..Approval::default() };
     assert_eq!(engine.approve(intent, stale).await.unwrap_err().code, "plan_stale");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_edited_by_hand_is_a_new_revision_and_is_built_as_edited() {
+    let place = Place::new().await;
+    let model = model_of(std::iter::once(planning(&plan())).chain(working())).await;
+    let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let (intent, first) = planned(&engine, draft()).await;
+    let edited = |change: &dyn Fn(&mut PlanDraft)| {
+        let mut edits = PlanDraft::of(&first.plan);
+        change(&mut edits);
+        Approval { edits: Some(edits), plan_hash: Some(first.plan_hash.clone()), ..Approval::default() }
+    };
+    let refused = engine.approve(intent, edited(&|edits| edits.phases[0].tasks[1].minutes = 0.0)).await.unwrap_err();
+    assert_eq!(refused.errors[0].field, "edits.phases[0].tasks[1].minutes");
+    assert_eq!(engine.approve(intent, edited(&|_| {})).await.unwrap_err().errors[0].field, "edits");
+    let change = |edits: &mut PlanDraft| {
+        edits.phases[0].tasks.remove(1);
+        edits.phases[0].tasks[0].verify = "test \"$(bash greet.sh Bob)\" = 'Hello, Bob!'".into();
+    };
+    let answer = engine.approve(intent, Approval { approved: Some(true), ..edited(&change) }).await.unwrap();
+    assert!(answer.plan_updated && answer.revision == 2 && answer.plan_hash != first.plan_hash, "{answer:?}");
+    let status = ended(&engine, intent).await;
+    completed(&status, &model);
+    let paths: Vec<&str> = status.artifacts_generated.iter().map(|artifact| artifact.path.as_str()).collect();
+    assert_eq!(paths, ["greet.sh"], "the other task was taken out");
+    assert!(status.logs.iter().any(|line| line.contains("bash greet.sh Bob")), "the edited command proved it");
+    let newest = engine.revisions(intent).await.unwrap().items.remove(0);
+    let parts: Vec<&str> = newest.changes.iter().map(|change| change.part.as_str()).collect();
+    assert_eq!(parts, ["Task \u{201c}Write the script\u{201d}, what proves it", "Task in Work"]);
+    assert_eq!(newest.modifications.len(), 2);
     engine.shutdown().await;
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use grace_domain::{
-    baseline::Baseline,
+    baseline::{Baseline, KEY},
     event::Level,
     plan::{Phase, PlannedTask},
     status::Stage,
@@ -17,8 +17,6 @@ use crate::{
     tools::{ToolCall, Tools},
 };
 
-/// The task's key, which no task of a model may have.
-pub const KEY: &str = "baseline";
 /// Longest that the tests may take.
 const SECONDS: u64 = 900;
 const LAST_LINES: usize = 20;

@@ -17,6 +17,7 @@ pub use prompt::merging;
 pub use work::kind_of;
 
 use async_trait::async_trait;
+use grace_domain::baseline::KEY as BASELINE;
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::plan::{Plan, PlannedTask};
 use grace_domain::problem::Problem;
@@ -55,14 +56,14 @@ impl Agent for ModelAgent {
     }
 
     async fn run(&self, task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
-        if task.key == baseline::KEY { baseline::run(task, context).await } else { work::run(task, context).await }
+        if task.key == BASELINE { baseline::run(task, context).await } else { work::run(task, context).await }
     }
 }
 
 /// The task whose command proves the build: the last of the testing stage, or the last that proves anything.
 fn proving(plan: &Plan) -> Option<&PlannedTask> {
     let proved = |stage: Option<Stage>| {
-        let proving = |task: &&PlannedTask| task.key != baseline::KEY && task.verify.is_some();
+        let proving = |task: &&PlannedTask| task.key != BASELINE && task.verify.is_some();
         plan.tasks().filter(proving).filter(|task| stage.is_none_or(|stage| task.stage == stage)).last()
     };
     proved(Some(Stage::Testing)).or_else(|| proved(None))
@@ -89,7 +90,7 @@ mod tests {
             ..baseline::phase("").tasks[0].clone()
         };
         let tasks = vec![
-            task(baseline::KEY, Stage::Designing, "make check"),
+            task(BASELINE, Stage::Designing, "make check"),
             task("code", Stage::Coding, "cargo test a"),
             task("tests", Stage::Testing, "cargo test"),
             task("docs", Stage::Documenting, "cargo test --doc"),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use grace_domain::{
+    baseline::KEY as BASELINE,
     intent::IntentRequest,
     model::ModelRole,
     parallel::Graph,
@@ -157,7 +158,7 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         if name.is_empty() || name.len() > 60 || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c)) {
             wrong.push(format!("The key `{}` must be 1 to 60 of a-z, 0-9, dot, line and underscore.", short(name)));
         }
-        if name == baseline::KEY {
+        if name == BASELINE {
             wrong.push(format!("The key `{name}` is Grace's own: it runs the existing tests by itself, with the command in `baseline`."));
         }
         if !keys.insert(name.clone()) {
@@ -266,7 +267,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         match written.or(repository.tests.first().map(|named| named.line.as_str())) {
             Some(command) => {
                 phases.push(baseline::phase(command));
-                before.push(baseline::KEY.into());
+                before.push(BASELINE.into());
             }
             None => warnings.push("No command for tests was found in the repository, so nothing says what worked before this build.".into()),
         }
