@@ -11,9 +11,12 @@ use crate::client::{Answer, Client, run};
 
 const EDGE: &str = "-----------------------------edge";
 
-/// A form with these files, as a browser sends it.
-fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
+/// A form with these fields and files, as a browser sends it.
+fn form(fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
+    for (name, value) in fields {
+        body.extend_from_slice(format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes());
+    }
     for (name, bytes) in files {
         let head = format!(
             "--{EDGE}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\nContent-Type: text/html\r\n\r\n"
@@ -26,13 +29,13 @@ fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
     body
 }
 
-fn request(body: Vec<u8>) -> Request<Body> {
+fn request(path: &str, body: Vec<u8>) -> Request<Body> {
     let kind = format!("multipart/form-data; boundary={EDGE}");
-    Client::request(Method::POST, "/api/inputs").header("content-type", kind).body(Body::from(body)).unwrap()
+    Client::request(Method::POST, path).header("content-type", kind).body(Body::from(body)).unwrap()
 }
 
 async fn upload(client: &Client, files: &[(&str, &[u8])]) -> Answer {
-    client.send(request(form(files))).await
+    client.send(request("/api/inputs", form(&[], files))).await
 }
 
 async fn kept(client: &Client, name: &str, bytes: &[u8]) -> Value {
@@ -52,8 +55,10 @@ fn uploaded_files_are_listed_with_the_build_and_come_back_byte_for_byte() {
         assert_eq!((&items[0]["name"], &items[0]["kind"], &items[0]["bytes"]), (&json!("people ü.csv"), &json!("dataset"), &json!(16)));
         assert_eq!((&items[1]["kind"], &items[1]["bytes"]), (&json!("document"), &json!(300_000)));
 
-        let body = json!({ "description": "Person has name, age.", "artifacts": { "files": items } });
-        let preview = client.post("/api/coding_agent/preview", &body).await.json();
+        let body = json!({ "description": "Book has title, author.", "artifacts": { "files": items } });
+        let preview = client.post("/api/coding_agent/preview", &body).await;
+        assert_eq!(preview.status, 200, "{}", preview.text);
+        let preview = preview.json();
         let plan = preview["plan"].to_string();
         assert!(plan.contains("The 2 given files are put into inputs/ and committed before the first task; this agent does not read"), "{plan}");
         let created = client.post("/api/coding_agent/create", &body).await.json();
@@ -100,7 +105,7 @@ fn hostile_names_and_wrong_sizes_are_refused_with_the_remedy() {
         let exact = kept(&client, "exact.txt", &large[1..]).await;
         assert_eq!(exact["bytes"], MAX_FILE_BYTES);
         let with = async |files: Value| {
-            let body = json!({ "description": "Person has name.", "artifacts": { "files": files } });
+            let body = json!({ "description": "Book has title.", "artifacts": { "files": files } });
             client.post("/api/coding_agent/create", &body).await
         };
         let renamed = |name: &str| {
@@ -123,21 +128,21 @@ fn hostile_names_and_wrong_sizes_are_refused_with_the_remedy() {
 fn only_forms_with_files_of_our_own_pages_may_be_long() {
     run(async |client| {
         let too_long = vec![b'x'; usize::try_from(MAX_ALL_BYTES).unwrap() + (2 << 20)];
-        let answer = client.send(request(too_long.clone())).await;
+        let answer = client.send(request("/api/inputs", too_long.clone())).await;
         assert_eq!(answer.refused(413), "body_too_large");
         assert!(answer.text.contains("more than 100 MiB together"), "{}", answer.text);
-        let mut told = request(Vec::new());
+        let mut told = request("/api/inputs", Vec::new());
         told.headers_mut().insert("content-length", too_long.len().to_string().parse().unwrap());
         assert_eq!(client.send(told).await.refused(413), "body_too_large");
         let elsewhere = Client::request(Method::POST, "/api/learning/retrospective").header("content-type", format!("multipart/form-data; boundary={EDGE}"));
         assert_eq!(client.send(elsewhere.header("content-length", "2000000").body(Body::empty()).unwrap()).await.refused(413), "body_too_large");
-        let mut foreign = request(form(&[("a.txt", b"x")]));
+        let mut foreign = request("/api/inputs", form(&[], &[("a.txt", b"x")]));
         foreign.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
         assert_eq!(client.send(foreign).await.refused(403), "foreign_origin");
         let json = Client::request(Method::POST, "/api/inputs").header("content-type", "application/json").body(Body::from("{}"));
         assert_eq!(client.send(json.unwrap()).await.refused(400), "malformed_content_type");
-        let cut = form(&[("a.txt", b"x")]);
-        assert_eq!(client.send(request(cut[..cut.len() - 60].to_vec())).await.refused(400), "malformed_body");
+        let cut = form(&[], &[("a.txt", b"x")]);
+        assert_eq!(client.send(request("/api/inputs", cut[..cut.len() - 60].to_vec())).await.refused(400), "malformed_body");
     });
 }
 
@@ -149,5 +154,25 @@ fn a_file_that_nobody_refers_to_can_be_forgotten() {
         let forget = async || client.send(Client::request(Method::DELETE, &path).body(Body::empty()).unwrap()).await;
         assert_eq!(forget().await.status, 204);
         assert_eq!(forget().await.refused(404), "not_found");
+    });
+}
+
+#[test]
+fn a_form_posted_with_files_keeps_its_text_and_those_that_were_taken() {
+    run(async |client| {
+        let post = async |fields: &[(&str, &str)], files: &[(&str, &[u8])]| {
+            let common = [("description", "Book has title.\r\nKept text."), ("project_type", "feature"), ("environments", "development")];
+            let answer = client.send(request("/", form(&[&common, fields].concat(), files))).await;
+            (answer.status.as_u16(), answer.headers, answer.text)
+        };
+        let (status, _, page) = post(&[("action", "start")], &[("books.csv", b"title\nEmma\n"), (".hidden", b"x"), ("", b"")]).await;
+        assert_eq!(status, 422, "one file is refused");
+        assert!(page.contains("Kept text.</textarea>") && page.contains("Its name begins with a dot."), "{page}");
+        let value = page.split("name=\"kept_files\" value=\"").nth(1).unwrap().split('"').next().unwrap().replace("&quot;", "\"");
+        assert_eq!(serde_json::from_str::<Value>(&value).unwrap()["name"], "books.csv");
+        let (status, headers, page) = post(&[("action", "start"), ("kept_files", &value)], &[("", b"")]).await;
+        assert_eq!(status, 302, "{page}");
+        let intent = headers["location"].to_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        assert_eq!(client.status(&intent).await["request"]["artifacts"]["files"][0]["name"], "books.csv");
     });
 }
