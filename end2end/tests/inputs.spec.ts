@@ -30,7 +30,7 @@ test("a file that is dropped into the form is listed, comes with the build and i
 
   await page.getByLabel("What would you like Grace to build?").fill("Book has title and author.");
   await page.getByRole("button", { name: "Preview plan" }).click();
-  await expect(page.getByRole("region", { name: "Plan preview" })).toContainText("this agent does not read what is in them");
+  await expect(page.getByRole("region", { name: "Plan preview" })).toContainText("this agent does not read what is in it");
   await expectNoViolations(page);
   const created = page.waitForResponse((answer) => answer.url().includes("/api/_calls/start_build"));
   await page.getByRole("button", { name: "Start build" }).click();
