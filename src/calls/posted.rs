@@ -110,7 +110,12 @@ mod reading {
                 compliance: Some(values(fields, "compliance")),
                 stack: value(fields, "stack"),
             },
-            artifacts: ArtifactsDraft { repository: value(fields, "repository"), datasets: values(fields, "datasets"), docs: values(fields, "docs"), files: kept(fields) },
+            artifacts: ArtifactsDraft {
+                repository: value(fields, "repository"),
+                datasets: values(fields, "datasets"),
+                docs: values(fields, "docs"),
+                files: kept(fields),
+            },
             options: OptionsDraft {
                 generate_tests: ticked("generate_tests"),
                 generate_docs: ticked("generate_docs"),

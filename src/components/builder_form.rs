@@ -6,8 +6,8 @@ use leptos::{ev, html, prelude::*};
 use super::{
     desk::{Desk, desk, first_draft},
     form_beside::{PlanColumn, SaveTemplate},
-    form_files::{Files, Sending, take},
     form_fields::{entries, project_types, select, token_limit},
+    form_files::{Files, Sending, take},
     form_folds::{Advanced, Constraints, Links},
     form_parts::field_error,
     icon::small_icon,

@@ -10,9 +10,9 @@ use super::{
     builder_form::FormState,
     icon::{icon, small_icon},
 };
+use crate::calls::builds::forget_input;
 #[cfg(not(feature = "ssr"))]
 use crate::calls::client::upload;
-use crate::calls::builds::forget_input;
 
 /// What is going on with files that are not in the draft yet.
 #[derive(Clone, Copy)]
@@ -91,8 +91,7 @@ fn unfit(state: FormState, file: &web_sys::File) -> Option<String> {
     if count >= MAX_FILES {
         return Some(format!("There are {MAX_FILES} files already, the most that one request may have. Remove one first."));
     }
-    (all + size > MAX_ALL_BYTES)
-        .then(|| format!("All files would have more than {} MiB together. Remove one first.", MAX_ALL_BYTES >> 20))
+    (all + size > MAX_ALL_BYTES).then(|| format!("All files would have more than {} MiB together. Remove one first.", MAX_ALL_BYTES >> 20))
 }
 
 #[component]

@@ -20,11 +20,15 @@ pub fn given(intent: IntentId, artifacts: Artifacts) -> AnyView {
         .collect();
     // They were checked to be public https addresses, but what is behind them is not ours to lead to.
     let passed_on = |what: &'static str, addresses: Vec<String>| {
-        addresses.into_iter().map(move |address| view! { <li><span class="clip">{address}</span>" "<span class="hint">{what}</span></li> }).collect::<Vec<_>>()
+        addresses
+            .into_iter()
+            .map(move |address| view! { <li><span class="clip">{address}</span>" "<span class="hint">{what}</span></li> })
+            .collect::<Vec<_>>()
     };
     let datasets = passed_on("dataset, passed on as a reference", datasets);
     let docs = passed_on("document, passed on as a reference", docs);
-    let repository = repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">"repository"</span></li> });
+    let repository =
+        repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">"repository"</span></li> });
     let some = !files.is_empty() || !datasets.is_empty() || !docs.is_empty() || repository.is_some();
     some.then(|| view! { <ul class="given" aria-label="Given with it">{files}{datasets}{docs}{repository}</ul> }).into_any()
 }

@@ -18,9 +18,7 @@ fn form(fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
         body.extend_from_slice(format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes());
     }
     for (name, bytes) in files {
-        let head = format!(
-            "--{EDGE}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\nContent-Type: text/html\r\n\r\n"
-        );
+        let head = format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\nContent-Type: text/html\r\n\r\n");
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(bytes);
         body.extend_from_slice(b"\r\n");
@@ -97,7 +95,11 @@ fn hostile_names_and_wrong_sizes_are_refused_with_the_remedy() {
         let large = vec![b'x'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
         let answer = upload(&client, &[("small.txt", b"x"), ("large.txt", &large), ("empty.txt", b"")]).await;
         assert_eq!(answer.fields(), ["files[1]", "files[2]"]);
-        assert!(answer.text.contains("`large.txt`: It is larger than 25 MiB") && answer.text.contains("`empty.txt`: It is empty."), "{}", answer.text);
+        assert!(
+            answer.text.contains("`large.txt`: It is larger than 25 MiB") && answer.text.contains("`empty.txt`: It is empty."),
+            "{}",
+            answer.text
+        );
         let many: Vec<(&str, &[u8])> = vec![("a.txt", b"x"); 21];
         assert_eq!(upload(&client, &many).await.fields(), ["files[20]"]);
         assert_eq!(upload(&client, &[]).await.fields(), ["files"]);
@@ -134,7 +136,8 @@ fn only_forms_with_files_of_our_own_pages_may_be_long() {
         let mut told = request("/api/inputs", Vec::new());
         told.headers_mut().insert("content-length", too_long.len().to_string().parse().unwrap());
         assert_eq!(client.send(told).await.refused(413), "body_too_large");
-        let elsewhere = Client::request(Method::POST, "/api/learning/retrospective").header("content-type", format!("multipart/form-data; boundary={EDGE}"));
+        let elsewhere =
+            Client::request(Method::POST, "/api/learning/retrospective").header("content-type", format!("multipart/form-data; boundary={EDGE}"));
         assert_eq!(client.send(elsewhere.header("content-length", "2000000").body(Body::empty()).unwrap()).await.refused(413), "body_too_large");
         let mut foreign = request("/api/inputs", form(&[], &[("a.txt", b"x")]));
         foreign.headers_mut().insert("origin", "http://evil.example".parse().unwrap());

@@ -115,7 +115,8 @@ fn delimiter(text: &str) -> u8 {
 
 fn table(text: &str, delimiter: u8) -> (String, Names) {
     let (header, rows) = records(text, delimiter);
-    let facts = format!("a table of {} and {} after the first, which is taken for the header.", counted(header.len(), "column"), counted(rows, "row"));
+    let facts =
+        format!("a table of {} and {} after the first, which is taken for the header.", counted(header.len(), "column"), counted(rows, "row"));
     (facts, Some(("Columns", header)))
 }
 
@@ -172,7 +173,9 @@ fn records(text: &str, delimiter: u8) -> (Vec<String>, usize) {
 fn json(text: &str) -> (String, Names) {
     match serde_json::from_str::<Shape>(text) {
         Err(error) => (format!("no valid JSON ({error})."), None),
-        Ok(Shape::List(count, keys)) if keys.is_empty() => (format!("JSON, a list of {}.", counted(count, "entry").replace("entrys", "entries")), None),
+        Ok(Shape::List(count, keys)) if keys.is_empty() => {
+            (format!("JSON, a list of {}.", counted(count, "entry").replace("entrys", "entries")), None)
+        }
         Ok(Shape::List(count, keys)) => (format!("JSON, a list of {}.", counted(count, "row")), Some(("Keys of the first", keys))),
         Ok(Shape::Object(keys)) => (format!("JSON, an object with {} at its top.", counted(keys.len(), "key")), Some(("Keys", keys))),
         Ok(Shape::Other) => ("JSON, one value.".into(), None),

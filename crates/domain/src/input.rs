@@ -182,7 +182,8 @@ mod tests {
         assert_eq!(wrong_files(&many).len(), 1);
         let heavy: Vec<InputFile> = (0..5).map(|number| file(&number.to_string(), MAX_FILE_BYTES)).collect();
         assert!(wrong_files(&heavy)[0].1.contains("131.1 MB together; at most 100 MiB"), "{:?}", wrong_files(&heavy));
-        let places: Vec<Option<usize>> = wrong_files(&[file("a", 0), file("A", 1), file("b", u64::MAX)]).into_iter().map(|(place, _)| place).collect();
+        let places: Vec<Option<usize>> =
+            wrong_files(&[file("a", 0), file("A", 1), file("b", u64::MAX)]).into_iter().map(|(place, _)| place).collect();
         assert_eq!(places, [None, Some(0), Some(1), Some(2)]);
         assert_eq!(wrong_files(&[InputFile { hash: "../x".into(), ..file("a", 1) }]).len(), 1);
     }

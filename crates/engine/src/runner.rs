@@ -291,7 +291,9 @@ pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
         WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
-        WorkspaceError::Given(_) | WorkspaceError::TooMuch(_) | WorkspaceError::Unsearched(_) | WorkspaceError::Nested { .. } => TaskFailure::permanent(error.to_string()),
+        WorkspaceError::Given(_) | WorkspaceError::TooMuch(_) | WorkspaceError::Unsearched(_) | WorkspaceError::Nested { .. } => {
+            TaskFailure::permanent(error.to_string())
+        }
         WorkspaceError::Slow { .. } | WorkspaceError::Folder { .. } | WorkspaceError::GitStart(_) => TaskFailure::transient(error.to_string()),
         WorkspaceError::Git { .. } | WorkspaceError::Read(_) | WorkspaceError::Adopt(_) => TaskFailure::permanent(error.to_string()),
     }

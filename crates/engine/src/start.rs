@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::Cache, inputs::Inputs, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections, vault::Vault,
-    workspace::Workspace,
+    cache::Cache, inputs::Inputs, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections,
+    vault::Vault, workspace::Workspace,
 };
 
 /// How one server runs.

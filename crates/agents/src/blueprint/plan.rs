@@ -31,7 +31,8 @@ pub fn plan(request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Proble
     let mut assumptions = understanding.assumptions;
     let files = request.artifacts.files.len();
     if files > 0 {
-        let (files, are, them) = if files == 1 { ("The given file".to_owned(), "is", "it") } else { (format!("The {files} given files"), "are", "them") };
+        let (files, are, them) =
+            if files == 1 { ("The given file".to_owned(), "is", "it") } else { (format!("The {files} given files"), "are", "them") };
         let text = format!("{files} {are} put into {FOLDER}/ and committed before the first task; this agent does not read what is in {them}.");
         assumptions.push(Assumption { text, mark: Mark::Default });
     }

@@ -76,7 +76,11 @@ fn wanted(request: &IntentRequest) -> String {
     }
     for (name, addresses) in [("datasets", &request.artifacts.datasets), ("documents", &request.artifacts.docs)] {
         if !addresses.is_empty() {
-            let _ = writeln!(text, "Addresses of {name}, as references; nobody has opened them, and the sandbox does not reach them: {}.", addresses.join(" , "));
+            let _ = writeln!(
+                text,
+                "Addresses of {name}, as references; nobody has opened them, and the sandbox does not reach them: {}.",
+                addresses.join(" , ")
+            );
         }
     }
     text

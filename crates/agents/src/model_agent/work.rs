@@ -119,8 +119,7 @@ impl Work<'_> {
             (given, found)
         });
         let (given, found) = read.await.expect("reading files does not panic");
-        let found = found
-            .unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
+        let found = found.unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
         let (overview, told) = (&found.overview, found.told());
         let situation = prompt::Situation { overview, told: &told, given: &given, baseline: self.context.baseline() };
         let plan = self.context.plan();
