@@ -123,7 +123,7 @@ pub fn Files(state: FormState) -> AnyView {
     };
     let hint = format!("Choose or drop documents and datasets: at most {MAX_FILES}, {} MiB each.", MAX_FILE_BYTES >> 20);
     view! {
-        <div class="field files" role="group" aria-label="Files">
+        <div class="field with-files" role="group" aria-label="Files">
             <div class="row">
                 <label class="btn btn-ghost pick">
                     {small_icon("plus")}
