@@ -48,6 +48,8 @@ doors! {
     answer_review at "answer_review" (intent: IntentId, review: ReviewId, answer: Answer) -> Review => |engine| engine.answer_review(intent, review, answer);
     /// Moves a build in the queue.
     set_priority at "set_priority" (intent: IntentId, priority: Priority) -> ControlResponse => |engine| engine.set_priority(intent, priority);
+    /// Forgets a file that was uploaded and is not wanted after all.
+    forget_input at "forget_input" (hash: String) -> () => |engine| async move { engine.forget_input(&hash).await };
     /// Everything about one build.
     build_status at "build_status" (intent: IntentId) -> StatusView => |engine| async move { engine.status(intent).await.map(|view| StatusView::clone(&view)) };
     /// What a build may take from now on, with what it has taken.

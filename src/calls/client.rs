@@ -1,11 +1,16 @@
 //! How a browser calls server functions: one `POST` with JSON both ways, whatever the function.
 
 use gloo_net::http::{Request, Response};
+use grace_domain::{
+    input::{InputFile, Uploaded},
+    problem::{FieldError, Problem, ProblemKind},
+};
 use leptos::prelude::ServerFnErrorErr;
 use send_wrapper::SendWrapper;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use server_fn::error::FromServerFnError;
+use web_sys::FormData;
 
 use super::{CallError, codec};
 
@@ -39,12 +44,43 @@ pub async fn call(endpoint: &'static str, arguments: Arguments) -> Result<Value,
     .await
 }
 
+/// Sends one file to `POST /api/inputs`.
+///
+/// # Errors
+/// As [`call`].
+pub async fn upload(file: &web_sys::File) -> Result<InputFile, CallError> {
+    SendWrapper::new(async move {
+        let form = FormData::new().and_then(|form| form.append_with_blob_and_filename("files", file, &file.name()).map(|()| form));
+        let form = form.map_err(|_| away(&"the file cannot be read"))?;
+        let request = Request::post("/api/inputs").body(form).map_err(|error| away(&error))?;
+        let response = request.send().await.map_err(|error| away(&error))?;
+        let text = response.text().await.map_err(|error| away(&error))?;
+        if response.ok() {
+            let uploaded: Uploaded = codec::read(&text).map_err(unread)?;
+            uploaded.items.into_iter().next().ok_or_else(|| away(&"no file came back"))
+        } else {
+            let Refused { detail, errors } = codec::read(&text).map_err(unread)?;
+            let message = errors.into_iter().next().map_or(detail, |error| error.message);
+            Err(CallError(Problem::new(ProblemKind::Invalid, "file_refused", message)))
+        }
+    })
+    .await
+}
+
+/// As much of the REST API's refusals as is shown.
+#[derive(Deserialize)]
+struct Refused {
+    detail: String,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+}
+
 async fn answer(response: Response) -> Result<Value, CallError> {
     let text = response.text().await.map_err(|error| away(&error))?;
     if response.ok() { serde_json::from_str(&text).map_err(unread) } else { Err(codec::read(&text).unwrap_or_else(unread)) }
 }
 
-fn away(error: &gloo_net::Error) -> CallError {
+fn away(error: &impl ToString) -> CallError {
     CallError::from_server_fn_error(ServerFnErrorErr::Request(error.to_string()))
 }
 

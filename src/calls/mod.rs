@@ -4,7 +4,7 @@
 
 pub mod builds;
 #[cfg(not(feature = "ssr"))]
-mod client;
+pub mod client;
 pub mod codec;
 pub mod copilot;
 pub mod deployments;

@@ -1,13 +1,18 @@
 //! The builder form without JavaScript: it is posted to the page itself, which answers with the plan or the errors beside the kept text.
 
-use grace_domain::{intent::RequestDraft, view::Proposal};
+use grace_domain::{input::InputFile, intent::RequestDraft, problem::FieldError, view::Proposal};
 use serde::{Deserialize, Serialize};
 
 use super::CallError;
 
 /// The body of a `POST /`, as the server's router hands it in through the context.
-#[derive(Debug, Clone)]
-pub struct PostedForm(pub String);
+#[derive(Debug, Clone, Default)]
+pub struct PostedForm {
+    pub fields: Vec<(String, String)>,
+    /// Files that came with it and are kept, and why others are not.
+    pub files: Vec<InputFile>,
+    pub refused: Vec<FieldError>,
+}
 
 /// What a posted form led to; empty for a page that was asked for without one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,8 +26,8 @@ pub struct FormAnswer {
 /// Does what the posted form asks for. A started build redirects to its page.
 pub async fn answer_posted_form() -> FormAnswer {
     #[cfg(feature = "ssr")]
-    if let Some(PostedForm(body)) = leptos::prelude::use_context::<PostedForm>() {
-        return reading::answer(&body).await;
+    if let Some(form) = leptos::prelude::use_context::<PostedForm>() {
+        return reading::answer(form).await;
     }
     FormAnswer::default()
 }
@@ -31,18 +36,23 @@ pub async fn answer_posted_form() -> FormAnswer {
 mod reading {
     use axum::http::StatusCode;
     use grace_domain::intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft};
-    use grace_domain::model::Budget;
+    use grace_domain::{input::InputFile, model::Budget, problem::Problem};
     use leptos::prelude::use_context;
 
-    use super::FormAnswer;
+    use super::{FormAnswer, PostedForm};
     use crate::calls::engine;
 
-    pub(super) async fn answer(body: &str) -> FormAnswer {
-        let fields: Vec<(String, String)> = serde_urlencoded::from_str(body).unwrap_or_default();
+    pub(super) async fn answer(PostedForm { fields, files, refused }: PostedForm) -> FormAnswer {
         let mut draft = draft(&fields);
+        // The same name again is a newer version of it.
+        draft.artifacts.files.retain(|kept| files.iter().all(|file| file.name != kept.name));
+        draft.artifacts.files.extend(files);
         let wanted = value(&fields, "action").unwrap_or_else(|| "preview".to_owned());
         let mut answer = FormAnswer { draft: Some(draft.clone()), ..FormAnswer::default() };
         let outcome: Result<(), crate::calls::CallError> = async {
+            if !refused.is_empty() {
+                return Err(Problem::invalid(refused).into());
+            }
             let engine = engine()?;
             match wanted.as_str() {
                 "start" => {
@@ -81,6 +91,11 @@ mod reading {
         fields.iter().filter(|(field, value)| field == name && !value.trim().is_empty()).map(|(_, value)| value.trim().to_owned()).collect()
     }
 
+    /// Files that an earlier answer listed. What is not of that kind is no file of ours.
+    fn kept(fields: &[(String, String)]) -> Vec<InputFile> {
+        values(fields, "kept_files").iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
+    }
+
     /// A posted form names every box that is ticked and none that is not.
     fn draft(fields: &[(String, String)]) -> RequestDraft {
         let ticked = |name: &str| Some(fields.iter().any(|(field, _)| field == name));
@@ -95,7 +110,12 @@ mod reading {
                 compliance: Some(values(fields, "compliance")),
                 stack: value(fields, "stack"),
             },
-            artifacts: ArtifactsDraft { repository: value(fields, "repository"), datasets: values(fields, "datasets"), docs: values(fields, "docs") },
+            artifacts: ArtifactsDraft {
+                repository: value(fields, "repository"),
+                datasets: values(fields, "datasets"),
+                docs: values(fields, "docs"),
+                files: kept(fields),
+            },
             options: OptionsDraft {
                 generate_tests: ticked("generate_tests"),
                 generate_docs: ticked("generate_docs"),

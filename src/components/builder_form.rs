@@ -7,6 +7,7 @@ use super::{
     desk::{Desk, desk, first_draft},
     form_beside::{PlanColumn, SaveTemplate},
     form_fields::{entries, project_types, select, token_limit},
+    form_files::{Files, Sending, take},
     form_folds::{Advanced, Constraints, Links},
     form_parts::field_error,
     icon::small_icon,
@@ -30,6 +31,7 @@ pub struct FormState {
     pub error: RwSignal<Option<CallError>>,
     pub previewing: RwSignal<bool>,
     starting: RwSignal<bool>,
+    pub sending: Sending,
     /// Sent with every try to start the same draft, so that a repeat creates nothing twice.
     key: RwSignal<Option<String>>,
 }
@@ -101,6 +103,7 @@ pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> An
         error: RwSignal::new(first_error),
         previewing: RwSignal::new(false),
         starting: RwSignal::new(false),
+        sending: Sending::new(),
         key: RwSignal::new(None),
     };
     keep_draft(desk);
@@ -159,13 +162,33 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             work(state);
         }
     };
-    let busy = move || state.previewing.get() || state.starting.get();
+    let busy = move || state.previewing.get() || state.starting.get() || state.sending.is_busy();
     let submitted = move |event: ev::SubmitEvent| {
         event.prevent_default();
         state.preview();
     };
+    // Without a word from us a browser would leave the page and show the file.
+    let dragged = move |event: ev::DragEvent| {
+        if event.data_transfer().is_some_and(|carried| carried.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files"))) {
+            event.prevent_default();
+        }
+    };
+    let dropped = move |event: ev::DragEvent| {
+        dragged(event.clone());
+        take(state, event.data_transfer().and_then(|carried| carried.files()));
+    };
     view! {
-        <form method="post" action="/" aria-label="New build" id="new" on:submit=submitted novalidate>
+        <form
+            method="post"
+            action="/"
+            enctype="multipart/form-data"
+            aria-label="New build"
+            id="new"
+            on:submit=submitted
+            on:dragover=dragged
+            on:drop=dropped
+            novalidate
+        >
             {move || catalog.map(|catalog| Some(project_types(catalog, draft)))}
             {field_error(state.error, "project_type")}
             <div class="field say">
@@ -186,6 +209,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
                 {field_error(state.error, "description")}
                 {counter}
             </div>
+            <Files state/>
             <div class="cols-2">
                 {move || catalog.map(|catalog| Some((
                     select("target_domain", "Target domain", entries(&catalog.target_domains, |value| value.as_str()), draft, |draft| &mut draft.target_domain, state.error),
@@ -235,5 +259,6 @@ fn general(error: &CallError) -> bool {
         "artifacts.datasets",
         "artifacts.docs",
     ];
-    error.0.errors.is_empty() || error.0.errors.iter().any(|field| !SHOWN.contains(&field.field.as_str()))
+    let shown = |field: &str| SHOWN.contains(&field) || field.starts_with("artifacts.files");
+    error.0.errors.is_empty() || error.0.errors.iter().any(|field| !shown(&field.field))
 }

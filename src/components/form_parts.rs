@@ -47,7 +47,7 @@ pub fn sentence(words: &str) -> String {
     text
 }
 
-/// Addresses that can be added and taken away; with a reason, they cannot be used and the reason is shown.
+/// Addresses that can be added and taken away, with what becomes of them.
 #[component]
 pub fn LinkList(
     label: &'static str,
@@ -96,21 +96,21 @@ pub fn LinkList(
             .collect::<Vec<_>>()
     };
     let entry = move || {
-        match (reason.get(), adding.get()) {
-        (Some(reason), _) => view! { <span class="hint">{small_icon("off")}" "{reason}</span> }.into_any(),
-        (None, true) => view! {
-            <span class="filter wide">
-                <input aria-label=add placeholder="https://…" autofocus prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event)) on:keydown=keyed on:blur=move |_| take()/>
-            </span>
+        if adding.get() {
+            view! {
+                <span class="filter wide">
+                    <input aria-label=add placeholder="https://…" autofocus prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event)) on:keydown=keyed on:blur=move |_| take()/>
+                </span>
+            }
+            .into_any()
+        } else {
+            view! { <button type="button" class="btn btn-ghost needs-script" on:click=move |_| adding.set(true)>{small_icon("plus")}{add}</button> }
+                .into_any()
         }
-        .into_any(),
-        (None, false) => {
-            view! { <button type="button" class="btn btn-ghost needs-script" on:click=move |_| adding.set(true)>{small_icon("plus")}{add}</button> }.into_any()
-        }
-    }
     };
+    let becomes = move || reason.get().map(|reason| view! { <span class="hint">{reason}</span> });
     view! {
-        <div class="lrow"><span class="label">{label}</span><div class="row">{list}{entry}</div></div>
+        <div class="lrow"><span class="label">{label}</span><div class="row">{list}{entry}{becomes}</div></div>
         {super::form_parts::field_error(error, if name == "docs" { "artifacts.docs" } else { "artifacts.datasets" })}
     }
     .into_any()

@@ -21,6 +21,7 @@ use crate::{
         completed::coverage_meter,
         deployments::deployment_panel,
         desk::desk,
+        given::given,
         icon::{icon, small_icon},
         log_console::LogConsole,
         phases::{NextSteps, PhaseTimeline, TaskTree},
@@ -44,6 +45,7 @@ fn status_of(feed: Feed<StatusView>) -> Memo<Status> {
 pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let status = status_of(feed);
     let request = part(feed, |build| build.request.description.clone());
+    let artifacts = part(feed, |build| build.request.artifacts.clone());
     view! {
         <PhaseTimeline feed/>
         <div class="split">
@@ -60,7 +62,7 @@ pub fn Overview(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             </section>
             <section aria-labelledby="h-asked">
                 <div class="head"><h2 id="h-asked">"Asked for"</h2></div>
-                <div class="panel pad"><p class="prose">{move || request.get()}</p></div>
+                <div class="panel pad stack-s"><p class="prose">{move || request.get()}</p>{move || given(intent, artifacts.get())}</div>
             </section>
         </div>
     }

@@ -12,7 +12,7 @@ use utoipa::{
         ResponseBuilder, Schema,
         path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem},
         request_body::RequestBodyBuilder,
-        schema::{ArrayBuilder, Object, ObjectBuilder, Type},
+        schema::{ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type},
     },
 };
 
@@ -35,6 +35,17 @@ impl Endpoint {
         let content = Content::new(Some(self.named::<T>()));
         self.operation =
             self.operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()));
+        self
+    }
+
+    /// It takes a form with files.
+    pub fn takes_files(mut self) -> Self {
+        let file = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).build();
+        let files = ArrayBuilder::new().items(RefOr::T(Schema::Object(file)));
+        let form = ObjectBuilder::new().property("files", files).required("files").build();
+        let content = Content::new(Some(RefOr::T(Schema::Object(form))));
+        let body = RequestBodyBuilder::new().content("multipart/form-data", content).required(Some(Required::True)).build();
+        self.operation = self.operation.request_body(Some(body));
         self
     }
 

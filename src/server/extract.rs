@@ -3,9 +3,12 @@
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Request},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
-use grace_domain::problem::{Problem, ProblemKind};
+use grace_domain::{
+    input::MAX_ALL_BYTES,
+    problem::{Problem, ProblemKind},
+};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -13,6 +16,8 @@ use super::refusal::Refusal;
 
 /// Longest JSON body. The longest description is 10 000 characters; this leaves room for lists of links.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// Longest body with files: all that a request may have, and a form's text around them.
+pub const MAX_UPLOAD: usize = MAX_ALL_BYTES as usize + MAX_BODY;
 
 /// A JSON body. What is not JSON is 400; JSON that does not fit `T` is 422 and names the field.
 pub struct JsonBody<T>(pub T);
@@ -35,7 +40,7 @@ pub async fn read(body: Body) -> Result<Bytes, Refusal> {
     let collected = body
         .collect()
         .await
-        .map_err(|error| if over_limit(&error) { too_large() } else { malformed("body", "The body ended before it was complete.") })?;
+        .map_err(|error| if over_limit(&error) { too_large(MAX_BODY) } else { malformed("body", "The body ended before it was complete.") })?;
     Ok(collected.to_bytes())
 }
 
@@ -131,8 +136,31 @@ where
     text.parse().map_err(|error: T::Err| Refusal(Problem::new(ProblemKind::NotFound, "not_found", format!("There is nothing here: {error}."))))
 }
 
-pub fn too_large() -> Refusal {
-    Refusal(Problem::new(ProblemKind::TooLarge, "body_too_large", format!("The body is larger than {} KiB. Shorten it.", MAX_BODY / 1024)))
+pub fn too_large(limit: usize) -> Refusal {
+    let text = if limit == MAX_UPLOAD {
+        format!("The files have more than {} MiB together, the most that one request may have. Send fewer or smaller ones.", MAX_ALL_BYTES >> 20)
+    } else {
+        format!("The body is larger than {} KiB. Shorten it.", limit / 1024)
+    };
+    Refusal(Problem::new(ProblemKind::TooLarge, "body_too_large", text))
+}
+
+pub fn is_multipart(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.get(..19).is_some_and(|kind| kind.eq_ignore_ascii_case("multipart/form-data"))
+}
+
+/// The parts of a body with files. The guard has put the limit around it.
+pub fn multipart(request: Request) -> Result<multer::Multipart<'static>, Refusal> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(kind)
+        .map_err(|_| malformed("content_type", "Send files as a form: `Content-Type: multipart/form-data` with its boundary."))?;
+    Ok(multer::Multipart::new(request.into_body().into_data_stream(), boundary))
+}
+
+/// Why the parts of a body cannot be read.
+pub fn unreadable(error: multer::Error) -> Refusal {
+    if over_limit(&error) { too_large(MAX_UPLOAD) } else { malformed("body", "The body is no complete form with files.") }
 }
 
 fn malformed(what: &str, message: impl Into<String>) -> Refusal {

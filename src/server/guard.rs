@@ -17,7 +17,7 @@ use http_body_util::Limited;
 
 use super::{
     ServerState,
-    extract::{MAX_BODY, drain, too_large},
+    extract::{MAX_BODY, MAX_UPLOAD, drain, is_multipart, too_large},
     refusal::Refusal,
 };
 
@@ -52,18 +52,25 @@ pub async fn guard(State(state): State<ServerState>, request: Request, next: Nex
         return state.engine.proxy().handle(&name, request).await;
     }
     let freshness = freshness(request.uri().path());
-    let mut response = match admit(&state, &host, &name, &request) {
+    let limit = longest(&request);
+    let mut response = match admit(&state, &host, &name, &request, limit) {
         Err(refusal) => {
             drain(request.into_body(), MAX_DRAINED).await;
             refusal.into_response()
         }
-        Ok(()) => next.run(request.map(|body| Body::new(Limited::new(body, MAX_BODY)))).await,
+        Ok(()) => next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await,
     };
     harden(response.headers_mut(), freshness);
     response
 }
 
-fn admit(state: &ServerState, host: &str, name: &str, request: &Request) -> Result<(), Refusal> {
+/// Longest body of a request: only the two places that take files take long ones.
+fn longest(request: &Request) -> usize {
+    let takes_files = request.method() == Method::POST && matches!(request.uri().path(), "/" | "/api/inputs");
+    if takes_files && is_multipart(request.headers()) { MAX_UPLOAD } else { MAX_BODY }
+}
+
+fn admit(state: &ServerState, host: &str, name: &str, request: &Request, limit: usize) -> Result<(), Refusal> {
     if !state.hosts.allows(name) {
         return Err(forbidden("host_not_allowed", "Grace does not answer to this host name. Use http://127.0.0.1, or start it with --host-name."));
     }
@@ -74,8 +81,8 @@ fn admit(state: &ServerState, host: &str, name: &str, request: &Request) -> Resu
         return Err(forbidden("foreign_origin", "This request comes from a page of another site. Only Grace's own pages may change something."));
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod document;
 mod events;
 mod extract;
 mod guard;
+mod inputs;
 mod learning;
 mod models;
 mod operations;

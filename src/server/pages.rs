@@ -18,7 +18,11 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
-use super::{ServerState, extract::read};
+use super::{
+    ServerState,
+    extract::{is_multipart, read},
+    inputs::take_posted,
+};
 use crate::{
     app::{App, shell},
     calls::posted::PostedForm,
@@ -84,12 +88,18 @@ fn without_body(request: &Request) -> Request {
 /// The builder's form, posted by a browser without JavaScript: the home page again, which reads the form and answers in itself.
 async fn take_form(State(state): State<ServerState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let bytes = match read(body).await {
-        Ok(bytes) => bytes,
+    let posted = match Request::from_parts(parts.clone(), body) {
+        request if is_multipart(&parts.headers) => take_posted(&state.engine, request).await,
+        request => read(request.into_body()).await.map(|bytes| {
+            // What is not UTF-8 arrives as replacement characters, and the form's own checks name the field.
+            let fields = serde_urlencoded::from_str(&String::from_utf8_lossy(&bytes)).unwrap_or_default();
+            PostedForm { fields, ..PostedForm::default() }
+        }),
+    };
+    let form = match posted {
+        Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    // What is not UTF-8 arrives as replacement characters, and the form's own checks name the field.
-    let form = PostedForm(String::from_utf8_lossy(&bytes).into_owned());
     let context = context(state.engine.clone());
     let options = state.leptos.clone();
     let with_form = move || {

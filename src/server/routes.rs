@@ -10,6 +10,7 @@ use grace_domain::{
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
     deployment::{DeployRequest, DeployResponse, Deployment},
     event::{Artifact, Event},
+    input::Uploaded,
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
@@ -26,7 +27,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, learning, models, operations, refusal, results, reviews, secrets, tasks,
+    events, inputs, learning, models, operations, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -72,6 +73,19 @@ fn secrets_of(api: Documented) -> Documented {
 fn builds_of(api: Documented) -> Documented {
     let builds = |summary: &str| endpoint("builds", summary);
     api.post(
+        "/api/inputs",
+        inputs::upload_inputs,
+        builds("Takes files that come with a description, at most 25 MiB each; name what it answers in `artifacts.files` of a request.")
+            .takes_files()
+            .answers::<Uploaded>(201),
+    )
+    .delete("/api/inputs/{hash}", inputs::forget_input, builds("Forgets a file that no build and no template refers to.").answers_nothing())
+    .get(
+        "/api/coding_agent/{id}/inputs/{name}",
+        inputs::get_input,
+        builds("A file that came with a build's description.").answers_with(200, "application/octet-stream"),
+    )
+    .post(
         "/api/coding_agent/preview",
         builds::preview_build,
         builds("The plan for a request; nothing is stored.").takes::<RequestDraft>().answers::<Proposal>(200),

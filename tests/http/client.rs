@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, Method, Request, StatusCode},
 };
 use grace::server::{AllowedHosts, ServerState, router};
@@ -95,6 +95,18 @@ impl Answer {
 
 impl Client {
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (status, headers, bytes) = self.answered(request).await;
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// What is answered with 200, as it came.
+    pub async fn bytes(&self, request: Request<Body>) -> (HeaderMap, Bytes) {
+        let (status, headers, bytes) = self.answered(request).await;
+        assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&bytes));
+        (headers, bytes)
+    }
+
+    async fn answered(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
         let asked = request.uri().clone();
         let answered = async {
             let response = self.router.clone().oneshot(request).await.unwrap();
@@ -102,7 +114,7 @@ impl Client {
             (parts, body.collect().await.unwrap().to_bytes())
         };
         let (parts, bytes) = tokio::time::timeout(ANSWERED_WITHIN, answered).await.unwrap_or_else(|_| panic!("{asked} is not answered in full"));
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        (parts.status, parts.headers, bytes)
     }
 
     pub fn request(method: Method, path: &str) -> axum::http::request::Builder {

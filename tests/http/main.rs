@@ -7,6 +7,7 @@ mod bad_input;
 mod client;
 mod events;
 mod guard;
+mod inputs;
 mod posted;
 mod secrets;
 mod seed;

@@ -125,6 +125,8 @@ pub struct PlanInputs {
     pub today: chrono::NaiveDate,
     /// What the given repository says of itself, as far as it could be read.
     pub repository: Option<Repository>,
+    /// What is told of the given files: see [`crate::inputs::told`]; empty for an agent without a model.
+    pub given: String,
 }
 
 /// Asks language models for one build. What a request may take at most is reserved before it is sent, and what it took is counted after.

@@ -5,6 +5,7 @@ mod agent;
 mod asking;
 pub mod blueprint;
 mod command;
+pub mod inputs;
 pub mod model;
 pub mod model_agent;
 pub mod repository;

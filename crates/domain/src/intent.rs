@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
+    input::{InputFile, wrong_files},
     model::Budget,
     problem::{FieldError, Problem},
 };
@@ -148,6 +149,9 @@ pub struct ArtifactsDraft {
     pub datasets: Vec<String>,
     #[serde(default)]
     pub docs: Vec<String>,
+    /// As `POST /api/inputs` answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<InputFile>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -208,8 +212,12 @@ pub struct Constraints {
 pub struct Artifacts {
     /// `https` address of a git repository on a public host, or the absolute path of one on this machine.
     pub repository: Option<Repository>,
+    /// Addresses that are passed on as they are: nobody opens them.
     pub datasets: Vec<String>,
     pub docs: Vec<String>,
+    /// Left out when there are none, so that the hash of a plan without files is what it was before there were files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<InputFile>,
 }
 
 /// Where existing code is.
@@ -296,6 +304,8 @@ impl RequestDraft {
         let agent = errors.choice("agent", self.agent, Some(AgentChoice::Any), AgentChoice::parse, AgentChoice::allowed);
         let datasets = errors.links("artifacts.datasets", self.artifacts.datasets);
         let docs = errors.links("artifacts.docs", self.artifacts.docs);
+        let files = self.artifacts.files;
+        errors.files(&files);
         if !errors.0.is_empty() {
             return Err(Problem::invalid(errors.0));
         }
@@ -312,7 +322,7 @@ impl RequestDraft {
                 description,
                 target_domain,
                 constraints: Constraints { deadline, environments, compliance, stack },
-                artifacts: Artifacts { repository, datasets, docs },
+                artifacts: Artifacts { repository, datasets, docs, files },
                 options,
                 agent,
                 budget: self.budget.unwrap_or_default(),
@@ -338,6 +348,7 @@ impl From<IntentRequest> for RequestDraft {
                 repository: request.artifacts.repository.map(|repository| repository.to_string()),
                 datasets: request.artifacts.datasets,
                 docs: request.artifacts.docs,
+                files: request.artifacts.files,
             },
             options: OptionsDraft {
                 generate_tests: Some(request.options.generate_tests),
@@ -456,6 +467,15 @@ impl Errors {
             }
         }
         texts
+    }
+
+    fn files(&mut self, files: &[InputFile]) {
+        for (place, why) in wrong_files(files) {
+            match place.and_then(|place| Some((place, files.get(place)?))) {
+                Some((place, file)) => self.add(&format!("artifacts.files[{place}]"), format!("`{}`: {why}", shown(&file.name))),
+                None => self.add("artifacts.files", why),
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod copilot;
 pub mod deployment;
 pub mod event;
 pub mod id;
+pub mod input;
 pub mod intent;
 pub mod learning;
 pub mod list;

@@ -63,7 +63,7 @@ pub struct Catalog {
     pub target_domains: Vec<CatalogEntry<TargetDomain>>,
     pub stacks: Vec<CatalogEntry<Stack>>,
     pub agents: Vec<CatalogEntry<AgentChoice>>,
-    /// Kinds of input beside the description that no agent here can use: `datasets`, `docs`, with the reason.
+    /// Kinds of input beside the description whose contents no agent here sees: `datasets`, `docs`, with the reason.
     pub unavailable_inputs: Vec<Facility>,
 }
 

@@ -48,6 +48,7 @@ impl Engine {
     /// The plan for a request; nothing is stored.
     pub async fn preview(&self, draft: RequestDraft) -> Result<Proposal, Problem> {
         let request = draft.parse(self.inner.now().date_naive())?;
+        self.inner.inputs.check(&request).await?;
         let (agent, plan) = self.inner.plan(&request, Vec::new()).await?;
         if agent.needs_model() {
             // Asked again, a model would plan something else.
@@ -197,6 +198,9 @@ impl Inner {
     }
 
     async fn create(self: &Arc<Self>, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
+        // Planning reads them; until the build is saved, nothing else says that they are wanted.
+        let _kept = self.inputs.hold().await;
+        self.inputs.check(&request).await?;
         let agent = self.agent_for(&request).await?;
         let plan = if agent.needs_model() {
             wanted.as_deref().and_then(|hash| self.previewed.find(hash, &request))

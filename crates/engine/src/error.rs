@@ -58,6 +58,7 @@ impl From<Error> for Problem {
             Error::Workspace(WorkspaceError::Clone { reason }) => {
                 Problem::unavailable("repository_unavailable", format!("The repository cannot be used: {reason}"))
             }
+            Error::Workspace(WorkspaceError::Given(reason)) => Problem::unavailable("inputs_unusable", reason),
             other => {
                 if let Error::Store(store) = &other
                     && let Some(problem) = store.problem()

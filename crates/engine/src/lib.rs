@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod guard;
 mod highlight;
+mod inputs;
 mod jobs;
 mod learning;
 mod models;
@@ -38,5 +39,6 @@ mod workspace;
 
 pub use crate::{
     events::{Cursor, EVENTS_AT_ONCE, EventSubscription, StoredEvent},
+    inputs::Upload,
     start::{Engine, EngineConfig, StartError},
 };

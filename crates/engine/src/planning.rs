@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grace_agents::{Agent, PlanInputs, repository::Repository, tools::map::Focus};
+use grace_agents::{Agent, PlanInputs, inputs::told, repository::Repository, tools::map::Focus};
 use grace_domain::{
     event::Level,
     id::IntentId,
@@ -78,11 +78,23 @@ impl Inner {
             Some(intent) if agent.needs_model() => self.look_into(intent, request).await?,
             _ => None,
         };
-        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository };
+        let given = if agent.needs_model() { self.told_of_files(request).await? } else { String::new() };
+        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository, given };
         let models = Speaker { inner: self.clone(), intent, task: None, cancel, asking: Arc::default() };
         let mut plan = agent.plan(request, &inputs, &models).await?;
         plan.assumptions.extend(taught.lessons);
         Ok(plan)
+    }
+
+    /// What a model is told of the given files.
+    async fn told_of_files(&self, request: &IntentRequest) -> Result<String> {
+        let files = request.artifacts.files.clone();
+        if files.is_empty() {
+            return Ok(String::new());
+        }
+        let folder = self.inputs.folder().to_owned();
+        let read = tokio::task::spawn_blocking(move || Root::open(folder).map(|root| told(&root, &files, |file| file.hash.clone()))).await;
+        read.expect("reading files does not panic").map_err(Error::File)
     }
 
     /// What the given repository says of itself; it is cloned for that, and nothing in it is run.
@@ -93,7 +105,7 @@ impl Inner {
         let workspace = self.workspace(intent);
         let lock = self.git_lock(intent);
         let _alone = lock.lock().await;
-        workspace.prepare(request.artifacts.repository.as_ref(), &self.sandbox).await?;
+        workspace.prepare(request.artifacts.repository.as_ref(), &request.artifacts.files, &self.sandbox).await?;
         let files = workspace.files().to_owned();
         let focus = Focus::new(&[], &request.description);
         let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| Repository::read(&root, OVERVIEW, &focus))).await;

@@ -246,7 +246,11 @@ async fn build(inner: &Arc<Inner>, run: &Run, context: &Context) -> Result<(Task
     {
         let _alone = lock.lock().await;
         let there = run.place.main.exists();
-        run.place.main.prepare(run.repository.as_ref(), &inner.sandbox).await.map_err(|error| workspace_failure(&error))?;
+        run.place
+            .main
+            .prepare(run.repository.as_ref(), &run.request.artifacts.files, &inner.sandbox)
+            .await
+            .map_err(|error| workspace_failure(&error))?;
         // Where the plan was made with the repository at hand, it says so itself.
         for missing in if there { Vec::new() } else { run.place.main.missing().await } {
             context.log(Level::Warn, "grace", &format!("Not here: {missing}.")).await;
@@ -316,7 +320,9 @@ pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
         WorkspaceError::Clone { reason } => TaskFailure::permanent(format!("The repository cannot be used: {reason}")),
-        WorkspaceError::TooMuch(_) | WorkspaceError::Unsearched(_) | WorkspaceError::Nested { .. } => TaskFailure::permanent(error.to_string()),
+        WorkspaceError::Given(_) | WorkspaceError::TooMuch(_) | WorkspaceError::Unsearched(_) | WorkspaceError::Nested { .. } => {
+            TaskFailure::permanent(error.to_string())
+        }
         WorkspaceError::Slow { .. } | WorkspaceError::Folder { .. } | WorkspaceError::GitStart(_) => TaskFailure::transient(error.to_string()),
         WorkspaceError::Git { .. } | WorkspaceError::Read(_) | WorkspaceError::Adopt(_) => TaskFailure::permanent(error.to_string()),
     }

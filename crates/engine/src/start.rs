@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::Cache, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections, vault::Vault,
-    workspace::Workspace,
+    cache::Cache, inputs::Inputs, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections,
+    vault::Vault, workspace::Workspace,
 };
 
 /// How one server runs.
@@ -88,6 +88,7 @@ pub(crate) struct Inner {
     pub connections: Connections,
     pub running: Running,
     pub vault: Vault,
+    pub inputs: Inputs,
     /// This server's name in leases and in the list of workers; the same after a restart in the same data folder.
     pub worker: String,
     /// Tasks that run here now.
@@ -178,6 +179,7 @@ impl Engine {
             connections: Connections::default(),
             running: Running::default(),
             vault: Vault::new(&config.data_dir),
+            inputs: Inputs::new(&config.data_dir),
             worker,
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),
@@ -191,6 +193,9 @@ impl Engine {
         let follower = recovery::follow_events(&inner);
         inner.keep(tokio::spawn(follower));
         recovery::recover(&inner).await.map_err(StartError::Recovery)?;
+        if let Err(error) = inner.sweep_inputs().await {
+            tracing::warn!(error = %error.chain(), "given files that nothing refers to could not be removed");
+        }
         for worker in jobs::start(&inner).await? {
             inner.keep(worker);
         }

@@ -127,7 +127,7 @@ impl Inner {
                 .map(|name| Facility {
                     name: name.into(),
                     available: false,
-                    detail: "Kept with the intent, but no agent of this version reads it.".into(),
+                    detail: "An address is passed on as a reference: nobody opens it. Add a file to have what is in it.".into(),
                 })
                 .collect(),
         })

@@ -12,6 +12,7 @@ mod deployments;
 pub mod embedded;
 mod error;
 mod events;
+mod inputs;
 mod intents;
 mod jobs;
 mod learning;
@@ -38,6 +39,7 @@ pub use deployments::{
 };
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
+pub use inputs::inputs_referenced;
 pub use intents::{
     BuildRow, CreatedIntent, NewIntent, Summary, intent_create, intent_fetch, intent_lock, intent_save_baseline, intent_save_priority,
     intent_save_repository, intent_save_state, intent_save_summary, intent_save_tests, intent_save_url, intents_in,

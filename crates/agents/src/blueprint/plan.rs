@@ -1,9 +1,10 @@
 //! The plan for a request: pure, from the understanding of its description. It must not know how tasks are run or kept.
 
+use grace_domain::input::FOLDER;
 use grace_domain::intent::{Compliance, IntentRequest, ProjectType};
-use grace_domain::plan::{Choice, ComplianceNote, Confidence, ConfidenceLevel, Phase, Plan, PlannedTask, Question};
+use grace_domain::plan::{Assumption, Choice, ComplianceNote, Confidence, ConfidenceLevel, Phase, Plan, PlannedTask, Question};
 use grace_domain::problem::Problem;
-use grace_domain::spec::{Authentication, Database, Spec};
+use grace_domain::spec::{Authentication, Database, Mark, Spec};
 
 use super::changes;
 use super::generate::has_frontend;
@@ -27,12 +28,20 @@ pub fn plan(request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Proble
     }
     understanding.spec.not_covered.clone_from(&not_covered);
     let spec = understanding.spec;
+    let mut assumptions = understanding.assumptions;
+    let files = request.artifacts.files.len();
+    if files > 0 {
+        let (files, are, them) =
+            if files == 1 { ("The given file".to_owned(), "is", "it") } else { (format!("The {files} given files"), "are", "them") };
+        let text = format!("{files} {are} put into {FOLDER}/ and committed before the first task; this agent does not read what is in {them}.");
+        assumptions.push(Assumption { text, mark: Mark::Default });
+    }
     let mut plan = Plan {
         title: title(request, &understanding.title, &spec),
         phases: phases(&spec, &inputs.estimates),
         deliverables: deliverables(&spec),
         not_covered,
-        assumptions: understanding.assumptions,
+        assumptions,
         questions: questions(&spec),
         warnings: Vec::new(),
         compliance: request.constraints.compliance.iter().flat_map(|rule| compliance(*rule, &spec)).collect(),
@@ -173,6 +182,9 @@ fn warnings(request: &IntentRequest, inputs: &PlanInputs, plan: &Plan) -> Vec<St
     }
     if !request.artifacts.datasets.is_empty() {
         warnings.push("Data sets are not opened by this agent; nothing is imported from them.".into());
+    }
+    if !request.artifacts.files.is_empty() {
+        warnings.push("Given files are not read by this agent; put what matters into the description, or choose the model agent.".into());
     }
     if !request.artifacts.docs.is_empty() {
         warnings.push("Reference documents are not read by this agent; put what matters into the description.".into());

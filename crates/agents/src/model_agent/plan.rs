@@ -106,7 +106,10 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
     for _ in 0..=REPAIRS {
         let answer = models.respond(ModelRole::Planning, &asked, &models.cancel()).await.map_err(unanswered)?;
         match read(&answer.text()).and_then(|written| checked(written, inputs)) {
-            Ok(plan) => return Ok(plan),
+            Ok(mut plan) => {
+                plan.assumptions.extend(assumed(request));
+                return Ok(plan);
+            }
             Err(problems) => {
                 wrong = problems.join(" ");
                 asked.messages.push(Message::assistant(answer.parts));
@@ -124,6 +127,19 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
             REPAIRS + 1
         ),
     ))
+}
+
+/// What Grace itself takes for granted of what was given beside the description, so that the plan says it whatever the model does.
+fn assumed(request: &IntentRequest) -> Vec<Assumption> {
+    let artifacts = &request.artifacts;
+    let mut list = Vec::new();
+    if !artifacts.files.is_empty() {
+        list.push("The given files are in inputs/ before the first task, byte for byte; they are no work of the build.".to_owned());
+    }
+    if !artifacts.datasets.is_empty() || !artifacts.docs.is_empty() {
+        list.push("Addresses of datasets and documents are passed on as references: nobody opens them.".to_owned());
+    }
+    list.into_iter().map(|text| Assumption { text, mark: Mark::Default }).collect()
 }
 
 fn unanswered(why: Unanswered) -> Problem {
@@ -409,6 +425,7 @@ mod tests {
             estimates: Estimates::default(),
             today: chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap(),
             repository: None,
+            given: String::new(),
         }
     }
 

@@ -45,6 +45,9 @@ pub fn plan_request(request: &IntentRequest, inputs: &PlanInputs) -> String {
     if let Some(repository) = &inputs.repository {
         let _ = write!(text, "\nThe project goes into this repository:\n{}\n{}", repository.overview, repository.told());
     }
+    if !inputs.given.is_empty() {
+        let _ = write!(text, "\n{}", inputs.given);
+    }
     if !inputs.modifications.is_empty() {
         text.push_str("\nThe person wants an earlier plan for this changed. All wishes so far, oldest first:\n");
         for wish in &inputs.modifications {
@@ -74,6 +77,15 @@ fn wanted(request: &IntentRequest) -> String {
     for (name, wanted) in [("tests", request.options.generate_tests), ("documentation", request.options.generate_docs)] {
         if !wanted {
             let _ = writeln!(text, "No {name} wanted.");
+        }
+    }
+    for (name, addresses) in [("datasets", &request.artifacts.datasets), ("documents", &request.artifacts.docs)] {
+        if !addresses.is_empty() {
+            let _ = writeln!(
+                text,
+                "Addresses of {name}, as references; nobody has opened them, and the sandbox does not reach them: {}.",
+                addresses.join(" , ")
+            );
         }
     }
     text
@@ -131,6 +143,8 @@ pub struct Situation<'a> {
     pub overview: &'a str,
     /// What a given repository says of itself; empty without one.
     pub told: &'a str,
+    /// What is told of the given files; empty without any.
+    pub given: &'a str,
     pub baseline: Option<&'a Baseline>,
 }
 
@@ -161,6 +175,9 @@ pub fn task_request(request: &IntentRequest, plan: &Plan, task: &PlannedTask, an
         for line in &baseline.last_lines {
             let _ = writeln!(text, "| {line}");
         }
+    }
+    if !situation.given.is_empty() {
+        let _ = write!(text, "\n{}", situation.given);
     }
     let _ = write!(text, "\nThe workspace now:\n{}\n{}", situation.overview, situation.told);
     text

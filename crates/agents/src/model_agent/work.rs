@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use grace_domain::{
     event::{ArtifactKind, Level},
+    input::InputFile,
     model::ModelRole,
     plan::{Choice, PlannedTask, Question},
     secret::SecretRequest,
@@ -18,6 +19,7 @@ use super::session::{Session, Waiting};
 use super::{own_tools, prompt, reports, secrets, summary};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
+    inputs,
     model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
     repository::Repository,
     tools::{self, ToolCall, Tools, map::Focus},
@@ -106,19 +108,20 @@ impl Work<'_> {
         let request = self.conversing.request();
         let focus = Focus::new(&self.task.files, &format!("{} {} {}", self.task.title, self.task.detail, request.description));
         let is_given = request.artifacts.repository.is_some();
+        let files = request.artifacts.files.clone();
         let read = tokio::task::spawn_blocking(move || {
-            if is_given {
+            let given = inputs::told(&root, &files, InputFile::path);
+            let found = if is_given {
                 Repository::read(&root, prompt::OVERVIEW, &focus)
             } else {
                 tools::map::overview(&root, prompt::OVERVIEW, &focus).map(|overview| Repository { overview, ..Repository::default() })
-            }
+            };
+            (given, found)
         });
-        let found = read
-            .await
-            .expect("reading files does not panic")
-            .unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
+        let (given, found) = read.await.expect("reading files does not panic");
+        let found = found.unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
         let (overview, told) = (&found.overview, found.told());
-        let situation = prompt::Situation { overview, told: &told, baseline: self.context.baseline() };
+        let situation = prompt::Situation { overview, told: &told, given: &given, baseline: self.context.baseline() };
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();

@@ -157,12 +157,12 @@ impl Files {
 }
 
 /// Whether these are no text: a zero byte near the start.
-pub(super) fn is_binary(bytes: &[u8]) -> bool {
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytes[..bytes.len().min(8 << 10)].contains(&0)
 }
 
 /// A name for what binary bytes most likely are.
-pub(super) fn kind_of(bytes: &[u8]) -> &'static str {
+pub(crate) fn kind_of(bytes: &[u8]) -> &'static str {
     const KINDS: &[(&[u8], &str)] = &[
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),

@@ -7,7 +7,7 @@ mod bounded;
 mod call;
 mod definition;
 mod edit;
-mod files;
+pub(crate) mod files;
 mod list;
 pub mod map;
 mod patch;

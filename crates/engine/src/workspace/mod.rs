@@ -5,6 +5,7 @@
 mod bounds;
 mod clone;
 mod git;
+mod inputs;
 mod made;
 mod nested;
 mod submodules;
@@ -12,9 +13,10 @@ mod trees;
 
 use std::path::{Path, PathBuf};
 
-use grace_domain::{id::IntentId, intent::Repository};
+use grace_domain::{id::IntentId, input::InputFile, intent::Repository};
 use grace_sandbox::beneath;
 
+use crate::inputs::FOLDER;
 use clone::Bounds;
 use git::{Call, Git};
 pub use made::Made;
@@ -38,6 +40,9 @@ pub enum WorkspaceError {
     Read(#[source] std::io::Error),
     #[error("the workspace cannot be handed to the sandbox's user")]
     Adopt(#[source] grace_sandbox::Error),
+    /// For people: why the given files cannot be put into it.
+    #[error("{0}")]
+    Given(String),
     /// For people: why it is not committed.
     #[error("{0}")]
     TooMuch(String),
@@ -77,6 +82,8 @@ const BASE: &str = "refs/grace/base";
 #[derive(Debug, Clone)]
 pub struct Workspace {
     root: PathBuf,
+    /// Where the given files are, by their hash.
+    inputs: PathBuf,
     intent: IntentId,
     git: Git,
 }
@@ -84,7 +91,7 @@ pub struct Workspace {
 impl Workspace {
     pub fn new(data_dir: &Path, intent: IntentId) -> Self {
         let root = data_dir.join("builds").join(intent.to_string());
-        Self { git: Git { git_dir: root.join("repository.git"), work_tree: root.join("work") }, root, intent }
+        Self { git: Git { git_dir: root.join("repository.git"), work_tree: root.join("work") }, root, inputs: data_dir.join(FOLDER), intent }
     }
 
     /// The files that agents write.
@@ -105,8 +112,13 @@ impl Workspace {
         format!("grace/{}", self.intent)
     }
 
-    /// Makes the workspace, or finds it made. A given repository is cloned into it once.
-    pub async fn prepare(&self, repository: Option<&Repository>, sandbox: &grace_sandbox::Sandbox) -> Result<(), WorkspaceError> {
+    /// Makes the workspace, or finds it made. A given repository is cloned into it once, and given files are laid out in it.
+    pub async fn prepare(
+        &self,
+        repository: Option<&Repository>,
+        files: &[InputFile],
+        sandbox: &grace_sandbox::Sandbox,
+    ) -> Result<(), WorkspaceError> {
         if self.git.git_dir.join(READY).is_file() && self.git.work_tree.is_dir() {
             return Ok(());
         }
@@ -144,6 +156,7 @@ impl Workspace {
             Some(repository) => submodules::fetch(&self.git, repository, &bounds).await?,
             None => Vec::new(),
         };
+        self.place_inputs(files).await?;
         self.hand_over(sandbox).await?;
         let ready = self.git.git_dir.join(READY);
         tokio::fs::write(&ready, missing.join("\n")).await.map_err(|source| WorkspaceError::Folder { path: ready, source })
