@@ -103,7 +103,7 @@ pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> An
         error: RwSignal::new(first_error),
         previewing: RwSignal::new(false),
         starting: RwSignal::new(false),
-        sending: Sending::new(),
+        sending: Sending::default(),
         key: RwSignal::new(None),
     };
     keep_draft(desk);

@@ -15,7 +15,7 @@ use crate::calls::builds::forget_input;
 use crate::calls::client::upload;
 
 /// What is going on with files that are not in the draft yet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Sending {
     /// Names on their way.
     names: RwSignal<Vec<String>>,
@@ -23,10 +23,6 @@ pub struct Sending {
 }
 
 impl Sending {
-    pub fn new() -> Self {
-        Self { names: RwSignal::new(Vec::new()), refused: RwSignal::new(Vec::new()) }
-    }
-
     /// Files are on their way, so the draft is not whole.
     pub fn is_busy(self) -> bool {
         self.names.with(|names| !names.is_empty())
