@@ -46,14 +46,8 @@ const ROWS: [Row; 4] = [
         },
         alone: |budget| Budget { tokens: budget.tokens, ..Budget::default() },
     },
-    Row {
-        spent: |spent| thousands(spent.usage.requests.into()),
-        alone: |budget| Budget { requests: budget.requests, ..Budget::default() },
-    },
-    Row {
-        spent: |spent| time::duration(spent.worked_seconds as f64),
-        alone: |budget| Budget { minutes: budget.minutes, ..Budget::default() },
-    },
+    Row { spent: |spent| thousands(spent.usage.requests.into()), alone: |budget| Budget { requests: budget.requests, ..Budget::default() } },
+    Row { spent: |spent| time::duration(spent.worked_seconds as f64), alone: |budget| Budget { minutes: budget.minutes, ..Budget::default() } },
 ];
 
 fn read(typed: &[String; 4]) -> Result<Budget, CallError> {

@@ -94,7 +94,9 @@ fn a_wrong_limit_is_named_with_what_it_should_hold() {
             let answer = client.post(path, &wrong).await;
             assert_eq!(answer.fields(), ["budget.cost", "budget.tokens", "budget.requests", "budget.minutes"]);
             assert!(answer.text.contains("millionths") && answer.text.contains("500000"), "{}", answer.text);
-            for (name, value) in [("cost", json!(-1)), ("tokens", json!("many")), ("requests", json!(1.5)), ("minutes", json!(1_u64 << 40)), ("hours", json!(1))] {
+            for (name, value) in
+                [("cost", json!(-1)), ("tokens", json!("many")), ("requests", json!(1.5)), ("minutes", json!(1_u64 << 40)), ("hours", json!(1))]
+            {
                 let answer = client.post(path, &json!({ "description": "a chat", "budget": { name: value } })).await;
                 assert_eq!(answer.fields(), [format!("budget.{name}")]);
             }

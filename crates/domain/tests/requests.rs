@@ -57,7 +57,11 @@ fn limits_are_read_from_numbers_and_from_what_is_typed() {
     assert_eq!(kept(RequestDraft { budget: Some(budget), ..draft("a chat") }), Ok(budget));
     assert_eq!(kept(typed(["12.50", "100,000", " ", "90"])), Ok(budget));
     let spare = Budget { tokens: Some(1), ..Budget::default() };
-    assert_eq!(kept(RequestDraft { budget: Some(spare), ..typed(["12.50", "100,000", "", "90"]) }), Ok(budget), "what is typed stands for the numbers");
+    assert_eq!(
+        kept(RequestDraft { budget: Some(spare), ..typed(["12.50", "100,000", "", "90"]) }),
+        Ok(budget),
+        "what is typed stands for the numbers"
+    );
     let again = RequestDraft::from(typed(["12.50", "100,000", "", "90"]).parse(today()).expect("is right"));
     assert_eq!((again.budget, again.budget_typed), (Some(budget), None));
 
