@@ -83,7 +83,13 @@ test.describe("a model of one's own", () => {
     await page.getByLabel("What would you like Grace to build?").fill("A Python library that counts words, with unit tests.");
     await page.getByLabel("Target domain").selectOption("library");
     await page.getByLabel("Stack").selectOption("described");
-    await page.getByLabel("Most tokens for models").fill("300000");
+    await page.locator("summary", { hasText: "Limits" }).click();
+    await page.getByLabel("Money US dollars").fill("a lot");
+    await page.getByLabel("Tokens in and out").fill("300,000");
+    await page.getByRole("button", { name: "Preview plan" }).click();
+    await expect(page.getByLabel("Money US dollars")).toHaveAttribute("aria-invalid", "true");
+    await expect(page.getByLabel("Money US dollars")).toHaveValue("a lot");
+    await page.getByLabel("Money US dollars").fill("");
     await page.getByRole("button", { name: "Preview plan" }).click();
     const plan = page.getByRole("region", { name: "Plan preview" });
     await expect(plan).toContainText("Should upper and lower case be told apart?");

@@ -36,11 +36,11 @@ pub async fn answer_posted_form() -> FormAnswer {
 mod reading {
     use axum::http::StatusCode;
     use grace_domain::intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft};
-    use grace_domain::{input::InputFile, model::Budget, problem::Problem};
+    use grace_domain::{input::InputFile, problem::Problem};
     use leptos::prelude::use_context;
 
     use super::{FormAnswer, PostedForm};
-    use crate::calls::engine;
+    use crate::calls::{builds::BUDGET_FIELDS, engine};
 
     pub(super) async fn answer(PostedForm { fields, files, refused }: PostedForm) -> FormAnswer {
         let mut draft = draft(&fields);
@@ -96,6 +96,12 @@ mod reading {
         values(fields, "kept_files").iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
     }
 
+    /// What is typed for the limits, shortened as the build's own form does; `None` when all are empty.
+    fn budget_typed(fields: &[(String, String)]) -> Option<[String; 4]> {
+        let typed = BUDGET_FIELDS.map(|name| value(fields, &format!("budget_{name}")).unwrap_or_default().chars().take(40).collect::<String>());
+        typed.iter().any(|text| !text.trim().is_empty()).then_some(typed)
+    }
+
     /// A posted form names every box that is ticked and none that is not.
     fn draft(fields: &[(String, String)]) -> RequestDraft {
         let ticked = |name: &str| Some(fields.iter().any(|(field, _)| field == name));
@@ -123,9 +129,8 @@ mod reading {
                 require_review: ticked("require_review"),
             },
             agent: value(fields, "agent"),
-            budget: value(fields, "budget_tokens")
-                .and_then(|tokens| tokens.parse().ok())
-                .map(|tokens| Budget { tokens: Some(tokens), ..Budget::default() }),
+            budget: None,
+            budget_typed: budget_typed(fields),
             plan_hash: None,
         }
     }

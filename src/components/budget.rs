@@ -11,7 +11,11 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use server_fn::ServerFn;
 
-use super::{build_feed::part, desk::desk, form_parts::field_error};
+use super::{
+    build_feed::part,
+    desk::desk,
+    form_parts::{LIMITS, field_error},
+};
 use crate::{
     calls::{
         CallError,
@@ -20,20 +24,15 @@ use crate::{
     live::Feed,
 };
 
-/// A kind of limit: what it is of, how it is typed, what is spent of it, and the part of a budget that has only it.
+/// Of a kind of limit: what is spent of it, and the part of a budget that has only it.
 struct Row {
-    label: &'static str,
-    hint: &'static str,
-    mode: &'static str,
     spent: fn(&Spending) -> String,
     alone: fn(&Budget) -> Budget,
 }
 
+/// In the order of [`LIMITS`].
 const ROWS: [Row; 4] = [
     Row {
-        label: "Money",
-        hint: "US dollars",
-        mode: "decimal",
         spent: |spent| match spent.unpriced {
             0 => money(spent.cost),
             unpriced => format!("{} and {}", money(spent.cost), counted(unpriced.into(), "request of unknown price", "requests of unknown price")),
@@ -41,29 +40,14 @@ const ROWS: [Row; 4] = [
         alone: |budget| Budget { cost: budget.cost, ..Budget::default() },
     },
     Row {
-        label: "Tokens",
-        hint: "in and out",
-        mode: "numeric",
         spent: |spent| match spent.uncounted {
             0 => thousands(spent.usage.tokens()),
             _ => format!("at most {}", thousands(spent.usage.tokens())),
         },
         alone: |budget| Budget { tokens: budget.tokens, ..Budget::default() },
     },
-    Row {
-        label: "Requests",
-        hint: "to models",
-        mode: "numeric",
-        spent: |spent| thousands(spent.usage.requests.into()),
-        alone: |budget| Budget { requests: budget.requests, ..Budget::default() },
-    },
-    Row {
-        label: "Time",
-        hint: "minutes of work",
-        mode: "numeric",
-        spent: |spent| time::duration(spent.worked_seconds as f64),
-        alone: |budget| Budget { minutes: budget.minutes, ..Budget::default() },
-    },
+    Row { spent: |spent| thousands(spent.usage.requests.into()), alone: |budget| Budget { requests: budget.requests, ..Budget::default() } },
+    Row { spent: |spent| time::duration(spent.worked_seconds as f64), alone: |budget| Budget { minutes: budget.minutes, ..Budget::default() } },
 ];
 
 fn read(typed: &[String; 4]) -> Result<Budget, CallError> {
@@ -108,8 +92,9 @@ pub fn CostTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     };
     let rows: Vec<_> = ROWS
         .iter()
+        .zip(&LIMITS)
         .enumerate()
-        .map(|(index, row)| {
+        .map(|(index, (row, limit))| {
             let name = BUDGET_FIELDS[index];
             let id = format!("budget-{name}");
             let invalid = move || failed.with(|error| error.as_ref().is_some_and(|error| error.field(name).is_some())).to_string();
@@ -117,10 +102,10 @@ pub fn CostTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             let first = untrack(texts)[index].clone();
             view! {
                 <tr>
-                    <th scope="row"><label for=id.clone()>{row.label}" "<span class="hint">{row.hint}</span></label></th>
+                    <th scope="row"><label for=id.clone()>{limit.label}" "<span class="hint">{limit.hint}</span></label></th>
                     <td data-l="Spent" class="num">{move || spent.with(row.spent)}" "<small class="muted">{share}</small></td>
                     <td data-l="Limit">
-                        <input class="input" id=id name=name inputmode=row.mode autocomplete="off" maxlength="40" placeholder="No limit" aria-invalid=invalid
+                        <input class="input" id=id name=name inputmode=limit.mode autocomplete="off" maxlength="40" placeholder="No limit" aria-invalid=invalid
                             value=first prop:value=move || texts()[index].clone()
                             on:input=move |event| {
                                 let mut all = untrack(texts);

@@ -6,9 +6,9 @@ use leptos::{ev, html, prelude::*};
 use super::{
     desk::{Desk, desk, first_draft},
     form_beside::{PlanColumn, SaveTemplate},
-    form_fields::{entries, project_types, select, token_limit},
+    form_fields::{entries, project_types, select},
     form_files::{Files, Sending, take},
-    form_folds::{Advanced, Constraints, Links},
+    form_folds::{Advanced, Constraints, Limits, Links},
     form_parts::field_error,
     icon::small_icon,
     states::problem,
@@ -215,12 +215,12 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
                     select("target_domain", "Target domain", entries(&catalog.target_domains, |value| value.as_str()), draft, |draft| &mut draft.target_domain, state.error),
                     select("stack", "Stack", entries(&catalog.stacks, |value| value.as_str()), draft, |draft| &mut draft.constraints.stack, state.error),
                     select("agent", "Agent", entries(&catalog.agents, |value| value.as_str()), draft, |draft| &mut draft.agent, state.error),
-                    token_limit(draft),
                 )))}
             </div>
             <div class="folds">
                 <Constraints state/>
                 <Links state catalog/>
+                <Limits state/>
                 <Advanced state/>
             </div>
             {move || state.error.get().filter(general).map(problem)}
@@ -247,7 +247,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
 
 /// A problem that no single field shows.
 fn general(error: &CallError) -> bool {
-    const SHOWN: [&str; 10] = [
+    const SHOWN: [&str; 14] = [
         "project_type",
         "description",
         "target_domain",
@@ -258,6 +258,10 @@ fn general(error: &CallError) -> bool {
         "artifacts.repository",
         "artifacts.datasets",
         "artifacts.docs",
+        "budget.cost",
+        "budget.tokens",
+        "budget.requests",
+        "budget.minutes",
     ];
     let shown = |field: &str| SHOWN.contains(&field) || field.starts_with("artifacts.files");
     error.0.errors.is_empty() || error.0.errors.iter().any(|field| !shown(&field.field))

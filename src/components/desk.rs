@@ -200,6 +200,7 @@ pub fn first_draft() -> RequestDraft {
         options: OptionsDraft { generate_tests: Some(true), generate_docs: Some(true), include_deployment: Some(true), require_review: Some(false) },
         agent: Some("any".into()),
         budget: None,
+        budget_typed: None,
         plan_hash: None,
     }
 }

@@ -2,7 +2,6 @@
 
 use grace_domain::{
     intent::RequestDraft,
-    model::Budget,
     system::{Catalog, CatalogEntry},
 };
 use leptos::prelude::*;
@@ -89,23 +88,6 @@ pub fn select(
                 {small_icon("down")}
             </span>
             {field_error(error, field)}
-        </div>
-    }
-    .into_any()
-}
-
-/// The most that models may take for the build, in tokens; empty: no limit.
-pub fn token_limit(draft: RwSignal<RequestDraft>) -> AnyView {
-    let value = move || draft.with(|draft| draft.budget.and_then(|budget| budget.tokens).map(|tokens| tokens.to_string()).unwrap_or_default());
-    let first = untrack(value);
-    let set = move |event| {
-        let tokens: Option<u64> = event_target_value(&event).trim().parse().ok();
-        draft.update(|draft| draft.budget = tokens.map(|tokens| Budget { tokens: Some(tokens), ..draft.budget.unwrap_or_default() }));
-    };
-    view! {
-        <div class="field">
-            <label class="label" for="budget_tokens">"Most tokens for models"</label>
-            <input class="input" id="budget_tokens" name="budget_tokens" type="number" min="1000" step="1000" placeholder="No limit" value=first prop:value=value on:change=set/>
         </div>
     }
     .into_any()

@@ -2,6 +2,7 @@
 
 use grace_domain::{
     intent::{Compliance, Environment, RequestDraft},
+    model::Budget,
     present::{counted, time},
     system::Catalog,
 };
@@ -10,7 +11,7 @@ use leptos::prelude::*;
 use super::{
     builder_form::FormState,
     form_fields::{folded, has, put, tick_box},
-    form_parts::{LinkList, choices_summary, field_error, sentence},
+    form_parts::{LIMITS, LinkList, choices_summary, field_error, sentence},
 };
 use crate::{calls::CallError, live::Feed};
 
@@ -157,6 +158,58 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
         <LinkList label="Docs" name="docs" add="Add reference documentation" draft part=|draft| &mut draft.artifacts.docs reason=reason("docs") error=state.error/>
     };
     folded("Artifacts", hint, untrack(|| state.error.with(|error| shows(error, "artifacts."))), body.into_any())
+}
+
+/// What the build may spend. What was typed stays in the draft as it is, so that a wrong amount is shown where it was typed.
+#[component]
+pub fn Limits(state: FormState) -> AnyView {
+    let draft = state.desk.draft;
+    let texts = move || draft.with(|draft| draft.budget_typed.clone().unwrap_or_else(|| draft.budget.unwrap_or_default().written()));
+    let hint = move || match Budget::read(&texts()) {
+        Ok(budget) if budget == Budget::default() => "No limits".to_owned(),
+        Ok(budget) => budget.words(),
+        Err(_) => "Not a number yet".to_owned(),
+    };
+    let rows: Vec<_> = LIMITS
+        .iter()
+        .enumerate()
+        .map(|(index, limit)| {
+            let first = untrack(texts)[index].clone();
+            let invalid = move || state.error.with(|error| error.as_ref().is_some_and(|error| error.field(limit.field).is_some())).to_string();
+            let typed = move |event| {
+                let mut all = untrack(texts);
+                all[index] = event_target_value(&event);
+                draft.update(|draft| {
+                    draft.budget = None;
+                    draft.budget_typed = all.iter().any(|text| !text.trim().is_empty()).then_some(all);
+                });
+            };
+            view! {
+                <div class="lrow">
+                    <label class="label" for=limit.name>{limit.label}" "<span class="hint">{limit.hint}</span></label>
+                    <input
+                        class="input"
+                        id=limit.name
+                        name=limit.name
+                        inputmode=limit.mode
+                        autocomplete="off"
+                        maxlength="40"
+                        placeholder="No limit"
+                        aria-invalid=invalid
+                        value=first
+                        prop:value=move || texts()[index].clone()
+                        on:input=typed
+                    />
+                </div>
+                {field_error(state.error, limit.field)}
+            }
+        })
+        .collect();
+    let body = view! {
+        {rows}
+        <p class="hint">"The build pauses when a limit is reached, with everything committed. They can be changed later on its page."</p>
+    };
+    folded("Limits", hint, untrack(|| state.error.with(|error| shows(error, "budget."))), body.into_any())
 }
 
 #[component]

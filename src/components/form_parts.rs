@@ -9,6 +9,23 @@ use leptos::{ev, prelude::*};
 use super::icon::{icon, small_icon};
 use crate::calls::CallError;
 
+/// A limit of a budget as it is typed, in the order in which [`grace_domain::model::Budget::read`] takes them.
+pub struct Limit {
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub mode: &'static str,
+    /// In the builder's form: the name under which it is posted, and the field that a refusal names.
+    pub name: &'static str,
+    pub field: &'static str,
+}
+
+pub const LIMITS: [Limit; 4] = [
+    Limit { label: "Money", hint: "US dollars", mode: "decimal", name: "budget_cost", field: "budget.cost" },
+    Limit { label: "Tokens", hint: "in and out", mode: "numeric", name: "budget_tokens", field: "budget.tokens" },
+    Limit { label: "Requests", hint: "to models", mode: "numeric", name: "budget_requests", field: "budget.requests" },
+    Limit { label: "Time", hint: "minutes of work", mode: "numeric", name: "budget_minutes", field: "budget.minutes" },
+];
+
 /// What is wrong with one field, under it.
 pub fn field_error(error: RwSignal<Option<CallError>>, field: &'static str) -> AnyView {
     field_error_at(error, move || field.to_owned())

@@ -73,6 +73,38 @@ fn every_wrong_value_is_named_at_once_with_what_is_allowed() {
 }
 
 #[test]
+fn a_build_starts_with_the_budget_that_it_is_described_with() {
+    run(async |client| {
+        let budget = json!({ "cost": 2_500_000, "tokens": 300_000, "requests": 40, "minutes": 90 });
+        let answer = client.post(CREATE, &json!({ "description": "Shelf has name.", "budget": budget })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let intent = answer.json()["intent_id"].as_str().unwrap().to_owned();
+        assert_eq!(client.status(&intent).await["budget"], budget);
+        let answer = client.post(CREATE, &json!({ "description": "Shelf has name.", "budget": { "minutes": 15 } })).await;
+        let intent = answer.json()["intent_id"].as_str().unwrap().to_owned();
+        assert_eq!(client.status(&intent).await["budget"], json!({ "cost": null, "tokens": null, "requests": null, "minutes": 15 }));
+    });
+}
+
+#[test]
+fn a_wrong_limit_is_named_with_what_it_should_hold() {
+    run(async |client| {
+        for path in [CREATE, PREVIEW] {
+            let wrong = json!({ "description": "a chat", "budget": { "cost": u64::MAX, "tokens": 0, "requests": 0, "minutes": 0 } });
+            let answer = client.post(path, &wrong).await;
+            assert_eq!(answer.fields(), ["budget.cost", "budget.tokens", "budget.requests", "budget.minutes"]);
+            assert!(answer.text.contains("millionths") && answer.text.contains("500000"), "{}", answer.text);
+            for (name, value) in
+                [("cost", json!(-1)), ("tokens", json!("many")), ("requests", json!(1.5)), ("minutes", json!(1_u64 << 40)), ("hours", json!(1))]
+            {
+                let answer = client.post(path, &json!({ "description": "a chat", "budget": { name: value } })).await;
+                assert_eq!(answer.fields(), [format!("budget.{name}")]);
+            }
+        }
+    });
+}
+
+#[test]
 fn an_unknown_field_is_named_by_its_path() {
     run(async |client| {
         assert_eq!(client.post(CREATE, &json!({ "description": "a chat", "colour": "red" })).await.fields(), ["colour"]);

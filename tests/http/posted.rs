@@ -30,6 +30,36 @@ fn a_posted_form_reads_ticked_boxes_and_keeps_the_text() {
     });
 }
 
+#[test]
+fn limits_of_a_posted_form_are_read_kept_and_put_into_templates() {
+    run(async |client| {
+        let posted = async |body: &str| {
+            let request = Client::request(Method::POST, "/").header("content-type", "application/x-www-form-urlencoded");
+            client.send(request.body(Body::from(format!("description=Shelf+has+name.&environments=staging&{body}"))).unwrap()).await
+        };
+        let answer = posted("budget_cost=a+lot&budget_tokens=300%2C000&budget_requests=0&budget_minutes=").await;
+        assert_eq!(answer.status, 422);
+        for (name, text, wrong) in [("cost", "a lot", true), ("tokens", "300,000", false), ("requests", "0", true), ("minutes", "", false)] {
+            let field = input(&answer.text, &format!("name=\"budget_{name}\""));
+            assert!(field.contains(&format!("value=\"{text}\"")) || text.is_empty(), "{field}");
+            assert!(field.contains(&format!("aria-invalid=\"{wrong}\"")), "{field}");
+        }
+        assert!(answer.text.contains("Give a number such as 12 or 0.50"), "the remedy stands below");
+
+        let limits = "budget_cost=0.50&budget_tokens=300%2C000&budget_requests=&budget_minutes=90";
+        let answer = posted(&format!("{limits}&action=start")).await;
+        let place = answer.headers["location"].to_str().unwrap().to_owned();
+        let kept = serde_json::json!({ "cost": 500_000, "tokens": 300_000, "requests": null, "minutes": 90 });
+        assert_eq!(client.status(place.trim_start_matches("/builds/")).await["budget"], kept);
+
+        assert_eq!(posted(&format!("{limits}&action=template&template_name=Limited")).await.status, 200);
+        let templates = client.get("/api/learning/templates").await.json();
+        let template = templates["items"].as_array().unwrap().iter().find(|template| template["name"] == "Limited").unwrap();
+        let answer = client.post("/api/coding_agent/create", &template["request"]).await;
+        assert_eq!(client.status(answer.json()["intent_id"].as_str().unwrap()).await["budget"], kept);
+    });
+}
+
 /// The tag in which `attribute` stands.
 fn input<'page>(page: &'page str, attribute: &str) -> &'page str {
     let at = page.find(attribute).unwrap_or_else(|| panic!("{attribute} is on the page"));

@@ -117,9 +117,13 @@ pub struct RequestDraft {
     /// Who is to build it: see [`AgentChoice`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// What models may take for it.
+    /// What models may take for it and how long it may work; what is absent does not bind. Money is in millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// The same as a form's four texts: US dollars, tokens, requests, minutes of work; empty: no limit. Stands for `budget` when given, so that
+    /// what could not be read is kept as it was typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_typed: Option<[String; 4]>,
     /// Of a previewed plan: creating with it approves that plan, if it is still the one that Grace proposes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
@@ -306,6 +310,7 @@ impl RequestDraft {
         let docs = errors.links("artifacts.docs", self.artifacts.docs);
         let files = self.artifacts.files;
         errors.files(&files);
+        let budget = errors.budget(self.budget, self.budget_typed);
         if !errors.0.is_empty() {
             return Err(Problem::invalid(errors.0));
         }
@@ -325,7 +330,7 @@ impl RequestDraft {
                 artifacts: Artifacts { repository, datasets, docs, files },
                 options,
                 agent,
-                budget: self.budget.unwrap_or_default(),
+                budget,
             }),
             _ => Err(Problem::invalid(errors.0)),
         }
@@ -358,6 +363,7 @@ impl From<IntentRequest> for RequestDraft {
             },
             agent: Some(request.agent.as_str().into()),
             budget: (request.budget != Budget::default()).then_some(request.budget),
+            budget_typed: None,
             plan_hash: None,
         }
     }
@@ -434,6 +440,23 @@ impl Errors {
             }
             Ok(date) => Some(date),
         }
+    }
+
+    /// Numbers are held to what a form may say. Only money differs: a program gives it in millionths.
+    fn budget(&mut self, given: Option<Budget>, typed: Option<[String; 4]>) -> Budget {
+        let in_millionths = typed.is_none();
+        let texts = typed.unwrap_or_else(|| given.unwrap_or_default().written());
+        Budget::read(&texts).unwrap_or_else(|wrong| {
+            for FieldError { field, message } in wrong {
+                let message = if in_millionths && field == "cost" {
+                    "Give millionths of a US dollar such as 500000 for $0.50, or leave it out for no limit.".to_owned()
+                } else {
+                    message
+                };
+                self.add(&format!("budget.{field}"), message);
+            }
+            Budget::default()
+        })
     }
 
     fn repository(&mut self, text: Option<String>) -> Option<Repository> {

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use grace_domain::{
     intent::{Environment, Repository, RequestDraft},
+    model::Budget,
     problem::Problem,
 };
 use proptest::prelude::*;
@@ -45,6 +46,31 @@ fn hostile_looking_descriptions_are_only_text() {
     ] {
         assert_eq!(draft(text).parse(today()).map(|request| request.description), Ok(text.to_owned()));
     }
+}
+
+#[test]
+fn limits_are_read_from_numbers_and_from_what_is_typed() {
+    let budget = Budget { cost: Some(12_500_000), tokens: Some(100_000), requests: None, minutes: Some(90) };
+    let kept = |draft: RequestDraft| draft.parse(today()).map(|request| request.budget);
+    let typed = |texts: [&str; 4]| RequestDraft { budget_typed: Some(texts.map(str::to_owned)), ..draft("a chat") };
+    assert_eq!(kept(draft("a chat")), Ok(Budget::default()), "nothing binds that nobody gave");
+    assert_eq!(kept(RequestDraft { budget: Some(budget), ..draft("a chat") }), Ok(budget));
+    assert_eq!(kept(typed(["12.50", "100,000", " ", "90"])), Ok(budget));
+    let spare = Budget { tokens: Some(1), ..Budget::default() };
+    assert_eq!(
+        kept(RequestDraft { budget: Some(spare), ..typed(["12.50", "100,000", "", "90"]) }),
+        Ok(budget),
+        "what is typed stands for the numbers"
+    );
+    let again = RequestDraft::from(typed(["12.50", "100,000", "", "90"]).parse(today()).expect("is right"));
+    assert_eq!((again.budget, again.budget_typed), (Some(budget), None));
+
+    let all = ["budget.cost", "budget.tokens", "budget.requests", "budget.minutes"];
+    assert_eq!(refused_fields(typed(["a lot", "-1", "0", "1.5"])), all);
+    let wrong = Budget { cost: Some(u64::MAX), tokens: Some(0), requests: Some(0), minutes: Some(u32::MAX) };
+    let problem = RequestDraft { budget: Some(wrong), ..draft("a chat") }.parse(today()).expect_err("none is right");
+    assert_eq!(problem.errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), all);
+    assert!(problem.errors[0].message.contains("millionths") && problem.errors[1].message.contains("500000"), "{problem:?}");
 }
 
 #[test]
