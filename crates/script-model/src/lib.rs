@@ -9,7 +9,7 @@ mod wire;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -144,6 +144,7 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let came = Instant::now();
     let Some(protocol) = Protocol::of_path(uri.path()) else {
         return (StatusCode::NOT_FOUND, "404 page not found").into_response();
     };
@@ -152,7 +153,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         shared.record().problems.push(format!("{}: the body is not JSON", uri.path()));
         return refuse(400, "invalid_request_error", "The body is not JSON.");
     };
-    let request = Request { bytes: body.len(), ..Request::read(protocol, uri.path(), &value) };
+    let request = Request { bytes: body.len(), came, ..Request::read(protocol, uri.path(), &value) };
     let given = protocol.key(&headers);
     let authorized = shared.script.key.as_deref().is_none_or(|key| given == Some(key));
     let turn = {
