@@ -16,11 +16,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::{Listener, ListenerExt};
 use axum::{Json, Router};
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 pub use request::{Protocol, Request};
 pub use script::{Call, Fault, Reply, Script, Turn, Usage, When};
@@ -95,7 +96,7 @@ impl ScriptModel {
         let shared = Arc::new(shared);
         let router = router(shared.clone());
         let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
+            let _ = axum::serve(at_once(listener), router).await;
         });
         Ok(Self { address, shared, server })
     }
@@ -132,7 +133,12 @@ impl Drop for ScriptModel {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, script: Script) -> std::io::Result<()> {
-    axum::serve(listener, router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
+    axum::serve(at_once(listener), router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
+}
+
+/// Pieces go out when they are written, as providers do it; a piece would wait up to 40 ms for the receipt of the one before it.
+fn at_once(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
+    listener.tap_io(|stream| drop(stream.set_nodelay(true)))
 }
 
 fn router(shared: Arc<Shared>) -> Router {

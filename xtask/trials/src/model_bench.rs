@@ -230,12 +230,7 @@ async fn crowded(options: &Options, runs: usize, rows: &mut Vec<Row>) -> Outcome
     rows.push(row("model agent: memory per build, 32 at once", format!("{each:.1} MB"), "≤ 60 MB", each <= 60.0));
     let took = middle(&|crowded| crowded.took.as_secs_f64());
     let together = found.iter().map(|crowded| crowded.together).min().unwrap_or_default();
-    rows.push(row(
-        "model agent: 32 builds, all complete; at work together",
-        format!("{took:.1} s; {together}"),
-        "all",
-        together == CROWD,
-    ));
+    rows.push(row("model agent: 32 builds, all complete; at work together", format!("{took:.1} s; {together}"), "all", together == CROWD));
     let most = middle(&|crowded| crowded.most as f64 / 1e6);
     rows.push(row("model agent: the server's memory meanwhile", format!("{most:.0} MB"), "≤ 1 GiB", most * 1e6 <= 1_073_741_824.0));
     let page = middle(&|crowded| percentile(&mut crowded.pages.clone(), 0.99).as_secs_f64());
@@ -303,7 +298,8 @@ async fn crowd(options: &Options) -> Outcome<Crowded> {
 /// How many builds had a task under way at the same time.
 fn together(built: &[Value]) -> usize {
     let time = |task: &Value, field: &str| task[field].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-    let work: Vec<_> = built.iter().filter_map(|status| Some((time(&status["tasks"][0], "started_at")?, time(&status["tasks"][0], "finished_at")?))).collect();
+    let work: Vec<_> =
+        built.iter().filter_map(|status| Some((time(&status["tasks"][0], "started_at")?, time(&status["tasks"][0], "finished_at")?))).collect();
     work.iter().map(|(started, _)| work.iter().filter(|(other, ended)| other <= started && started < ended).count()).max().unwrap_or_default()
 }
 
