@@ -1,5 +1,5 @@
 import AxeBuilder from "@axe-core/playwright";
-import { test as base, expect, type APIRequestContext, type Page } from "@playwright/test";
+import { test as base, expect, type APIRequestContext, type Locator, type Page } from "@playwright/test";
 
 /** The specification's chat example, word for word. */
 export const chatDescription =
@@ -69,4 +69,44 @@ export async function waitForStatus(request: APIRequestContext, intent: string, 
     )
     .toBe(wanted);
   return statusOf(request, intent);
+}
+
+/** Adds a model profile in Settings; `fields` by their labels. */
+export async function addProfile(page: Page, protocol: string, fields: Record<string, string>): Promise<void> {
+  await page.getByRole("button", { name: "Add a profile" }).click();
+  await page.getByLabel("Protocol", { exact: true }).selectOption({ label: protocol });
+  for (const [label, value] of Object.entries(fields)) {
+    await page.getByLabel(label, { exact: true }).fill(value);
+  }
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByRole("dialog")).toBeHidden();
+}
+
+/** Tests the only model profile there is; what Settings says of it then. */
+export async function testedProfile(page: Page): Promise<string> {
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  const found = page.locator("tr.found");
+  await expect(found).toBeVisible();
+  return found.innerText();
+}
+
+/** Describes a build for the model agent in the home page's form and asks for its plan. */
+export async function previewDescribed(page: Page, description: string, domain: string): Promise<Locator> {
+  await open(page, "/");
+  await page.getByLabel("What would you like Grace to build?").fill(description);
+  await page.getByLabel("Target domain").selectOption(domain);
+  await page.getByLabel("Stack").selectOption("described");
+  await page.getByRole("button", { name: "Preview plan" }).click();
+  return page.getByRole("region", { name: "Plan preview" });
+}
+
+/** The id of the active build of that title; waits until there is one. */
+export async function intentOf(request: APIRequestContext, title: string): Promise<string> {
+  const find = async (): Promise<string | undefined> => {
+    const answer = await request.get("/api/coding_agent/active");
+    const { builds } = (await answer.json()) as { builds: { intent_id: string; title: string }[] };
+    return builds.find((build) => build.title === title)?.intent_id;
+  };
+  await expect.poll(find, { intervals: [100] }).toBeTruthy();
+  return (await find()) ?? "";
 }

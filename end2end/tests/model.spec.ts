@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 import { type Page } from "@playwright/test";
 
-import { expect, expectNoViolations, open, test, waitForStatus } from "./harness";
+import { expect, expectNoViolations, intentOf, open, previewDescribed, test, testedProfile, waitForStatus } from "./harness";
 
 const root = join(import.meta.dirname, "../..");
 const models: ChildProcess[] = [];
@@ -41,13 +41,6 @@ async function change(page: Page, fields: Record<string, string>): Promise<void>
   await expect(page.getByRole("dialog")).toBeHidden();
 }
 
-async function tested(page: Page): Promise<string> {
-  await page.getByRole("button", { name: "Test", exact: true }).click();
-  const found = page.locator("tr.found");
-  await expect(found).toBeVisible();
-  return found.innerText();
-}
-
 test.describe("a model of one's own", () => {
   test.use({ expectedComplaint: /status of 422/ });
 
@@ -70,13 +63,13 @@ test.describe("a model of one's own", () => {
     await expect(dialog).toBeHidden();
 
     // What is wrong is said as such.
-    expect(await tested(page)).toMatch(/does not accept the key in END2END_WRONG_KEY/);
+    expect(await testedProfile(page)).toMatch(/does not accept the key in END2END_WRONG_KEY/);
     await change(page, { "Variable of the key": "END2END_KEY", Model: "script-9" });
-    expect(await tested(page)).toMatch(/has no model .script-9./);
+    expect(await testedProfile(page)).toMatch(/has no model .script-9./);
     await change(page, { Model: "script-1", Address: "http://127.0.0.1:9/v1" });
-    expect(await tested(page)).toMatch(/Nothing listens at/);
+    expect(await testedProfile(page)).toMatch(/Nothing listens at/);
     await change(page, { Address: address });
-    expect(await tested(page)).toMatch(/Works.*First words after \d+ ms/s);
+    expect(await testedProfile(page)).toMatch(/Works.*First words after \d+ ms/s);
     await expectNoViolations(page);
 
     await open(page, "/");
@@ -96,8 +89,7 @@ test.describe("a model of one's own", () => {
     await page.getByRole("button", { name: "Start build" }).click();
     const answer = page.getByRole("complementary", { name: "Co-pilot" }).getByRole("button", { name: /^2\s*No/ });
     await answer.click({ timeout: 30_000 });
-    const { builds } = (await (await request.get("/api/coding_agent/active")).json()) as { builds: { intent_id: string; title: string }[] };
-    const intent = builds.find((build) => build.title === "Word counter library")!.intent_id;
+    const intent = await intentOf(request, "Word counter library");
     const done = await waitForStatus(request, intent, "completed", 120_000);
     expect(done.tests).toMatchObject({ passed: 2, failed: 0 });
     expect(done.artifacts_generated.map((file) => file.path)).toEqual(["test_wc.py", "wc.py"]);
@@ -122,17 +114,12 @@ test.describe("a model of one's own", () => {
     await open(page, "/settings");
     await change(page, { Address: tool });
 
-    await open(page, "/");
-    await page.getByLabel("What would you like Grace to build?").fill(project.draft.description);
-    await page.getByLabel("Target domain").selectOption("cli_tool");
-    await page.getByLabel("Stack").selectOption("described");
-    await page.getByRole("button", { name: "Preview plan" }).click();
-    await expect(page.getByRole("region", { name: "Plan preview" })).toContainText(project.answer[0]);
+    const plan = await previewDescribed(page, project.draft.description, "cli_tool");
+    await expect(plan).toContainText(project.answer[0]);
     await page.getByRole("button", { name: "Start build" }).click();
     const answer = page.getByRole("complementary", { name: "Co-pilot" }).getByRole("button", { name: new RegExp(`^\\d\\s*${project.answer[1]}`) });
     await answer.click({ timeout: 30_000 });
-    const { builds } = (await (await request.get("/api/coding_agent/active")).json()) as { builds: { intent_id: string; title: string }[] };
-    const intent = builds.find((build) => build.title === project.plan.title)!.intent_id;
+    const intent = await intentOf(request, project.plan.title);
     const done = await waitForStatus(request, intent, "completed", 200_000);
     expect(done.tests).toMatchObject({ passed: 3, failed: 0, command: "npm ci --no-audit --no-fund && npm test" });
 

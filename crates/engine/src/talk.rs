@@ -46,8 +46,9 @@ impl Conversing for Talk {
         let (intent, task) = self.of();
         let mut payload = payload.clone();
         self.inner.vault.redactor(intent).redact_json(&mut payload);
+        // It does not wait for the disk: it is there to be read, and no run goes on from it.
         let save = async {
-            let mut conn = self.inner.store.connection().await?;
+            let mut conn = self.inner.store.relaxed_connection().await?;
             turn_append(&mut conn, intent, Some(task), kind, &payload, self.inner.now()).await
         };
         if let Err(error) = save.await {

@@ -9,18 +9,19 @@ mod wire;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::{Listener, ListenerExt};
 use axum::{Json, Router};
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 pub use request::{Protocol, Request};
 pub use script::{Call, Fault, Reply, Script, Turn, Usage, When};
@@ -95,7 +96,7 @@ impl ScriptModel {
         let shared = Arc::new(shared);
         let router = router(shared.clone());
         let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
+            let _ = axum::serve(at_once(listener), router).await;
         });
         Ok(Self { address, shared, server })
     }
@@ -132,7 +133,12 @@ impl Drop for ScriptModel {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, script: Script) -> std::io::Result<()> {
-    axum::serve(listener, router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
+    axum::serve(at_once(listener), router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
+}
+
+/// Pieces go out when they are written, as providers do it; a piece would wait up to 40 ms for the receipt of the one before it.
+fn at_once(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
+    listener.tap_io(|stream| drop(stream.set_nodelay(true)))
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -144,6 +150,7 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let came = Instant::now();
     let Some(protocol) = Protocol::of_path(uri.path()) else {
         return (StatusCode::NOT_FOUND, "404 page not found").into_response();
     };
@@ -152,7 +159,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         shared.record().problems.push(format!("{}: the body is not JSON", uri.path()));
         return refuse(400, "invalid_request_error", "The body is not JSON.");
     };
-    let request = Request { bytes: body.len(), ..Request::read(protocol, uri.path(), &value) };
+    let request = Request { bytes: body.len(), came, ..Request::read(protocol, uri.path(), &value) };
     let given = protocol.key(&headers);
     let authorized = shared.script.key.as_deref().is_none_or(|key| given == Some(key));
     let turn = {

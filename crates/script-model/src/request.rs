@@ -1,5 +1,7 @@
 //! What a request says, whatever protocol it came in. It must not judge.
 
+use std::time::Instant;
+
 use axum::http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
@@ -67,6 +69,8 @@ pub struct Request {
     pub most_output: Option<u64>,
     /// Length of its body.
     pub bytes: usize,
+    /// When all of it was here.
+    pub came: Instant,
     pub(crate) said: Vec<Said>,
     /// The messages as they came, without marks for caches.
     pub(crate) raw: Vec<Value>,
@@ -124,6 +128,7 @@ impl Request {
             has_schema: false,
             most_output: None,
             bytes: 0,
+            came: Instant::now(),
             said: Vec::new(),
             raw: list(messages).to_vec(),
         };

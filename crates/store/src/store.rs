@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// Connections that do not wait for the disk: a crash of the database may undo what they committed in the last second. For what is only a sign
-    /// of life, and for the job queue's own SQL: a job that is there again runs again, and finds nothing to do.
+    /// of life, for the record of an agent's conversation, and for the job queue's own SQL: a job that is there again runs again, and finds nothing to do.
     pub fn relaxed(&self) -> &PgPool {
         &self.relaxed
     }

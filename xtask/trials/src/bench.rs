@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
-    Options, Outcome, processes,
+    Options, Outcome, model_bench, processes,
     server::{DataFolder, Server, chat_request, text},
 };
 
@@ -19,7 +19,7 @@ const SUBSCRIBERS: usize = 200;
 const SERVER_CORE: usize = 0;
 
 /// One line of the table.
-struct Row {
+pub struct Row {
     what: &'static str,
     measured: String,
     target: &'static str,
@@ -27,7 +27,7 @@ struct Row {
 }
 
 /// The parts that can be measured alone, in their order.
-const PARTS: [&str; 7] = ["start", "preview", "requests", "events", "sizes", "sandbox", "builds"];
+const PARTS: [&str; 8] = ["start", "preview", "requests", "events", "sizes", "sandbox", "builds", "model"];
 
 pub async fn bench(options: &Options) -> Outcome {
     if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
@@ -67,6 +67,9 @@ pub async fn bench(options: &Options) -> Outcome {
         builds(&server, options.quick, &mut rows).await?;
         server.end().await?;
     }
+    if wanted("model") {
+        model_bench::model(options, &mut rows).await?;
+    }
     println!("\n{:<58} {:>28}   {:<18} met", "", "measured", "target");
     for Row { what, measured, target, met } in &rows {
         println!("{what:<58} {measured:>28}   {target:<18} {}", if *met { "yes" } else { "NO" });
@@ -92,7 +95,7 @@ async fn start(options: &Options, data: &DataFolder, rows: &mut Vec<Row>) -> Out
     Ok(())
 }
 
-fn row(what: &'static str, measured: String, target: &'static str, met: bool) -> Row {
+pub fn row(what: &'static str, measured: String, target: &'static str, met: bool) -> Row {
     Row { what, measured, target, met }
 }
 
@@ -320,13 +323,13 @@ async fn build(server: &Server) -> Outcome<(Duration, Vec<Duration>)> {
 }
 
 /// Zero for no times at all.
-fn percentile(times: &mut [Duration], share: f64) -> Duration {
+pub fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.sort();
     let index = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1)) - 1;
     times.get(index).copied().unwrap_or_default()
 }
 
-fn milliseconds(time: Duration) -> String {
+pub fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 

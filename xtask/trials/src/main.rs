@@ -5,6 +5,7 @@
 mod bench;
 mod boundaries;
 mod http;
+mod model_bench;
 mod processes;
 mod scripted;
 mod server;

@@ -77,6 +77,11 @@ pub async fn begin(server: &Server, description: &str, budget: &Value) -> Outcom
 
 /// Does what a person has to do until the build has ended: approves its plan, and answers its questions with `answer`. The build as it is then.
 pub async fn accompany(address: SocketAddr, intent: &str, answer: &str, within: Duration) -> Outcome<Value> {
+    accompany_looking(address, intent, answer, within, LOOK).await
+}
+
+/// The same, with a look at the build every so often.
+pub async fn accompany_looking(address: SocketAddr, intent: &str, answer: &str, within: Duration, every: Duration) -> Outcome<Value> {
     let began = Instant::now();
     let mut connection = Connection::open(address).await?;
     loop {
@@ -98,7 +103,7 @@ pub async fn accompany(address: SocketAddr, intent: &str, answer: &str, within: 
         if began.elapsed() > within {
             return Err(format!("{intent} is still {} after {} s, at {} %.", status["status"], within.as_secs(), status["progress_percent"]));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(every).await;
     }
 }
 

@@ -60,6 +60,11 @@ pub struct Server {
 impl Server {
     /// Starts it on a free port; `core` pins it to one.
     pub async fn start(options: &Options, data: &Path, core: Option<usize>) -> Outcome<Self> {
+        Self::start_with(options, data, core, None).await
+    }
+
+    /// The same, with so many tasks at the same time; as many as there are cores, when absent.
+    pub async fn start_with(options: &Options, data: &Path, core: Option<usize>, workers: Option<usize>) -> Outcome<Self> {
         let began = Instant::now();
         let mut command = match core {
             Some(core) => {
@@ -74,6 +79,7 @@ impl Server {
             .arg(data)
             .arg("--site")
             .arg(&options.site)
+            .args(workers.into_iter().flat_map(|workers| ["--workers".to_owned(), workers.to_string()]))
             // A job that a dead server held is given back with a warning: here, that is the rule.
             .env("RUST_LOG", "warn,graphile_worker_recovery=error")
             .env(KEY_VARIABLE, scripted::KEY)
