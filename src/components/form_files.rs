@@ -51,8 +51,12 @@ fn send(state: FormState, files: Vec<web_sys::File>) {
     leptos::task::spawn_local(async move {
         for file in files {
             let outcome = match unfit(state, &file) {
-                Some(why) => Err(why),
-                None => upload(&file).await.map_err(|error| error.message()),
+                Some(why) => Err(format!("`{}`: {why}", file.name())),
+                // What is wrong with the file is said with its name already.
+                None => upload(&file).await.map_err(|error| match error.0.errors.is_empty() {
+                    true => format!("`{}`: {}", file.name(), error.message()),
+                    false => error.message(),
+                }),
             };
             match outcome {
                 Ok(kept) => state.desk.draft.update(|draft| {
@@ -62,7 +66,7 @@ fn send(state: FormState, files: Vec<web_sys::File>) {
                     files.push(kept);
                 }),
                 Err(why) => {
-                    refused.try_update(|list| list.push(format!("{}: {why}", file.name())));
+                    refused.try_update(|list| list.push(why));
                 }
             }
             names.try_update(|names| {

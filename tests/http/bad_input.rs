@@ -80,6 +80,8 @@ fn a_build_starts_with_the_budget_that_it_is_described_with() {
         assert_eq!(answer.status, 201, "{}", answer.text);
         let intent = answer.json()["intent_id"].as_str().unwrap().to_owned();
         assert_eq!(client.status(&intent).await["budget"], budget);
+        let changed = client.post(&format!("/api/coding_agent/{intent}/budget"), &json!({ "cost": u64::MAX, "tokens": 0, "requests": 1 })).await;
+        assert_eq!(changed.fields(), ["cost", "tokens"], "what a form refuses is refused here too");
         let answer = client.post(CREATE, &json!({ "description": "Shelf has name.", "budget": { "minutes": 15 } })).await;
         let intent = answer.json()["intent_id"].as_str().unwrap().to_owned();
         assert_eq!(client.status(&intent).await["budget"], json!({ "cost": null, "tokens": null, "requests": null, "minutes": 15 }));

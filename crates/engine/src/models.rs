@@ -59,6 +59,7 @@ impl Engine {
 
     /// What models may take for a build from now on, with what they took already.
     pub async fn set_budget(&self, intent: IntentId, budget: Budget) -> Result<ControlResponse, Problem> {
+        let budget = Budget::read(&budget.written()).map_err(Problem::invalid)?;
         Ok(self.inner.set_budget(intent, Some(budget)).await?)
     }
 
