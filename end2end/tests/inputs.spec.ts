@@ -21,7 +21,7 @@ test("a file that is dropped into the form is listed, comes with the build and i
     { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("Keep the order.\n") },
     { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) },
   ]);
-  await expect(files.getByRole("alert")).toContainText("empty.txt: It is empty.");
+  await expect(files.getByRole("alert")).toContainText("`empty.txt`: It is empty.");
   await expect(files.getByRole("button", { name: "Remove notes.txt" })).toBeVisible();
   await page.reload();
   await expect(files, "files are kept over a reload as the text is").toContainText("books.csv");
