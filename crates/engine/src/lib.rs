@@ -11,6 +11,7 @@ mod decide;
 mod deployments;
 mod error;
 mod events;
+mod finished;
 mod guard;
 mod highlight;
 mod inputs;

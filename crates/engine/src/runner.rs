@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, WrittenFile, model_agent::merging};
+use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, model_agent::merging};
 use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
@@ -26,17 +26,16 @@ use grace_domain::{
 };
 use grace_sandbox::Sandbox;
 use grace_store::{
-    Claim, TaskResult, account_timed, answers_of, artifacts_save, attempts_of, conversation_fetch, conversation_save, intent_save_baseline,
-    intent_save_repository, plan_fetch, queue_paused, task_cancelled, task_claim, task_fail, task_finish, task_heartbeat, task_release, task_retry,
-    tasks_of,
+    Claim, account_timed, answers_of, attempts_of, conversation_fetch, plan_fetch, queue_paused, task_cancelled, task_claim, task_fail,
+    task_heartbeat, task_release, task_retry, tasks_of,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    committed::save_commit,
     decide::{Decision, MAX_ATTEMPTS, enqueue_task},
     error::{Error, Result},
+    finished::{finish, message},
     guard::{TaskSecrets, exposed, redacted_result},
     place::Place,
     questions::ask,
@@ -44,8 +43,8 @@ use crate::{
     speaker::{Speaker, is_nearly_spent, warn},
     start::Inner,
     talk::Talk,
-    unfinished::{keep_aside, pause_over_budget, pause_spent, set_aside, wait_for_answer, warn_of_ignored},
-    workspace::{Landing, Workspace, WorkspaceError},
+    unfinished::{keep_aside, pause_over_budget, pause_spent, set_aside, wait_for_answer},
+    workspace::WorkspaceError,
 };
 
 /// Runs of a task that ended with the death of the server, before the task is given up: it may be what kills it.
@@ -57,10 +56,10 @@ const OUT_OF_TIME: &str = "The build has worked for as long as its budget of tim
 /// A task that this server runs now.
 pub(crate) struct Run {
     pub claim: Claim,
-    planned: PlannedTask,
-    plan: Plan,
-    answers: BTreeMap<String, String>,
-    agent: Arc<dyn Agent>,
+    pub planned: PlannedTask,
+    pub plan: Plan,
+    pub answers: BTreeMap<String, String>,
+    pub agent: Arc<dyn Agent>,
     request: IntentRequest,
     pub place: Place,
     /// As an earlier run kept it.
@@ -305,17 +304,6 @@ async fn build(inner: &Arc<Inner>, run: &Run, context: &Context) -> Result<(Task
     Ok((output, Some(commit)))
 }
 
-/// What a commit of the task says.
-fn message(run: &Run, output: &TaskOutput) -> String {
-    let title = &run.claim.task.title;
-    match (&output.asks, run.agent.needs_model()) {
-        (Some(_), _) => format!("{title} (unfinished)"),
-        // What was done is the model's word; what proves it is in it too.
-        (None, true) => format!("{title}\n\n{}\n", output.summary.trim()),
-        (None, false) => title.clone(),
-    }
-}
-
 pub(crate) fn workspace_failure(error: &WorkspaceError) -> TaskFailure {
     tracing::warn!(error = %error, "a workspace failed");
     match error {
@@ -374,99 +362,6 @@ async fn heartbeat(inner: Arc<Inner>, (intent, lease): (IntentId, grace_store::L
             Err(error) => tracing::warn!(task.id = %lease.task, error = %error, "a running task could not say that it lives"),
         }
     }
-}
-
-/// Brings what the task made onto the branch and saves it. A landing that cannot be saved is taken back.
-async fn finish(inner: &Arc<Inner>, run: &Run, output: TaskOutput, committed: Option<String>) -> Result<()> {
-    if !run.place.apart {
-        return save_finished(inner, run, output, Landing::Landed(committed)).await;
-    }
-    let lock = inner.git_lock(run.claim.task.intent_id);
-    // Before the build's row, as everywhere.
-    let _alone = lock.lock().await;
-    let landing = run.place.main.land(run.claim.task.id, &message(run, &output)).await?;
-    let landed = match &landing {
-        Landing::Landed(commit) => commit.clone(),
-        Landing::Collided(_) => None,
-    };
-    let saved = save_finished(inner, run, output, landing).await;
-    match (&saved, landed) {
-        (Ok(()), _) => run.place.clear().await,
-        (Err(_), Some(commit)) => run.place.main.unland(&commit).await?,
-        (Err(_), None) => {}
-    }
-    saved
-}
-
-async fn save_finished(inner: &Arc<Inner>, run: &Run, output: TaskOutput, landing: Landing) -> Result<()> {
-    let id = run.claim.task.id;
-    let models = run.agent.needs_model();
-    let main = &run.place.main;
-    // What a model's commands left is described from the commit: on the disk it may change meanwhile.
-    let artifacts = if models { Vec::new() } else { describe(main, id, &output.files).await? };
-    let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec))?.len() as u64;
-    let (commit, collision) = match landing {
-        Landing::Landed(commit) => (commit, None),
-        Landing::Collided(collision) => (None, Some(collision)),
-    };
-    let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
-    let now = decision.now;
-    let mut result = TaskResult { commit, input_bytes: input, output_bytes: artifacts.iter().map(|artifact| artifact.bytes).sum() };
-    if models {
-        // The commit that was known before is of somebody else.
-        result.commit = result.commit.filter(|commit| decision.row.head.as_ref() != Some(commit));
-        let kinds = output.files.iter().map(|file| (file.path.clone(), file.kind)).collect();
-        let saved = save_commit(&mut decision, main, Some(id), &kinds).await?;
-        result.output_bytes = saved.bytes;
-        if collision.is_none() {
-            warn_of_ignored(&mut decision, &run.place.files, id, saved.left_out).await?;
-        }
-    } else {
-        if !artifacts.is_empty() {
-            artifacts_save(&mut decision.tx, run.claim.task.intent_id, &artifacts).await?;
-            for artifact in artifacts {
-                decision.event(EventKind::Artifact(artifact));
-            }
-        }
-        if let Some(head) = &result.commit {
-            intent_save_repository(&mut decision.tx, run.claim.task.intent_id, Some(&main.branch()), Some(head), now).await?;
-        }
-    }
-    result.output_bytes = result.output_bytes.max(output.output_bytes);
-    let task = task_finish(&mut decision.tx, run.claim.lease, &result, now).await?;
-    if models {
-        conversation_save(&mut decision.tx, id, None, None).await?;
-    }
-    if let Some(baseline) = &output.baseline {
-        intent_save_baseline(&mut decision.tx, run.claim.task.intent_id, baseline, now).await?;
-    }
-    decision.log(Level::Info, output.summary.as_str(), Some(id));
-    decision.task_changed(&task, Some(output.summary));
-    if let Some(collision) = collision {
-        decision.merge_later(&task, &collision).await?;
-    }
-    decision.finish().await?;
-    Ok(())
-}
-
-async fn describe(workspace: &Workspace, task: TaskId, files: &[WrittenFile]) -> Result<Vec<Artifact>> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let described = workspace.describe(files.iter().map(|file| file.path.clone()).collect()).await?;
-    Ok(described
-        .into_iter()
-        .zip(files)
-        .map(|(file, written)| Artifact {
-            kind: written.kind,
-            path: file.path,
-            lines: file.lines,
-            status: ArtifactStatus::Completed,
-            bytes: file.bytes,
-            hash: file.hash,
-            task_id: Some(task),
-        })
-        .collect())
 }
 
 /// The server ends: the task is ready again for the next start.

@@ -13,16 +13,14 @@ use std::{
 
 use grace_domain::{
     id::IntentId,
-    intent::{ConstraintsDraft, RequestDraft},
-    model::Provider,
     review::Answer,
     status::{Stage, Status},
-    view::{Approval, StatusView},
+    view::StatusView,
 };
-use grace_engine::{Engine, EngineConfig};
-use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
+use grace_engine::Engine;
+use grace_script_model::{Call, Script, ScriptModel, Turn, When};
 use serde_json::json;
-use support::{Act, Place, Scripted, profile, start_build, step, until};
+use support::{Act, Place, Scripted, approved, start_build, step, until, with_model};
 
 /// A plan of two tasks, and what the model does in them.
 async fn model_of(turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -54,26 +52,6 @@ fn finish() -> Call {
 /// All calls of one task.
 fn task(key: &str, calls: impl IntoIterator<Item = Call>) -> Turn {
     Turn::call(calls.into_iter().chain([finish()])).when(when(&format!("Your task is `{key}`")))
-}
-
-fn config(place: &Place, model: &ScriptModel) -> EngineConfig {
-    EngineConfig { models: vec![profile(model, (Provider::OpenAi, Protocol::OpenAi))], ..place.config() }
-}
-
-async fn approved(engine: &Engine) -> IntentId {
-    let draft = RequestDraft {
-        description: Some("A few files, as the plan says.".into()),
-        project_type: Some("custom".into()),
-        target_domain: Some("cli_tool".into()),
-        constraints: ConstraintsDraft { stack: Some("described".into()), ..ConstraintsDraft::default() },
-        agent: Some("model".into()),
-        ..RequestDraft::default()
-    };
-    let intent = engine.create(draft, None).await.unwrap().intent_id.unwrap();
-    let status = until(engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
-    let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
-    engine.approve(intent, approval).await.unwrap();
-    intent
 }
 
 async fn ended(engine: &Engine, intent: IntentId, wanted: Status) -> Arc<StatusView> {
@@ -117,7 +95,7 @@ async fn the_list_has_what_the_archive_has_whatever_commands_made() {
     let first = task("first", [write("old.txt", "old\n"), write("dist/index.html", "<p>\n"), run(repositories)]);
     let second = task("second", [run("rm old.txt && ln -s app/main.txt link && mkdir target && echo > target/o")]);
     let model = model_of([first, second]).await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let intent = approved(&engine).await;
     let status = ended(&engine, intent, Status::Completed).await;
     assert_eq!(paths(&status), ["app/in/deep.txt", "app/main.txt", "link", "x/y/kept.txt"]);
@@ -137,7 +115,7 @@ async fn the_list_has_what_the_archive_has_whatever_commands_made() {
 async fn outputs_by_the_thousand_are_refused_with_the_folder_to_ignore() {
     let place = Place::new().await;
     let model = model_of([task("first", [run("mkdir -p web/out && cd web/out && seq 5001 | xargs touch")])]).await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let intent = approved(&engine).await;
     let status = ended(&engine, intent, Status::Failed).await;
     let failure = status.failure.clone().unwrap();
@@ -156,7 +134,7 @@ async fn a_commit_that_a_crash_kept_from_being_saved_is_found_by_the_next_run() 
     let asking = Turn::call([write("before.md", "before\n"), Call::new("ask_person", ask)]).when(when("Your task is `first`"));
     let answered = Turn::call([finish()]).when(when("The person answered: Yes"));
     let model = model_of([asking, answered, task("second", [])]).await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let intent = approved(&engine).await;
     let status = until(&engine, intent, "the question", |status| status.status == Status::AwaitingReview).await;
     let review = status.approval_needed.clone().unwrap();
@@ -167,7 +145,7 @@ async fn a_commit_that_a_crash_kept_from_being_saved_is_found_by_the_next_run() 
     git(&folder, &["commit", "--quiet", "-m", "Do first"]);
     let head = git(&folder, &["rev-parse", "HEAD"]);
 
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     engine.answer_review(intent, review.review_id, Answer { answer: Some("Yes".into()), decide: false }).await.unwrap();
     let status = ended(&engine, intent, Status::Completed).await;
     assert_eq!(paths(&status), ["before.md", "unsaved.txt"]);

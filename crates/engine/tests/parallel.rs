@@ -12,19 +12,11 @@ use std::{
     sync::Arc,
 };
 
-use grace_domain::{
-    id::IntentId,
-    intent::{ConstraintsDraft, RequestDraft},
-    model::Provider,
-    review::Answer,
-    status::Status,
-    task::TaskState,
-    view::{Approval, StatusView},
-};
+use grace_domain::{id::IntentId, model::Provider, review::Answer, status::Status, task::TaskState, view::StatusView};
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
 use serde_json::{Value, json};
-use support::{Place, profile, until};
+use support::{Place, approved, profile, until, with_model};
 
 /// `one` and `two` beside each other, then `last`; each with the command that proves it.
 async fn model_of(verify: [&str; 3], turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -66,26 +58,6 @@ fn finish() -> Call {
 fn ask(question: &str) -> Call {
     let options = json!([{"label": "Yes", "consequence": "on"}, {"label": "No", "consequence": "off"}]);
     Call::new("ask_person", json!({"question": question, "default": "Yes", "default_reason": "usual", "options": options}))
-}
-
-fn config(place: &Place, model: &ScriptModel) -> EngineConfig {
-    EngineConfig { models: vec![profile(model, (Provider::OpenAi, Protocol::OpenAi))], ..place.config() }
-}
-
-async fn approved(engine: &Engine) -> IntentId {
-    let draft = RequestDraft {
-        description: Some("A few files, as the plan says.".into()),
-        project_type: Some("custom".into()),
-        target_domain: Some("cli_tool".into()),
-        constraints: ConstraintsDraft { stack: Some("described".into()), ..ConstraintsDraft::default() },
-        agent: Some("model".into()),
-        ..RequestDraft::default()
-    };
-    let intent = engine.create(draft, None).await.unwrap().intent_id.unwrap();
-    let status = until(engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
-    let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
-    engine.approve(intent, approval).await.unwrap();
-    intent
 }
 
 async fn completed(engine: &Engine, intent: IntentId, model: &ScriptModel) -> Arc<StatusView> {
@@ -144,7 +116,7 @@ async fn tasks_that_need_nothing_of_each_other_work_at_the_same_time_in_folders_
         ],
     )
     .await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let intent = approved(&engine).await;
     let waiting = |status: &StatusView| status.tasks.iter().filter(|task| task.state == TaskState::WaitingForPerson).count();
     let status = until(&engine, intent, "both questions", |status| waiting(status) == 2).await;
@@ -187,13 +159,13 @@ async fn what_collides_is_merged_by_a_task_for_which_the_rest_waits_over_a_resta
         ],
     )
     .await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let intent = approved(&engine).await;
     let state = |status: &StatusView, key: &str| states(status).into_iter().find(|(of, _)| *of == key).map(|(_, state)| state);
     let wanted = (Some(TaskState::WaitingForPerson), Some(TaskState::Done));
     until(&engine, intent, "one asks, two is done", |status| (state(status, "one"), state(status, "two")) == wanted).await;
     engine.shutdown().await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     yes(&engine, engine.status(intent).await.unwrap().as_ref()).await;
     let status = completed(&engine, intent, &model).await;
     let keys: Vec<&str> = status.tasks.iter().map(|task| task.key.as_str()).collect();
@@ -238,7 +210,7 @@ async fn a_kill_while_two_tasks_work_loses_nothing_and_doubles_nothing() {
         [half("one"), half("two"), whole("one"), whole("two"), begins("last", [finish()])],
     )
     .await;
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     engine.queue_pause().await.unwrap();
     let intent = approved(&engine).await;
     engine.queue_resume().await.unwrap();
@@ -263,7 +235,7 @@ async fn a_kill_while_two_tasks_work_loses_nothing_and_doubles_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let engine = Engine::start(config(&place, &model)).await.unwrap();
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let status = completed(&engine, intent, &model).await;
     let mut titles = titles(&place, intent);
     titles.sort();

@@ -20,13 +20,13 @@ use grace_agents::{Agent, Models, PlanInputs, TaskContext, TaskFailure, TaskOutp
 use grace_domain::{
     event::{ArtifactKind, CheckReport, Level, TestReport},
     id::IntentId,
-    intent::{IntentRequest, ProjectType, RequestDraft, Stack, TargetDomain},
+    intent::{ConstraintsDraft, IntentRequest, ProjectType, RequestDraft, Stack, TargetDomain},
     model::{ModelProfile, Provider},
     plan::{Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
     problem::Problem,
     spec::Spec,
     status::{Stage, Status},
-    view::StatusView,
+    view::{Approval, StatusView},
 };
 use grace_engine::{Engine, EngineConfig};
 use grace_sandbox::{Command, Exit, Output};
@@ -340,4 +340,26 @@ pub fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) 
         price: None,
         effort: None,
     }
+}
+
+/// A server's configuration with one scripted model.
+pub fn with_model(place: &Place, model: &ScriptModel) -> EngineConfig {
+    EngineConfig { models: vec![profile(model, (Provider::OpenAi, Protocol::OpenAi))], ..place.config() }
+}
+
+/// A build by the model agent whose plan is approved as it is.
+pub async fn approved(engine: &Engine) -> IntentId {
+    let draft = RequestDraft {
+        description: Some("A few files, as the plan says.".into()),
+        project_type: Some("custom".into()),
+        target_domain: Some("cli_tool".into()),
+        constraints: ConstraintsDraft { stack: Some("described".into()), ..ConstraintsDraft::default() },
+        agent: Some("model".into()),
+        ..RequestDraft::default()
+    };
+    let intent = engine.create(draft, None).await.unwrap().intent_id.unwrap();
+    let status = until(engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
+    let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
+    engine.approve(intent, approval).await.unwrap();
+    intent
 }
