@@ -47,8 +47,11 @@ pub(crate) async fn finish(inner: &Arc<Inner>, run: &Run, output: TaskOutput, co
     let saved = save_finished(inner, run, output, landing).await;
     match (&saved, landed) {
         (Ok(()), _) => run.place.clear().await,
-        (Err(_), Some(commit)) => run.place.main.unland(&commit).await?,
-        (Err(_), None) => {}
+        // What the database did not say may have happened all the same: only what it surely does not know is taken back.
+        (Err(_), Some(commit)) if inner.row(run.claim.task.intent_id).await.is_ok_and(|row| row.head.as_ref() != Some(&commit)) => {
+            run.place.main.unland(&commit).await?;
+        }
+        (Err(_), _) => {}
     }
     saved
 }
