@@ -100,7 +100,7 @@ pub(crate) struct Inner {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
     /// Held as long as the server runs, so that no second one uses the folder.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<FolderLock>>,
 }
 
 impl Inner {
@@ -231,12 +231,25 @@ impl Engine {
     }
 }
 
-fn lock_folder(data_dir: &Path) -> Result<File, StartError> {
+/// The hold of one server on its data folder, given up when dropped.
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    /// Unlocks by name: closing is not enough, as a process that is just being started has a copy of the file until it runs its own program,
+    /// and the lock would stay with that copy.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the data folder could not be unlocked");
+        }
+    }
+}
+
+fn lock_folder(data_dir: &Path) -> Result<FolderLock, StartError> {
     let path = data_dir.join("server.lock");
     let failed = |source| StartError::DataFolder { path: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse { path: data_dir.to_owned() }),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
@@ -289,4 +302,20 @@ async fn open_sandbox(config: &EngineConfig) -> Result<Sandbox, StartError> {
         tracing::warn!(processes = ended, "ended processes that an earlier server had left");
     }
     Ok(sandbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_given_up_is_free_even_while_a_process_being_started_has_a_copy_of_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock_folder(folder.path()).unwrap();
+        assert!(matches!(lock_folder(folder.path()), Err(StartError::InUse { .. })));
+        let copy_of_a_fork = first.0.try_clone().unwrap();
+        drop(first);
+        lock_folder(folder.path()).unwrap();
+        drop(copy_of_a_fork);
+    }
 }
