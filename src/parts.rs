@@ -10,8 +10,10 @@ use send_wrapper::SendWrapper;
 
 use crate::{
     components::{
+        builder_form::FormState,
         deploy_all::DeployAllDialog,
         desk::desk,
+        form_files,
         frame::Top,
         icon::icon,
         kernels::KernelConsole,
@@ -34,21 +36,21 @@ impl From<wasm_split_helpers::SplitLoaderError> for NotLoaded {
     }
 }
 
-/// Declares a part and what loads it without calling it: `name(arguments), load in file => view`.
+/// Declares a part and what loads it without calling it: `name(arguments) -> type, load in file => value`.
 macro_rules! part {
-    ($name:ident($($argument:ident: $type:ty),*), $load:ident in $file:ident => $view:expr) => {
+    ($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $load:ident in $file:ident => $value:expr) => {
         #[cfg(feature = "split")]
         #[wasm_split_helpers::wasm_split($file, preload($load), fallible)]
-        fn $name($($argument: $type),*) -> Result<AnyView, NotLoaded> {
-            Ok($view)
+        fn $name($($argument: $type),*) -> Result<$result, NotLoaded> {
+            Ok($value)
         }
 
         #[cfg(not(feature = "split"))]
-        async fn $name($($argument: $type),*) -> Result<AnyView, NotLoaded> {
+        async fn $name($($argument: $type),*) -> Result<$result, NotLoaded> {
             // Browsers are told early which file the page needs.
             #[cfg(feature = "ssr")]
             leptos::prefetch_lazy_fn_on_server(stringify!($file));
-            Ok($view)
+            Ok($value)
         }
 
         #[cfg(not(feature = "split"))]
@@ -65,7 +67,7 @@ macro_rules! page {
         #[doc = concat!("Route of [`", stringify!($page), "`].")]
         pub struct $route;
 
-        part!($name(), $load in $file => $page());
+        part!($name() -> AnyView, $load in $file => $page());
 
         impl LazyRoute for $route {
             fn data() -> Self {
@@ -90,12 +92,14 @@ page!(TasksRoute, tasks_page, load_tasks in layers => TasksPage);
 page!(OperationsRoute, operations_page, load_operations in layers => OperationsPage);
 page!(SettingsRoute, settings_page, load_settings in layers => SettingsPage);
 
-part!(dialogs(), load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
+part!(dialogs() -> AnyView, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
 
-part!(build_log(intent: IntentId, title: String, status: Memo<Status>), load_build_log in consoles =>
+part!(build_log(intent: IntentId, title: String, status: Memo<Status>) -> AnyView, load_build_log in consoles =>
     view! { <LogConsole intent title=format!("Log of {title}") status/> }.into_any());
-part!(kernel_log(key: String, name: String, aside: Option<String>), load_kernel_log in consoles =>
+part!(kernel_log(key: String, name: String, aside: Option<String>) -> AnyView, load_kernel_log in consoles =>
     view! { <KernelConsole key name aside/> }.into_any());
+
+part!(file_sender(state: FormState, files: Vec<web_sys::File>) -> (), load_file_sender in files => form_files::send(state, files));
 
 /// The log of a build under its row.
 pub fn build_log_part(intent: IntentId, title: String, status: Memo<Status>) -> AnyView {
@@ -105,6 +109,14 @@ pub fn build_log_part(intent: IntentId, title: String, status: Memo<Status>) -> 
 /// The console of a kernel. `aside`: why the kernel cannot be started or stopped.
 pub fn kernel_log_part(key: String, name: String, aside: Option<String>) -> AnyView {
     opened(kernel_log(key, name, aside))
+}
+
+/// Sends what was chosen for the form, with [`form_files::send`].
+///
+/// # Errors
+/// Nothing was sent.
+pub async fn send_files(state: FormState, files: Vec<web_sys::File>) -> Result<(), NotLoaded> {
+    file_sender(state, files).await
 }
 
 /// What opens on a page at a click.

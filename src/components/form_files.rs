@@ -10,9 +10,12 @@ use super::{
     builder_form::FormState,
     icon::{icon, small_icon},
 };
-use crate::calls::builds::forget_input;
 #[cfg(not(feature = "ssr"))]
 use crate::calls::client::upload;
+use crate::{
+    calls::builds::forget_input,
+    parts::{NotLoaded, send_files},
+};
 
 /// What is going on with files that are not in the draft yet.
 #[derive(Clone, Copy, Default)]
@@ -38,16 +41,26 @@ async fn upload(_: &web_sys::File) -> Result<InputFile, crate::calls::CallError>
 /// What was chosen, or dropped somewhere on the form.
 pub fn take(state: FormState, list: Option<web_sys::FileList>) {
     let files: Vec<web_sys::File> = list.iter().flat_map(|list| (0..list.length()).filter_map(|place| list.get(place))).collect();
-    if !files.is_empty() {
-        send(state, files);
+    if files.is_empty() {
+        return;
     }
+    let Sending { names, refused } = state.sending;
+    refused.set(Vec::new());
+    let mut coming: Vec<String> = files.iter().map(web_sys::File::name).collect();
+    names.update(|names| names.extend(coming.iter().cloned()));
+    leptos::task::spawn_local(async move {
+        if let Err(NotLoaded) = send_files(state, files).await {
+            names.try_update(|names| names.retain(|name| coming.iter().position(|other| other == name).map(|place| coming.remove(place)).is_none()));
+            let why =
+                "Nothing was sent: the server does not answer, or it was updated since this tab was opened. Reload the page and add the files again.";
+            refused.try_update(|list| list.push(why.to_owned()));
+        }
+    });
 }
 
 /// Sends files to the server one after another. Each is taken or refused by itself, and the rest of the form stays as it is.
-fn send(state: FormState, files: Vec<web_sys::File>) {
+pub fn send(state: FormState, files: Vec<web_sys::File>) {
     let Sending { names, refused } = state.sending;
-    refused.set(Vec::new());
-    names.update(|names| names.extend(files.iter().map(web_sys::File::name)));
     leptos::task::spawn_local(async move {
         for file in files {
             let outcome = match unfit(state, &file) {

@@ -55,7 +55,7 @@ impl Confinement {
 
     /// Puts everything on, in the order in which each step is still allowed. Runs in the forked child.
     pub fn put_on(&self) -> io::Result<()> {
-        sys::new_session();
+        sys::new_group()?;
         // The kernel should rather take the command than the process that supervises it.
         let _ = OpenOptions::new().write(true).open("/proc/self/oom_score_adj").and_then(|mut file| file.write_all(b"500"));
         for &(resource, value) in &self.limits {

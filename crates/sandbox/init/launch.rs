@@ -3,7 +3,7 @@
 //! outlive the server: the end of its socket is the end of it.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CString, OsStr, c_int},
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::{
@@ -20,6 +20,9 @@ use crate::{
 
 /// Joins the control groups whose member files are `arguments`, then waits for its task on standard input.
 pub fn park(arguments: Vec<String>) -> ExitCode {
+    // Without a terminal, so that an interrupt typed at the server's is the server's to handle, and nothing in the sandbox finds one. The kernel
+    // shares processors out among sessions first: in one of its own, a tree can be told to stand back.
+    sys::new_session();
     let prepared = prepare(&arguments);
     // SAFETY: the server gave us this socket as descriptor 0, and nothing else uses it before it is replaced.
     let socket = unsafe { UnixStream::from_raw_fd(0) };
@@ -62,9 +65,11 @@ fn turn_into_sandbox(socket: UnixStream, body: &[u8], standard: [&OwnedFd; 3], c
     let user = fields.number()?;
     let group = fields.number()?;
     let switch = fields.number()? == 1;
+    let nice = fields.number()?;
     let staged = fields.list()?;
     let arguments = fields.list()?;
 
+    stand_back(nice);
     if !staged.is_empty() {
         stage(&staged).map_err(|error| io::Error::other(format!("cannot stage the bound folders: {error}")))?;
     }
@@ -92,6 +97,13 @@ fn turn_into_sandbox(socket: UnixStream, body: &[u8], standard: [&OwnedFd; 3], c
         .current_dir("/")
         .exec();
     Err(io::Error::other(format!("cannot start {}: {error}", String::from_utf8_lossy(program))))
+}
+
+/// Takes processors only as far as `nice` lets it while others want them: within its session by the process's own niceness, among sessions by the
+/// session's, where the kernel shares out among them. Without root the kernel takes ten such wishes a second; a tree then merely is not niced.
+fn stand_back(nice: u64) {
+    let _ = OpenOptions::new().write(true).open("/proc/self/autogroup").and_then(|mut file| file.write_all(nice.to_string().as_bytes()));
+    let _ = sys::be_nice(nice as c_int);
 }
 
 /// Binds each source under [`wire::STAGE_DIR`] in a mount namespace of our own, by its position in the list. Another

@@ -2,7 +2,7 @@
 //! sandboxes.
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void},
+    ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void},
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
@@ -96,6 +96,8 @@ unsafe extern "C" {
     fn c_kill(pid: c_int, signal: c_int) -> c_int;
     #[link_name = "setsid"]
     fn c_setsid() -> c_int;
+    fn setpgid(pid: c_int, group: c_int) -> c_int;
+    fn setpriority(which: c_int, who: c_uint, priority: c_int) -> c_int;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     #[link_name = "fork"]
     fn c_fork() -> c_int;
@@ -215,6 +217,19 @@ pub fn kill(pid: c_int, signal: c_int) -> io::Result<()> {
 pub fn new_session() {
     // SAFETY: takes nothing. It fails only for a group leader, which already is what is wanted.
     unsafe { c_setsid() };
+}
+
+/// Leads a process group of its own, so that it can be signalled with what it starts.
+pub fn new_group() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    check(unsafe { setpgid(0, 0) }).map(drop)
+}
+
+/// Sets the niceness of this process, which its children inherit.
+pub fn be_nice(nice: c_int) -> io::Result<()> {
+    const PRIO_PROCESS: c_int = 0;
+    // SAFETY: takes numbers only.
+    check(unsafe { setpriority(PRIO_PROCESS, 0, nice) }).map(drop)
 }
 
 /// Waits for any child; its pid and raw status, or `None` when there is none left.

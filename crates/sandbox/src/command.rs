@@ -102,12 +102,22 @@ pub struct Limits {
     pub wall: Duration,
     /// Standard output and standard error together. Services have none: what nobody takes is dropped.
     pub output_bytes: u64,
+    /// How far it stands back when processors are scarce, as `nice` counts: 0 for not at all, to 19. Not hard.
+    pub nice: u8,
 }
 
 impl Default for Limits {
     /// Enough for Node, vitest and pytest on a project of ordinary size.
     fn default() -> Self {
-        Self { cpu_seconds: 1200, memory_bytes: 4 << 30, pids: 512, file_bytes: 1 << 30, wall: Duration::from_secs(600), output_bytes: 32 << 20 }
+        Self {
+            cpu_seconds: 1200,
+            memory_bytes: 4 << 30,
+            pids: 512,
+            file_bytes: 1 << 30,
+            wall: Duration::from_secs(600),
+            output_bytes: 32 << 20,
+            nice: 10,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::{net::UnixStream as StdStream, process::CommandExt},
+        unix::net::UnixStream as StdStream,
     },
     path::PathBuf,
     process::{Command, Stdio},
@@ -356,9 +356,8 @@ fn starter() -> mpsc::Sender<Order> {
                 for order in inbox {
                     let Order { program, arguments, input, reply } = order;
                     let mut command = Command::new(program);
-                    // Its own group: an interrupt typed at the server's terminal is the server's to handle.
                     command.args(arguments).stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
-                    command.env_clear().current_dir("/").process_group(0);
+                    command.env_clear().current_dir("/");
                     let _ = reply.send(spawn(&mut command));
                 }
             });

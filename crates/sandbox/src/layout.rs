@@ -142,6 +142,7 @@ impl<'a> Layout<'a> {
         body.number(owner.uid.into())
             .number(owner.gid.into())
             .number(u64::from(self.full() && owner.switches))
+            .number(self.command.limits.nice.into())
             .list(staged.iter().map(|path| path.as_os_str().as_bytes()))
             .list(arguments.iter().map(|argument| argument.as_bytes()));
         body.frame(wire::LAUNCH)
@@ -154,7 +155,7 @@ impl<'a> Layout<'a> {
             ($($part:expr),+ $(,)?) => { add(&[$(AsRef::<std::ffi::OsStr>::as_ref($part)),+]) };
         }
         add!("--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts");
-        add!("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv");
+        add!("--unshare-cgroup-try", "--die-with-parent", "--as-pid-1", "--clearenv");
         add!("--cap-drop", "ALL", "--hostname", "grace");
         add!("--ro-bind", "/usr", "/usr");
         for folder in SYSTEM_FOLDERS {

@@ -53,6 +53,7 @@ in_every_isolation! {
     lines_are_told_apart_by_stream_and_long_ones_come_in_pieces => lines;
     arguments_without_end_are_refused => too_many_arguments;
     a_working_folder_outside_the_workspace_is_refused => working_folder;
+    a_command_stands_back_and_has_no_terminal => stands_back;
 }
 
 async fn files_outside(yard: Yard) {
@@ -312,4 +313,28 @@ async fn too_many_arguments(yard: Yard) {
     command.env.insert("LARGE".into(), "x".repeat(5 << 20));
     assert!(yard.run(command).await.is_err());
     assert!(yard.run(yard.shell("true")).await.unwrap().outcome.exit.is_success());
+}
+
+async fn stands_back(yard: Yard) {
+    let program = "
+import os
+print('nice', os.getpriority(os.PRIO_PROCESS, 0))
+print('leads its session', os.getsid(0) == os.getpid(), 'leads its group', os.getpgid(0) == os.getpid())
+try:
+    os.open('/dev/tty', os.O_RDWR)
+except OSError:
+    print('no terminal')
+if os.path.exists('/proc/self/autogroup'):
+    print('session', open('/proc/self/autogroup').read())";
+    let mut command = yard.python(program);
+    command.limits.nice = 7;
+    let ended = yard.run(command).await.unwrap();
+    assert!(ended.text.contains("nice 7\nleads its session False leads its group True\nno terminal\n"), "{ended:?}");
+    // Where the kernel shares out among sessions, ours has one of its own, which stands back too. Only root may say so as often as it likes.
+    let ours = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+    let root = rustix::process::geteuid().is_root();
+    if let Some((_, theirs)) = ended.text.split_once("\nsession ") {
+        assert_ne!(theirs.split_once(' ').unwrap().0, ours.split_once(' ').unwrap().0);
+        assert!(!root || theirs.trim_end().ends_with("nice 7"), "{theirs}");
+    }
 }

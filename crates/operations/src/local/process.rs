@@ -52,7 +52,7 @@ impl LocalTarget {
         let _ = tokio::fs::remove_file(&socket).await;
         let serve =
             ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"];
-        let limits = Limits { memory_bytes: 1 << 30, pids: 128, cpu_seconds: u64::from(u32::MAX), ..Limits::default() };
+        let limits = Limits { memory_bytes: 1 << 30, pids: 128, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
         let mut command = self.app_command(place, release, &serve, limits)?;
         command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
         Running::start(&self.0.sandbox, command, socket, Arc::clone(lines)).await
