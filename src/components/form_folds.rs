@@ -185,7 +185,7 @@ pub fn Limits(state: FormState) -> AnyView {
                 });
             };
             view! {
-                <div class="lrow">
+                <div class="field">
                     <label class="label" for=limit.name>{limit.label}" "<span class="hint">{limit.hint}</span></label>
                     <input
                         class="input"
@@ -200,13 +200,13 @@ pub fn Limits(state: FormState) -> AnyView {
                         prop:value=move || texts()[index].clone()
                         on:input=typed
                     />
+                    {field_error(state.error, limit.field)}
                 </div>
-                {field_error(state.error, limit.field)}
             }
         })
         .collect();
     let body = view! {
-        {rows}
+        <div class="cols-2">{rows}</div>
         <p class="hint">"The build pauses when a limit is reached, with everything committed. They can be changed later on its page."</p>
     };
     folded("Limits", hint, untrack(|| state.error.with(|error| shows(error, "budget."))), body.into_any())
