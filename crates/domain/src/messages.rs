@@ -111,6 +111,7 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         ReviewType::DeploymentGate => format!("{title}: approve the deployment"),
         ReviewType::Help => format!("{title}: help was asked for"),
         ReviewType::Secret => format!("{title} asks for a secret"),
+        ReviewType::Command => format!("{title} wants to run a command"),
         ReviewType::Question | ReviewType::CodeReview => format!("{title} needs your input"),
     };
     let lines = if review.context.is_empty() { Vec::new() } else { vec![review.context.clone()] };
