@@ -74,7 +74,7 @@ async fn ended(engine: &Engine, intent: IntentId, model: &ScriptModel) -> std::s
 
 /// What the event log says of commands, in order.
 async fn fates(engine: &Engine, intent: IntentId) -> Vec<CommandFate> {
-    let events = engine.events_after(Cursor::default(), EVENTS_AT_ONCE).await.unwrap();
+    let events = engine.events_after("0-0".parse::<Cursor>().unwrap(), EVENTS_AT_ONCE).await.unwrap();
     let of_this = events.iter().filter(|stored| stored.event.intent_id == intent);
     of_this
         .filter_map(|stored| match &stored.event.kind {
@@ -130,6 +130,8 @@ async fn what_is_allowed_once_runs_once_also_after_a_restart_and_what_is_refused
     assert_eq!((review.review_type, review.question.as_str(), review.default.as_deref()), (ReviewType::Command, "Allow this command?", None));
     assert_eq!(review.command.as_ref().map(|request| request.command.as_str()), Some(TEE));
     assert!(review.context.contains("Write lines wants to run it. `tee`: It writes."), "{}", review.context);
+    let notification = engine.notifications().await.unwrap();
+    assert!(format!("{notification:?}").contains(TEE), "{notification:?}");
     assert_eq!(review.options.iter().map(|option| option.label.as_str()).collect::<Vec<_>>(), [ALLOW_ONCE, ALLOW_FOR_BUILD, REFUSE]);
     let undecided = engine.answer_review(intent, review.review_id, Answer { answer: None, decide: true }).await.unwrap_err();
     assert_eq!(undecided.errors[0].field, "decide", "Grace decides of no command");
