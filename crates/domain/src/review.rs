@@ -35,7 +35,10 @@ pub enum ReviewType {
 pub enum Wish {
     Secret(SecretRequest),
     /// `reason`: why it is asked about.
-    Command { request: CommandRequest, reason: String },
+    Command {
+        request: CommandRequest,
+        reason: String,
+    },
 }
 
 /// A review as kept and as shown.

@@ -101,7 +101,11 @@ impl Inner {
             self.secret_decided(&mut decision.tx, of, name, (&text, &found.review.context)).await?;
         }
         let of = (found.review.task_id, Some(id));
-        let judged = found.review.command.as_ref().map(|request| CommandJudged::new(CommandFate::of_answer(&text), &request.command, &found.review.context, of));
+        let judged = found
+            .review
+            .command
+            .as_ref()
+            .map(|request| CommandJudged::new(CommandFate::of_answer(&text), &request.command, &found.review.context, of));
         let Some(answered) = review_answer(&mut decision.tx, id, &text, decided_by_grace, now).await? else {
             return Err(Problem::conflict("already_answered", format!("{id} was answered a moment ago; an answer is given once.")).into());
         };

@@ -244,7 +244,8 @@ impl Inner {
             fact("Templates", figures.templates.to_string()),
         ];
         let enforced = self.sandbox.probes().iter().filter(|probe| probe.enforced).count();
-        let came_to = |fates: &[CommandFate]| commands.iter().filter(|(fate, _)| fates.contains(fate)).map(|(_, count)| count).sum::<u64>().to_string();
+        let came_to =
+            |fates: &[CommandFate]| commands.iter().filter(|(fate, _)| fates.contains(fate)).map(|(_, count)| count).sum::<u64>().to_string();
         let policy = vec![
             fact("Sandbox probes enforced", format!("{enforced} of {}", self.sandbox.probes().len())),
             fact("Rules", self.config.policy.rules().len().to_string()),

@@ -215,7 +215,11 @@ async fn an_allowed_command_that_the_end_of_the_server_cuts_off_is_not_run_again
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_not_proved_by_what_may_not_run() {
     let place = Place::new().await;
-    let told = When { has_schema: Some(true), last_contains: Some("`lines`: `verify` cannot be `touch a`. Not run, because it is not permitted".into()), ..When::default() };
+    let told = When {
+        has_schema: Some(true),
+        last_contains: Some("`lines`: `verify` cannot be `touch a`. Not run, because it is not permitted".into()),
+        ..When::default()
+    };
     let better = Turn { when: told, ..plan("test -s done.txt") };
     let wrong = plan("touch a").once();
     let model = ScriptModel::start(Script::of([better, wrong, finish().when(when("Your task is `lines`"))])).await.unwrap();

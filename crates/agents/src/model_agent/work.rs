@@ -181,7 +181,7 @@ impl Work<'_> {
         if let Some(why) = commands::not_begun(self.context, key, answer).await? {
             return Ok(result(why, true));
         }
-        self.context.log(Level::Info, SOURCE, &described(&call)).await;
+        self.context.log(Level::Info, SOURCE, &call.described()).await;
         let done = self.tools.call_allowed(&call, self.context.cancel()).await;
         if self.context.cancel().is_cancelled() {
             return Err(TaskFailure::stopped());
@@ -438,15 +438,7 @@ impl Work<'_> {
                 });
             }
             "update_tasks" => {
-                let items = call.arguments.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                let lines: Vec<String> = items
-                    .iter()
-                    .take(30)
-                    .filter_map(|item| {
-                        let mark = if item.get("done").and_then(Value::as_bool) == Some(true) { "x" } else { " " };
-                        Some(format!("[{mark}] {}", item.get("text")?.as_str()?.chars().take(200).collect::<String>()))
-                    })
-                    .collect();
+                let lines = own_tools::listed(&call.arguments);
                 for line in &lines {
                     self.context.log(Level::Info, SOURCE, line).await;
                 }
@@ -458,7 +450,7 @@ impl Work<'_> {
             Ok(parsed) => parsed,
             Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person`, `request_secret` and `update_tasks`."), true)),
         };
-        self.context.log(Level::Info, SOURCE, &described(&parsed)).await;
+        self.context.log(Level::Info, SOURCE, &parsed.described()).await;
         let verdict = self.tools.verdict(&parsed).await;
         match commands::permitted(self.context, &parsed, &verdict, self.question_key()).await? {
             commands::Permitted::Yes => {}
@@ -559,26 +551,6 @@ impl Work<'_> {
 /// The result of a call that the end of the run came before.
 fn not_done(call_id: String) -> ToolResult {
     ToolResult { call_id, content: "Not done: the work was interrupted. Call again if it is still wanted.".into(), is_error: true }
-}
-
-/// A call in a few words, for the log.
-fn described(call: &ToolCall) -> String {
-    let short = |text: &str| {
-        let line = text.lines().next().unwrap_or_default();
-        let cut: String = line.chars().take(200).collect();
-        if cut.len() < text.len() { format!("{cut} …") } else { cut }
-    };
-    match call {
-        ToolCall::Read { path, .. } => format!("Reads {path}"),
-        ToolCall::List { path, .. } => format!("Lists {}", path.as_deref().unwrap_or("the workspace")),
-        ToolCall::Search { pattern, .. } => format!("Searches for {}", short(pattern)),
-        ToolCall::Edit { path, .. } => format!("Edits {path}"),
-        ToolCall::Write { path, .. } => format!("Writes {path}"),
-        ToolCall::ApplyPatch { .. } => "Applies a patch".into(),
-        ToolCall::Run { command, .. } => format!("$ {}", short(command)),
-        ToolCall::Output { command_id, .. } => format!("Looks at command {command_id}"),
-        ToolCall::Stop { command_id } => format!("Stops command {command_id}"),
-    }
 }
 
 /// What a file is, by its name.

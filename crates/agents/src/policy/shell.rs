@@ -139,7 +139,11 @@ impl Piece {
     }
 
     fn known(&mut self, text: &str) {
-        if self.computed.is_none() { self.start.push_str(text) } else { self.end.push_str(text) }
+        if self.computed.is_none() {
+            self.start.push_str(text)
+        } else {
+            self.end.push_str(text)
+        }
         self.script.push_str(text);
     }
 

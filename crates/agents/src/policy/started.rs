@@ -86,7 +86,8 @@ pub(super) fn started(command: &[Read]) -> Started {
         // It only looks where a command is.
         "command" if rest.first().and_then(known).is_some_and(|word| word.starts_with("-v") || word.starts_with("-V")) => Started::Nothing,
         _ => {
-            let Some(starter) = STARTERS.iter().find(|starter| starter.names.contains(&name) && starter.verb.is_none_or(|verb| has_verb(rest, verb, starter)))
+            let Some(starter) =
+                STARTERS.iter().find(|starter| starter.names.contains(&name) && starter.verb.is_none_or(|verb| has_verb(rest, verb, starter)))
             else {
                 return Started::Nothing;
             };

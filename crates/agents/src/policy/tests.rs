@@ -31,12 +31,10 @@ fn a_line_is_split_into_its_simple_commands() {
         ("a \"$(b \"$(c)\")\" `d`", vec!["a … …", "b …", "c", "d"]),
         ("a <(b) x$y-z \"p${q}r\"", vec!["a … x…-z p…r", "b"]),
         ("bash -lc 'a && b \"c d\"'", vec!["a", "b c d", "bash -lc a && b \"c d\""]),
-        ("sudo -u me A=1 env -i B=2 timeout -k 5 10 a b", vec![
-            "a b",
-            "env -i B=2 timeout -k 5 10 a b",
+        (
             "sudo -u me A=1 env -i B=2 timeout -k 5 10 a b",
-            "timeout -k 5 10 a b",
-        ]),
+            vec!["a b", "env -i B=2 timeout -k 5 10 a b", "sudo -u me A=1 env -i B=2 timeout -k 5 10 a b", "timeout -k 5 10 a b"],
+        ),
         ("ls | xargs -n 1 -I {} a {} b", vec!["a … b …", "ls", "xargs -n 1 -I {} a {} b"]),
         ("find . -name x -exec a {} \\; -exec b + ", vec!["a {}", "b", "find . -name x -exec a {} ; -exec b +"]),
         ("eval 'a b' c", vec!["a b c", "eval a b c"]),
@@ -122,7 +120,11 @@ fn a_wrong_file_is_named_with_its_rule_and_its_field() {
     assert_eq!(file(good), Ok(bundled().rules().len() + 1));
     let wrong = |rule: &str| file(&format!("{good}, {rule}")).unwrap_err();
     assert_eq!(wrong(&good.replace("[\"make release\"]", "[\"make all\"]")), "rule 2: matches[0]: `make release` does not fit `make all`");
-    assert!(wrong(&good.replace("ask", "maybe")).starts_with("rule 2: decision: unknown variant `maybe`"), "{}", wrong(&good.replace("ask", "maybe")));
+    assert!(
+        wrong(&good.replace("ask", "maybe")).starts_with("rule 2: decision: unknown variant `maybe`"),
+        "{}",
+        wrong(&good.replace("ask", "maybe"))
+    );
     assert!(wrong(&good.replace("\"release\"", "7")).starts_with("rule 2: command[1]: "), "{}", wrong(&good.replace("\"release\"", "7")));
     assert!(wrong(&good.replace("reason", "why")).contains("unknown field `why`"));
     assert!(wrong("7").starts_with("rule 2: rule: invalid type"), "{}", wrong("7"));

@@ -93,7 +93,8 @@ impl Rule {
                         }
                         // It may be options, or nothing.
                         raise(&mut next, at, Fit::Perhaps);
-                        if place + 1 == words.len() && wanted[at..].iter().all(|wanted| may_be(wanted, source, ("", ""), line)) {
+                        let is_last = place + 1 == words.len() && start.is_empty() && tail.is_empty();
+                        if is_last && wanted[at..].iter().all(|wanted| may_be(wanted, source, ("", ""), line)) {
                             raise(&mut next, end, Fit::Perhaps);
                         }
                     }

@@ -48,7 +48,11 @@ impl Decision {
 pub enum Word {
     Known(String),
     /// Known when it runs; `start` and `end` are the parts of it that are written out.
-    Computed { from: Source, start: String, end: String },
+    Computed {
+        from: Source,
+        start: String,
+        end: String,
+    },
 }
 
 /// Where a word that is not known comes from.

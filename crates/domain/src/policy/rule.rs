@@ -94,9 +94,14 @@ impl RuleDraft {
             return fault("command", format!("it has {} words; 1 to {WORDS} are needed", self.command.len()));
         }
         for (index, word) in self.command.iter().enumerate() {
-            let wrong = |text: &String| text.is_empty() || text.chars().count() > WORD_CHARS || text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
+            let wrong = |text: &String| {
+                text.is_empty() || text.chars().count() > WORD_CHARS || text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+            };
             if !(1..=ALTERNATIVES).contains(&word.all().len()) || word.all().iter().any(wrong) {
-                return fault(&format!("command[{index}]"), format!("it must be a word of 1 to {WORD_CHARS} characters without spaces, or a list of at most {ALTERNATIVES} such words"));
+                return fault(
+                    &format!("command[{index}]"),
+                    format!("it must be a word of 1 to {WORD_CHARS} characters without spaces, or a list of at most {ALTERNATIVES} such words"),
+                );
             }
         }
         let reason = self.reason.trim().to_owned();

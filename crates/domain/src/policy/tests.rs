@@ -14,7 +14,9 @@ fn line(text: &str) -> Line {
             }
         },
     };
-    let commands = text.split(';').map(|command| command.split_whitespace().filter(|word| !word.contains('=') || word.starts_with('-')).map(word).collect::<Vec<_>>());
+    let commands = text
+        .split(';')
+        .map(|command| command.split_whitespace().filter(|word| !word.contains('=') || word.starts_with('-')).map(word).collect::<Vec<_>>());
     Line { commands: commands.filter(|command| !command.is_empty()).collect(), unread: text.contains('?'), text: text.into() }
 }
 
@@ -137,7 +139,26 @@ fn what_no_rule_fits_is_as_the_strictest_file_says() {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec!["git", "push", "npm", "publish", "rm", "/", "-C", "-x", "--", "+a", "$a", "$(b)", "x$a", "$a/git", "a=git", "--dry-run", ";", "?"]);
+    let word = prop::sample::select(vec![
+        "git",
+        "push",
+        "npm",
+        "publish",
+        "rm",
+        "/",
+        "-C",
+        "-x",
+        "--",
+        "+a",
+        "$a",
+        "$(b)",
+        "x$a",
+        "$a/git",
+        "a=git",
+        "--dry-run",
+        ";",
+        "?",
+    ]);
     prop::collection::vec(word, 0..12).prop_map(|words| words.join(" "))
 }
 
