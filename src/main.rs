@@ -4,15 +4,17 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use grace::server::{AllowedHosts, ServerState, router};
 use grace_domain::{
     model::{ModelProfile, ProfileDraft},
+    policy::Policy,
     system::SystemView,
 };
-use grace_engine::{Engine, EngineConfig, StartError};
+use grace_engine::{Engine, EngineConfig, StartError, policy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,7 @@ grace <command>
     --site PATH           the folder that `cargo xtask bundle` filled; default: `site` beside the executable's folder
     --workers N           tasks that run at the same time; default: the number of cores
     --models FILE         profiles of language models, a JSON list; see the README
+    --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
     --data-dir PATH, --allow-unsandboxed as above
@@ -48,6 +51,7 @@ struct Options {
     site: Option<PathBuf>,
     workers: Option<usize>,
     models: Option<PathBuf>,
+    policy: Option<PathBuf>,
     allow_unsandboxed: bool,
 }
 
@@ -92,6 +96,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         site: None,
         workers: None,
         models: None,
+        policy: None,
         allow_unsandboxed: false,
     };
     let mut command = None;
@@ -104,6 +109,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("site") => options.site = Some(arguments.value()?.into()),
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
             Long("models") => options.models = Some(arguments.value()?.into()),
+            Long("policy") => options.policy = Some(arguments.value()?.into()),
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -220,6 +226,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         public_port: port,
         watch: WATCH,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
+        policy: options.policy.as_deref().map(read_policy).transpose()?.unwrap_or_else(policy::bundled),
     })
 }
 
@@ -240,6 +247,13 @@ fn read_models(path: &Path) -> Result<Vec<ModelProfile>, String> {
         profiles.push(profile);
     }
     Ok(profiles)
+}
+
+/// The rules of `--policy` with those that come with Grace; what is wrong with one is told with its place and its field.
+fn read_policy(path: &Path) -> Result<Arc<Policy>, String> {
+    let at = |what: &str| format!("--policy {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error.to_string()))?;
+    policy::configured(&text).map_err(|error| at(&error.to_string()))
 }
 
 /// Root's home is closed to the users that the database and agents' commands run as, so root keeps its data elsewhere.

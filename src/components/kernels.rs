@@ -3,6 +3,7 @@
 use grace_domain::{
     event::{Event, EventKind, Level},
     id::IntentId,
+    policy::CommandFate,
     present::time,
     system::{KernelCommand, KernelState, KernelView},
 };
@@ -154,6 +155,10 @@ fn line(key: &str, event: &Event) -> Option<(Level, String)> {
             info(format!("Plan revision {revision}: {tasks} tasks, hash {}", plan_hash.chars().take(7).collect::<String>()))
         }
         ("intent_engine", EventKind::StatusChanged { from, to, .. }) => info(format!("{} \u{2192} {}", from.label(), to.label())),
+        ("policy", EventKind::Command(judged)) => Some((
+            if matches!(judged.fate, CommandFate::AllowedOnce | CommandFate::AllowedForBuild) { Level::Info } else { Level::Warn },
+            format!("{}: {}", judged.fate.label(), judged.command),
+        )),
         ("policy", EventKind::ReviewOpened { question, .. }) => Some((Level::Warn, format!("Asked a person: {question}"))),
         ("policy", EventKind::ReviewAnswered { answer, decided_by_grace, .. }) => {
             info(format!("{}: {answer}", if *decided_by_grace { "Grace decided" } else { "A person answered" }))

@@ -78,6 +78,7 @@ pub fn open_review(review: &Review) -> AnyView {
             <div class="grow stack">
                 <p class="strong">{review.question.clone()}</p>
                 {(!review.context.is_empty()).then(|| view! { <p class="soft">{review.context.clone()}</p> })}
+                {review.command.as_ref().map(|request| view! { <pre class="command" tabindex="0">{request.command.clone()}</pre> })}
                 {(!artifacts.is_empty()).then(|| view! { <p>{artifacts}</p> })}
                 {review.secret.as_ref().map(|name| view! { <p><a class="link" href=field_for(name, review.intent_id)>"Add its value in Settings"</a></p> })}
                 {(!buttons.is_empty()).then(|| view! { <div class="options" role="group" aria-label=review.question.clone()>{buttons}</div> })}
@@ -109,5 +110,6 @@ pub fn review_word(kind: ReviewType) -> String {
         ReviewType::DeploymentGate => "deployment_gate",
         ReviewType::Help => "help",
         ReviewType::Secret => "secret",
+        ReviewType::Command => "command",
     })
 }

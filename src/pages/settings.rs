@@ -1,7 +1,8 @@
 //! Settings: the language models, and what this machine has and enforces, live from the probes.
 
 use grace_domain::{
-    present::Tone,
+    policy::{Decision, Origin},
+    present::{Tone, counted},
     system::{Facility, SystemView},
 };
 use leptos::prelude::*;
@@ -87,6 +88,7 @@ fn System(system: Feed<SystemView>) -> AnyView {
                 </table>
             </div>
         </section>
+        {rules(system)}
         <div class="split">
             {facilities("Agents", "h-agents", system, |system| system.agents.clone())}
             {facilities("Toolchains", "h-toolchains", system, |system| system.toolchains.clone())}
@@ -100,6 +102,53 @@ fn System(system: Feed<SystemView>) -> AnyView {
             <div class="panel pad row">
                 <p class="soft grow">"The theme follows the system until it is switched; the choice stays in this browser."</p>
                 <button type="button" class="btn needs-script" on:click=|_| crate::components::frame::switch_theme()>{small_icon("theme")}"Switch theme"</button>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// Which commands of builds are asked about or refused. They are read from files when the server starts.
+fn rules(system: Feed<SystemView>) -> AnyView {
+    let rows = move || {
+        let list = system.map(|system| system.policy.rules.clone());
+        list.into_iter()
+            .map(|rule| {
+                let (tone, shape) = match rule.decision {
+                    Decision::Allow => (Tone::Success, "ok"),
+                    Decision::Ask => (Tone::Warning, "wait"),
+                    Decision::Forbid => (Tone::Danger, "fail"),
+                };
+                let state = badge(tone, shape, rule.decision.label());
+                let origin = match rule.origin {
+                    Origin::Bundled => "comes with Grace",
+                    Origin::Configured => "from --policy",
+                };
+                view! { <tr><th scope="row" class="mono">{rule.command}</th><td data-l="Decision">{state}</td><td data-l="Why" class="soft">{rule.reason}</td><td data-l="Origin" class="muted">{origin}</td></tr> }
+            })
+            .collect::<Vec<_>>()
+    };
+    let otherwise = move || match system.map(|system| system.policy.otherwise) {
+        Decision::Allow => "every other command runs in the sandbox",
+        Decision::Ask => "every other command is asked about",
+        Decision::Forbid => "every other command is refused",
+    };
+    let more = move || {
+        let (shown, total) = system.map(|system| (system.policy.rules.len(), system.policy.total as usize));
+        (total > shown).then(|| view! { <p class="foot hint">{format!("The first {shown} of {total}.")}</p> })
+    };
+    view! {
+        <section aria-labelledby="h-rules">
+            <div class="head">
+                <h2 id="h-rules">"Rules of commands"</h2>
+                <span class="count">{move || counted(system.map(|system| system.policy.total).into(), "rule", "rules")}", "{otherwise}</span>
+            </div>
+            <div class="panel">
+                <table class="cards">
+                    <thead><tr><th scope="col">"Command"</th><th scope="col">"Decision"</th><th scope="col">"Why"</th><th scope="col">"Origin"</th></tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+                {more}
             </div>
         </section>
     }

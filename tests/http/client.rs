@@ -40,6 +40,7 @@ async fn start() -> Arc<Server> {
         public_port: 3000,
         watch: std::time::Duration::from_secs(1),
         models: Vec::new(),
+        policy: grace_engine::policy::bundled(),
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");
     engine.queue_pause().await.unwrap();

@@ -11,7 +11,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let today = chrono::NaiveDate::default();
     let request = RequestDraft { description: Some(description), ..RequestDraft::default() }.parse(today)?;
     let modifications = std::env::args().skip(1).collect();
-    let inputs = PlanInputs { modifications, estimates: Estimates::default(), today, repository: None, given: String::new() };
+    let inputs = PlanInputs {
+        modifications,
+        estimates: Estimates::default(),
+        today,
+        repository: None,
+        given: String::new(),
+        policy: grace_agents::policy::bundled(),
+    };
     let started = std::time::Instant::now();
     let plan = BlueprintAgent.propose(&request, &inputs)?;
     eprintln!("{:?}", started.elapsed());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use grace_domain::baseline::Baseline;
@@ -10,14 +11,17 @@ use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::model::ModelRole;
 use grace_domain::plan::{Plan, PlannedTask, Question};
+use grace_domain::policy::{CommandFate, Policy};
 use grace_domain::problem::Problem;
-use grace_domain::secret::SecretRequest;
+use grace_domain::review::Wish;
 use grace_domain::task::FailureKind;
 use grace_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{ModelAnswer, ModelError, ModelRequest};
+use crate::permits::Permits;
+use crate::policy::bundled;
 use crate::repository::Repository;
 use crate::secrets::Secrets;
 
@@ -127,6 +131,8 @@ pub struct PlanInputs {
     pub repository: Option<Repository>,
     /// What is told of the given files: see [`crate::inputs::told`]; empty for an agent without a model.
     pub given: String,
+    /// Which commands may prove a task.
+    pub policy: Arc<Policy>,
 }
 
 /// Asks language models for one build. What a request may take at most is reserved before it is sent, and what it took is counted after.
@@ -228,6 +234,19 @@ pub trait TaskContext: Send + Sync {
         None
     }
 
+    /// Which commands run, which a person is asked about and which are refused.
+    fn policy(&self) -> Arc<Policy> {
+        bundled()
+    }
+
+    /// A command is not run because of a rule, or because of what a person said of it before.
+    async fn command_judged(&self, _fate: CommandFate, _command: &str, _reason: &str) {}
+
+    /// What people said of the build's commands; `None` where nobody can be asked.
+    fn permits(&self) -> Option<&dyn Permits> {
+        None
+    }
+
     /// For agents with a model; `None` where there is none.
     fn conversing(&self) -> Option<&dyn Conversing> {
         None
@@ -244,8 +263,8 @@ pub struct TaskOutput {
     pub output_bytes: u64,
     /// The task is not done: it waits for the answer to this.
     pub asks: Option<Question>,
-    /// That question is whether the build may use this secret; its options are the engine's.
-    pub secret: Option<SecretRequest>,
+    /// That question is whether the build may do this; its options are the engine's.
+    pub wish: Option<Wish>,
     /// For the run that goes on; kept together with what is in the workspace now.
     pub conversation: Option<Value>,
     /// The task only looked, and this is what it saw: whatever its commands left in the files is no work and is taken back.

@@ -8,6 +8,8 @@ mod command;
 pub mod inputs;
 pub mod model;
 pub mod model_agent;
+mod permits;
+pub mod policy;
 pub mod repository;
 mod secrets;
 pub mod tools;
@@ -18,7 +20,8 @@ pub use agent::{Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, TaskC
 pub use asking::{Account, Patience, Refusal, ask};
 pub use blueprint::BlueprintAgent;
 pub use model_agent::ModelAgent;
-pub use secrets::{Exposed, Secrets, Standing};
+pub use permits::{Permits, Standing};
+pub use secrets::{Exposed, Secrets};
 
 /// The agents that exist, the default first.
 pub fn agents() -> Vec<Arc<dyn Agent>> {

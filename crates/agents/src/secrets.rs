@@ -10,19 +10,9 @@ use grace_vault::{Place, Redactor, SecretString, Stream};
 
 use crate::{
     agent::{TaskContext, TaskFailure},
+    permits::Standing,
     tools::plain,
 };
-
-/// How a secret stands for the build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Commands may be given it.
-    Allowed,
-    /// A person refused it.
-    Refused,
-    /// A person must be asked.
-    Unasked,
-}
 
 /// A build's secrets, for one task.
 #[async_trait]

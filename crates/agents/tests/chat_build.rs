@@ -116,7 +116,17 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
     let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
     let request = RequestDraft { description: Some(CHAT.into()), ..RequestDraft::default() }.parse(today).unwrap();
     let plan = BlueprintAgent
-        .propose(&request, &PlanInputs { modifications: vec![], estimates: Estimates::default(), today, repository: None, given: String::new() })
+        .propose(
+            &request,
+            &PlanInputs {
+                modifications: vec![],
+                estimates: Estimates::default(),
+                today,
+                repository: None,
+                given: String::new(),
+                policy: grace_agents::policy::bundled(),
+            },
+        )
         .unwrap();
     assert_eq!(plan.not_covered, Vec::<String>::new());
     assert_eq!(plan.questions.len(), 1);

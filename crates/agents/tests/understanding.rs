@@ -17,8 +17,17 @@ fn today() -> chrono::NaiveDate {
 fn plan_of(draft: RequestDraft, modifications: &[&str]) -> Result<Plan, Problem> {
     let request = draft.parse(today())?;
     let modifications = modifications.iter().map(|text| (*text).to_owned()).collect();
-    BlueprintAgent
-        .propose(&request, &PlanInputs { modifications, estimates: Estimates::default(), today: today(), repository: None, given: String::new() })
+    BlueprintAgent.propose(
+        &request,
+        &PlanInputs {
+            modifications,
+            estimates: Estimates::default(),
+            today: today(),
+            repository: None,
+            given: String::new(),
+            policy: grace_agents::policy::bundled(),
+        },
+    )
 }
 
 fn plan(description: &str) -> Result<Plan, Problem> {

@@ -7,6 +7,7 @@ use crate::{
     deployment::{DeploymentStatus, DeploymentStep},
     id::{DeploymentId, IntentId, NotificationId, RetrospectiveId, ReviewId, TaskId},
     model::{ModelRole, Spending, Usage},
+    policy::CommandJudged,
     status::{Stage, Status},
     task::TaskState,
 };
@@ -112,6 +113,8 @@ pub enum EventKind {
         spent: Spending,
         duration_ms: u64,
     },
+    /// A command that the policy does not simply allow.
+    Command(CommandJudged),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -111,9 +111,12 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         ReviewType::DeploymentGate => format!("{title}: approve the deployment"),
         ReviewType::Help => format!("{title}: help was asked for"),
         ReviewType::Secret => format!("{title} asks for a secret"),
+        ReviewType::Command => format!("{title} wants to run a command"),
         ReviewType::Question | ReviewType::CodeReview => format!("{title} needs your input"),
     };
-    let lines = if review.context.is_empty() { Vec::new() } else { vec![review.context.clone()] };
+    // Whoever answers from here sees the command as it would run.
+    let command = review.command.as_ref().map(|request| request.command.clone());
+    let lines = command.into_iter().chain((!review.context.is_empty()).then(|| review.context.clone())).collect();
     Message { lines, options, actions, waiting: true, ..message(NotificationKind::InputNeeded, review.review_id, heading, review.question.clone()) }
 }
 

@@ -6,7 +6,9 @@ use crate::{
     Timestamp,
     id::{IntentId, ReviewId, TaskId},
     plan::Choice,
+    policy::CommandRequest,
     problem::Problem,
+    secret::SecretRequest,
 };
 
 /// Why a person is asked.
@@ -23,6 +25,20 @@ pub enum ReviewType {
     Help,
     /// An agent wants to use a secret.
     Secret,
+    /// An agent wants to run a command that a rule says to ask about.
+    Command,
+}
+
+/// What an agent wants to be allowed. The options of such a question are Grace's, and Grace may not decide it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    Secret(SecretRequest),
+    /// `reason`: why it is asked about.
+    Command {
+        request: CommandRequest,
+        reason: String,
+    },
 }
 
 /// A review as kept and as shown.
@@ -49,6 +65,9 @@ pub struct Review {
     /// The name of the secret that is asked for. Its value is never part of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// The command that is asked about, exactly as it would run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandRequest>,
 }
 
 /// Body of `POST …/request_review`.
@@ -105,7 +124,7 @@ impl Review {
         let chosen = self.options.iter().find(|option| option.label.eq_ignore_ascii_case(text));
         match (self.review_type, chosen) {
             (_, Some(option)) => Ok((option.label.clone(), false)),
-            (ReviewType::DeploymentGate | ReviewType::Question | ReviewType::Secret, None) => {
+            (ReviewType::DeploymentGate | ReviewType::Question | ReviewType::Secret | ReviewType::Command, None) => {
                 let labels: Vec<&str> = self.options.iter().map(|option| option.label.as_str()).collect();
                 Err(Problem::invalid_field("answer", format!("It is not one of: {}.", labels.join(", "))))
             }

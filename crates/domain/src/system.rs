@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::intent::{AgentChoice, ProjectType, Stack, TargetDomain};
+use crate::{
+    intent::{AgentChoice, ProjectType, Stack, TargetDomain},
+    policy::PolicyView,
+};
 
 /// One live probe of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,8 @@ pub struct SystemView {
     /// Tasks that may run at the same time on this server.
     pub workers: u32,
     pub workers_busy: u32,
+    /// Which commands of builds a person is asked about, and which are refused.
+    pub policy: PolicyView,
 }
 
 /// A choice of the form and whether an agent here can build it.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use grace_agents::policy::Verdict;
 use grace_domain::{
     copilot::NotificationKind,
     event::{Author, EventKind, Level},
@@ -13,7 +14,7 @@ use grace_domain::{
     model::Budget,
     plan::{Modification, Plan},
     plan_draft::PlanDraft,
-    problem::Problem,
+    problem::{FieldError, Problem},
     review::MAX_TEXT,
     revision::{PlanChange, PlanRevision, changes},
     status::{Status, Trigger},
@@ -345,6 +346,7 @@ impl Inner {
             return Err(Problem::conflict("no_plan", "There is no plan to edit yet.").into());
         };
         let mut plan = edits.apply(&old)?;
+        self.check_commands(edits)?;
         let words: Vec<String> = changes(&old, &plan).iter().map(PlanChange::sentence).collect();
         if words.is_empty() {
             return Err(Problem::invalid_field("edits", "Nothing differs from the plan as it is.").into());
@@ -353,6 +355,19 @@ impl Inner {
         plan.modifications.extend(words.iter().map(by_hand));
         self.save_plan(decision, &plan, words).await?;
         decision.notify(messages::plan_ready(id, &plan)).await
+    }
+
+    /// Refuses checks that could not run.
+    fn check_commands(&self, edits: &PlanDraft) -> Result<(), Problem> {
+        let mut wrong = Vec::new();
+        for (phase, draft) in edits.phases.iter().enumerate() {
+            for (task, draft) in draft.tasks.iter().enumerate() {
+                if let Some(message) = Verdict::of(&self.config.policy, &draft.verify).refusal() {
+                    wrong.push(FieldError { field: format!("edits.phases[{phase}].tasks[{task}].verify"), message });
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
     }
 
     /// Makes a new revision with everything that was asked for so far.

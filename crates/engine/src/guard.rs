@@ -50,8 +50,9 @@ pub(crate) fn redacted_result<T>(redactor: &Redactor, result: Result<(TaskOutput
     match result {
         Ok((output, rest)) => {
             let asks = output.asks.map(|question| Question { key: question.key.clone(), ..redacted(redactor, question) });
+            let wish = output.wish.map(|wish| redacted(redactor, wish));
             let (summary, conversation) = (text(output.summary), output.conversation.map(json));
-            Ok((TaskOutput { summary, asks, conversation, ..output }, rest))
+            Ok((TaskOutput { summary, asks, wish, conversation, ..output }, rest))
         }
         Err(failure) => {
             let (message, conversation) = (text(failure.message), failure.conversation.map(json));

@@ -18,6 +18,7 @@ mod inputs;
 mod jobs;
 mod learning;
 mod models;
+mod permits;
 mod place;
 mod planning;
 mod prices;
@@ -37,6 +38,8 @@ mod talk;
 mod unfinished;
 mod vault;
 mod workspace;
+
+pub use grace_agents::policy;
 
 pub use crate::{
     events::{Cursor, EVENTS_AT_ONCE, EventSubscription, StoredEvent},

@@ -79,7 +79,14 @@ impl Inner {
             _ => None,
         };
         let given = if agent.needs_model() { self.told_of_files(request).await? } else { String::new() };
-        let inputs = PlanInputs { modifications, estimates: taught.estimates, today: self.now().date_naive(), repository, given };
+        let inputs = PlanInputs {
+            modifications,
+            estimates: taught.estimates,
+            today: self.now().date_naive(),
+            repository,
+            given,
+            policy: self.config.policy.clone(),
+        };
         let models = Speaker { inner: self.clone(), intent, task: None, cancel, asking: Arc::default() };
         let mut plan = agent.plan(request, &inputs, &models).await?;
         plan.assumptions.extend(taught.lessons);

@@ -4,8 +4,9 @@ use grace_domain::{
     event::{EventKind, Level},
     messages,
     plan::{Choice, Plan, Question},
-    review::ReviewType,
-    secret::{ALLOW, REFUSE, SecretAction, SecretRequest},
+    policy::{CommandFate, CommandJudged, CommandRequest, options},
+    review::{ReviewType, Wish},
+    secret::{ALLOW, REFUSE, SecretAction, SecretName, SecretRequest},
     task::Task,
 };
 use grace_store::{Claim, NewAudit, NewReview, TaskResult, review_open, secret_audit_append, secret_find, task_ask, task_finish};
@@ -31,8 +32,8 @@ pub(crate) async fn ask(mut decision: Decision<'_>, claim: &Claim, plan: &Plan, 
     put_question(decision, claim, (question, None)).await
 }
 
-/// Puts a question to a person, or a request for a secret; the task waits for the answer.
-pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (question, secret): (&Question, Option<&SecretRequest>)) -> Result<()> {
+/// Puts a question to a person, or what an agent wants to be allowed; the task waits for the answer.
+pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (question, wish): (&Question, Option<&Wish>)) -> Result<()> {
     let now = decision.now;
     let mut new = NewReview {
         intent: decision.intent(),
@@ -45,11 +46,18 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (que
         task: Some(claim.task.id),
         subject: Some(question.key.clone()),
         secret: None,
+        command: None,
     };
-    if let Some(request) = secret {
-        asks_for_secret(&mut decision, &mut new, &claim.task, request).await?;
+    match wish {
+        None => {}
+        Some(Wish::Secret(request)) => asks_for_secret(&mut decision, &mut new, &claim.task, request).await?,
+        Some(Wish::Command { request, reason }) => asks_for_command(&mut new, &claim.task, (request, reason)),
     }
     let review = review_open(&mut decision.tx, &new, now).await?.review;
+    if let Some(Wish::Command { request, reason }) = wish {
+        let judged = CommandJudged::new(CommandFate::Asked, &request.command, reason, (Some(claim.task.id), Some(review.review_id)));
+        decision.event(EventKind::Command(judged));
+    }
     let task = task_ask(&mut decision.tx, claim.lease, now).await?;
     decision.log(Level::Info, format!("A question for you: {}", question.text), Some(task.id));
     decision.event(EventKind::ReviewOpened { review_id: review.review_id, question: review.question.clone(), blocking: true });
@@ -58,6 +66,23 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (que
     decision.notify(message).await?;
     decision.finish().await?;
     Ok(())
+}
+
+/// Makes a question that of a command, which Grace may not decide.
+fn asks_for_command(new: &mut NewReview, task: &Task, (request, reason): (&CommandRequest, &str)) {
+    new.review_type = ReviewType::Command;
+    new.options = options();
+    new.default = None;
+    let mut context = format!("{} wants to run it. {reason}", task.title);
+    if !request.working_dir.is_empty() {
+        context.push_str(&format!(" In the folder {}.", request.working_dir));
+    }
+    if !request.secrets.is_empty() {
+        let names: Vec<&str> = request.secrets.iter().map(SecretName::as_str).collect();
+        context.push_str(&format!(" With {}.", names.join(", ")));
+    }
+    new.context = context;
+    new.command = Some(request.clone());
 }
 
 /// Makes a question that of a secret, which Grace may not decide.

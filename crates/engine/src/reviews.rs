@@ -6,6 +6,7 @@ use grace_domain::{
     id::{IntentId, ReviewId},
     messages,
     plan::Choice,
+    policy::{CommandFate, CommandJudged},
     problem::Problem,
     review::{Answer, MAX_TEXT, Review, ReviewRequest, ReviewType},
     task::TaskState,
@@ -50,9 +51,9 @@ fn check(request: &ReviewRequest) -> Result<(), Problem> {
         ReviewType::Question if request.options.is_empty() => {
             Err(Problem::invalid_field("options", "A question needs options to choose from; ask for `help` without them."))
         }
-        ReviewType::DeploymentGate | ReviewType::Secret => Err(Problem::invalid_field(
+        ReviewType::DeploymentGate | ReviewType::Secret | ReviewType::Command => Err(Problem::invalid_field(
             "review_type",
-            "Gates and requests for secrets are opened by Grace alone; ask for `code_review`, `question` or `help`.",
+            "Gates and requests for secrets or commands are opened by Grace alone; ask for `code_review`, `question` or `help`.",
         )),
         _ => Ok(()),
     }?;
@@ -77,6 +78,7 @@ impl Inner {
             task: None,
             subject: None,
             secret: None,
+            command: None,
         };
         let now = decision.now;
         let review = review_open(&mut decision.tx, &new, now).await?.review;
@@ -98,10 +100,19 @@ impl Inner {
             let of = (intent, found.review.task_id, id);
             self.secret_decided(&mut decision.tx, of, name, (&text, &found.review.context)).await?;
         }
+        let of = (found.review.task_id, Some(id));
+        let judged = found
+            .review
+            .command
+            .as_ref()
+            .map(|request| CommandJudged::new(CommandFate::of_answer(&text), &request.command, &found.review.context, of));
         let Some(answered) = review_answer(&mut decision.tx, id, &text, decided_by_grace, now).await? else {
             return Err(Problem::conflict("already_answered", format!("{id} was answered a moment ago; an answer is given once.")).into());
         };
         decision.event(EventKind::ReviewAnswered { review_id: id, answer: text.clone(), decided_by_grace });
+        if let Some(judged) = judged {
+            decision.event(EventKind::Command(judged));
+        }
         let who = if decided_by_grace {
             format!("Grace decided: {text}. {}", answered.review.default_reason.as_deref().unwrap_or_default())
         } else {
@@ -109,7 +120,7 @@ impl Inner {
         };
         decision.log(Level::Info, who.trim(), answered.review.task_id);
         decision.unnotify(NotificationKind::InputNeeded, &id.to_string()).await?;
-        if let (ReviewType::Question | ReviewType::Secret, Some(task), Some(key)) =
+        if let (ReviewType::Question | ReviewType::Secret | ReviewType::Command, Some(task), Some(key)) =
             (answered.review.review_type, answered.review.task_id, &answered.subject)
         {
             answer_save(&mut decision.tx, intent, key, &text, now).await?;

@@ -13,13 +13,14 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use grace_agents::{Agent, Conversing, Secrets, TaskContext, TaskFailure, TaskOutput, model_agent::merging};
+use grace_agents::{Agent, Conversing, Permits, Secrets, TaskContext, TaskFailure, TaskOutput, model_agent::merging};
 use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
     intent::{IntentRequest, Repository},
     plan::{Plan, PlannedTask},
+    policy::{CommandFate, CommandJudged, Policy},
     problem::Problem,
     status::{Status, Trigger},
     task::{AfterFailure, FailureKind, after_failure, merge_of},
@@ -37,6 +38,7 @@ use crate::{
     error::{Error, Result},
     finished::{finish, message},
     guard::{TaskSecrets, exposed, redacted_result},
+    permits::TaskPermits,
     place::Place,
     questions::ask,
     sink::{Sink, SinkConfig},
@@ -195,6 +197,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
         task: task.id,
         baseline: run.baseline.clone(),
         secrets: TaskSecrets { inner: inner.clone(), intent: task.intent_id, task: task.id, workspace: workspace.clone() },
+        permits: TaskPermits { inner: inner.clone(), intent: task.intent_id },
         talk: run.agent.needs_model().then(|| Talk {
             inner: inner.clone(),
             request: run.request.clone(),
@@ -220,8 +223,8 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let result = redacted_result(&inner.vault.redactor(task.intent_id), result);
     context.sink.close().await;
     match result {
-        Ok((TaskOutput { asks: Some(question), secret, files, conversation, .. }, _)) => {
-            wait_for_answer(inner, run, (&question, secret.as_ref()), (&files, conversation.as_ref())).await
+        Ok((TaskOutput { asks: Some(question), wish, files, conversation, .. }, _)) => {
+            wait_for_answer(inner, run, (&question, wish.as_ref()), (&files, conversation.as_ref())).await
         }
         Ok((output, committed)) => finish(inner, run, output, committed).await,
         Err(failure) if inner.shutdown.is_cancelled() => release(inner, run, &failure).await,
@@ -452,6 +455,7 @@ struct Context {
     task: TaskId,
     baseline: Option<Baseline>,
     secrets: TaskSecrets,
+    permits: TaskPermits,
     /// For agents with a model.
     talk: Option<Talk>,
 }
@@ -511,8 +515,20 @@ impl TaskContext for Context {
         Some(&self.secrets)
     }
 
+    fn policy(&self) -> Arc<Policy> {
+        self.inner.config.policy.clone()
+    }
+
+    fn permits(&self) -> Option<&dyn Permits> {
+        Some(&self.permits)
+    }
+
     fn conversing(&self) -> Option<&dyn Conversing> {
         self.talk.as_ref().map(|talk| talk as &dyn Conversing)
+    }
+
+    async fn command_judged(&self, fate: CommandFate, command: &str, reason: &str) {
+        self.sink.event(EventKind::Command(CommandJudged::new(fate, command, reason, (Some(self.task), None)))).await;
     }
 
     async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use grace_agents::Agent;
-use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile};
+use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile, policy::Policy};
 use grace_operations::{LocalTarget, Proxy};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use grace_store::{
@@ -44,6 +44,8 @@ pub struct EngineConfig {
     pub watch: Duration,
     /// Profiles of language models from the configuration; they win over saved ones of the same name.
     pub models: Vec<ModelProfile>,
+    /// Which commands of builds run, which a person is asked about and which are refused.
+    pub policy: Arc<Policy>,
 }
 
 /// Why the engine could not start; the text says what would help.

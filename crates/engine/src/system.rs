@@ -6,6 +6,7 @@ use grace_domain::{
     copilot::Fact,
     intent::{AgentChoice, ProjectType, Stack, TargetDomain},
     list::{ListQuery, Page},
+    policy::CommandFate,
     present::time::duration,
     problem::Problem,
     status::Status,
@@ -13,7 +14,7 @@ use grace_domain::{
     task::Task,
 };
 use grace_sandbox::Sandbox;
-use grace_store::{durations_last, intents_in, learning_figures, queue_fetch, queue_paused, queue_set_paused, tasks_list};
+use grace_store::{command_figures, durations_last, intents_in, learning_figures, queue_fetch, queue_paused, queue_set_paused, tasks_list};
 
 use crate::{
     Engine,
@@ -171,6 +172,7 @@ impl Inner {
                 .collect(),
             workers: u32::try_from(self.config.workers).unwrap_or(u32::MAX),
             workers_busy: self.busy.load(Ordering::Relaxed),
+            policy: self.config.policy.view(),
         }
     }
 
@@ -209,6 +211,7 @@ impl Inner {
         let queue = queue_fetch(&mut conn, self.now()).await?;
         let figures = learning_figures(&mut conn).await?;
         let durations = durations_last(&mut conn, DURATIONS).await?;
+        let commands = command_figures(&mut conn).await?;
         let active = intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview, Status::Paused]).await?.len();
         let open = intents_in(&mut conn, &[Status::Planning, Status::AwaitingApproval]).await?.len();
         drop(conn);
@@ -241,7 +244,16 @@ impl Inner {
             fact("Templates", figures.templates.to_string()),
         ];
         let enforced = self.sandbox.probes().iter().filter(|probe| probe.enforced).count();
-        let policy = vec![fact("Sandbox probes enforced", format!("{enforced} of {}", self.sandbox.probes().len()))];
+        let came_to =
+            |fates: &[CommandFate]| commands.iter().filter(|(fate, _)| fates.contains(fate)).map(|(_, count)| count).sum::<u64>().to_string();
+        let policy = vec![
+            fact("Sandbox probes enforced", format!("{enforced} of {}", self.sandbox.probes().len())),
+            fact("Rules", self.config.policy.rules().len().to_string()),
+            fact("Asked", came_to(&[CommandFate::Asked])),
+            fact("Allowed", came_to(&[CommandFate::AllowedOnce, CommandFate::AllowedForBuild])),
+            fact("Refused", came_to(&[CommandFate::Refused])),
+            fact("Forbidden", came_to(&[CommandFate::Forbidden])),
+        ];
         let absent = "Nothing runs behind it in this version.";
         Ok(vec![
             KernelView { key: "coding_agent".into(), name: "Coding Agent".into(), state, facts: coding, control_unavailable: None, durations },

@@ -9,7 +9,7 @@ use grace_domain::{
     id::TaskId,
     messages,
     plan::Question,
-    secret::SecretRequest,
+    review::Wish,
     status::{Status, Trigger},
 };
 use grace_store::{Account, account_fetch, account_spent_out, task_cancelled, task_release};
@@ -32,7 +32,7 @@ const NAMED: usize = 10;
 pub(crate) async fn wait_for_answer(
     inner: &Arc<Inner>,
     run: &Run,
-    question: (&Question, Option<&SecretRequest>),
+    question: (&Question, Option<&Wish>),
     (files, conversation): (&[WrittenFile], Option<&Value>),
 ) -> Result<()> {
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;

@@ -7,6 +7,7 @@
 //! It must not know agents, sandboxes, HTTP, or what a status may lead to. The clock is the caller's, except in [`embedded`] and [`stream`].
 
 mod artifacts;
+mod commands;
 mod copilot;
 mod deployments;
 pub mod embedded;
@@ -28,6 +29,7 @@ pub mod stream;
 mod tasks;
 
 pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
+pub use commands::{command_answer, command_begin, command_figures};
 pub use copilot::{
     NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
     notifications_close_all, notifications_open, notifications_read_all,

@@ -4,6 +4,7 @@ use grace_domain::{
     Timestamp,
     id::{IntentId, ReviewId, TaskId},
     plan::Choice,
+    policy::CommandRequest,
     review::{Review, ReviewType},
 };
 use sqlx::{PgConnection, postgres::PgRow};
@@ -29,6 +30,8 @@ pub struct NewReview {
     pub subject: Option<String>,
     /// The name of the secret that is asked for.
     pub secret: Option<String>,
+    /// The command that is asked about.
+    pub command: Option<CommandRequest>,
 }
 
 /// A review and what its answer is for.
@@ -42,8 +45,9 @@ pub struct ReviewRow {
 pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp) -> StoreResult<ReviewRow> {
     // The update changes nothing; it only makes the statement return the row that is there.
     sqlx::query(
-        "INSERT INTO reviews (intent_id, review_type, question, context, options, default_answer, default_reason, artifacts, task_id, subject, opened_at, secret)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        "INSERT INTO reviews (intent_id, review_type, question, context, options, default_answer, default_reason, artifacts, task_id, subject, opened_at, secret,
+                              command)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          ON CONFLICT (task_id) WHERE answered_at IS NULL AND task_id IS NOT NULL DO UPDATE SET task_id = excluded.task_id
          RETURNING *",
     )
@@ -59,6 +63,7 @@ pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp
     .bind(&new.subject)
     .bind(at)
     .bind(&new.secret)
+    .bind(new.command.as_ref().map(json))
     .try_map(|row| review_row(&row))
     .fetch_one(conn)
     .await
@@ -151,6 +156,7 @@ fn review_row(row: &PgRow) -> Decoded<ReviewRow> {
             answer: row.text_option("answer")?,
             decided_by_grace: row.flag("decided_by_grace")?,
             secret: row.text_option("secret")?,
+            command: row.json_option("command")?,
         },
         subject: row.text_option("subject")?,
     })

@@ -7,11 +7,12 @@ use grace_domain::{
     baseline::{Baseline, KEY},
     event::Level,
     plan::{Phase, PlannedTask},
+    policy::CommandFate,
     status::Stage,
 };
 use grace_sandbox::Exit;
 
-use super::{reports, work::SOURCE};
+use super::{commands, reports, work::SOURCE};
 use crate::{
     agent::{TaskContext, TaskFailure, TaskOutput},
     tools::{ToolCall, Tools},
@@ -43,7 +44,11 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
     context.log(Level::Info, SOURCE, &format!("$ {command}")).await;
     let call = ToolCall::Run { command: command.clone(), working_dir: None, timeout_seconds: Some(SECONDS), background: None, secrets: None };
-    let said = tools.call(&call, context.cancel()).await;
+    if let Some(why) = tools.verdict(&call).await.refusal() {
+        commands::note(context, CommandFate::Forbidden, &command, &why).await;
+        return Err(TaskFailure::permanent(format!("`{command}` is to run the existing tests. {why} Change the plan.")));
+    }
+    let said = tools.call_allowed(&call, context.cancel()).await;
     if context.cancel().is_cancelled() {
         return Err(TaskFailure::stopped());
     }

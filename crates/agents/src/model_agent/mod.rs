@@ -3,6 +3,7 @@
 //! through [`Models`], and what it needs to go on later is kept through [`Conversing`].
 
 mod baseline;
+mod commands;
 mod context;
 mod own_tools;
 mod plan;

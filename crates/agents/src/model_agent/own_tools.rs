@@ -4,6 +4,19 @@ use serde_json::{Value, json};
 
 use crate::{model::ToolDefinition, tools};
 
+/// Items of a list of tasks that are shown.
+const ITEMS: usize = 30;
+
+/// The lines of `update_tasks`.
+pub fn listed(arguments: &Value) -> Vec<String> {
+    let items = arguments.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let line = |item: &Value| {
+        let mark = if item.get("done").and_then(Value::as_bool) == Some(true) { "x" } else { " " };
+        Some(format!("[{mark}] {}", item.get("text")?.as_str()?.chars().take(200).collect::<String>()))
+    };
+    items.iter().take(ITEMS).filter_map(line).collect()
+}
+
 /// Every tool, those of the workspace first.
 pub fn definitions() -> Vec<ToolDefinition> {
     let mut all: Vec<ToolDefinition> = tools::definitions()
@@ -16,7 +29,7 @@ pub fn definitions() -> Vec<ToolDefinition> {
         name: "update_tasks".into(),
         description: "Shows the person what you are about to do and what is done. The whole list each time.".into(),
         schema: object(
-            json!({"items": {"type": "array", "maxItems": 30, "items": object(json!({"text": text("A few words."), "done": {"type": "boolean"}}), &["text", "done"])}}),
+            json!({"items": {"type": "array", "maxItems": ITEMS, "items": object(json!({"text": text("A few words."), "done": {"type": "boolean"}}), &["text", "done"])}}),
             &["items"],
         ),
     });

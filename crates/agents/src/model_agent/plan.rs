@@ -20,6 +20,7 @@ use super::{baseline, prompt};
 use crate::{
     agent::{Models, PlanInputs, Unanswered},
     model::{Message, ModelRequest, OutputSchema},
+    policy::Verdict,
 };
 
 /// How often a plan is sent back.
@@ -186,9 +187,15 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         if task.verify.trim().is_empty() {
             wrong.push(format!("`{}`: `verify` must be a command that fails while the task is not done.", short(name)));
         }
+        if let Some(why) = Verdict::of(&inputs.policy, &task.verify).refusal() {
+            wrong.push(format!("`{}`: `verify` cannot be `{}`. {why}", short(name), short(&task.verify)));
+        }
         if !task.minutes.is_finite() || task.minutes <= 0.0 || task.minutes > 600.0 {
             wrong.push(format!("`{}`: `minutes` must be more than 0 and at most 600.", short(name)));
         }
+    }
+    if let Some(why) = Verdict::of(&inputs.policy, &written.baseline).refusal() {
+        wrong.push(format!("`baseline` cannot be `{}`. {why}", short(&written.baseline)));
     }
     wrong.extend(wrong_order(&written));
     let mut names: BTreeSet<&str> = BTreeSet::new();
@@ -280,7 +287,8 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
     let mut warnings: Vec<String> = written.risks.into_iter().take(LIST).collect();
     if let Some(repository) = &inputs.repository {
         let written = Some(written.baseline.trim()).filter(|command| !command.is_empty());
-        match written.or(repository.tests.first().map(|named| named.line.as_str())) {
+        let may_run = |command: &&str| Verdict::of(&inputs.policy, command).refusal().is_none();
+        match written.or(repository.tests.iter().map(|named| named.line.as_str()).find(may_run)) {
             Some(command) => {
                 phases.push(baseline::phase(command));
                 before.push(BASELINE.into());
@@ -426,6 +434,7 @@ mod tests {
             today: chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap(),
             repository: None,
             given: String::new(),
+            policy: crate::policy::bundled(),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     agent::{TaskContext, TaskFailure},
-    secrets::Standing,
+    permits::Standing,
 };
 
 /// What a call for a secret came to.

@@ -1,6 +1,6 @@
 //! What is kept of a task's conversation while the task waits, and after the server's end.
 
-use grace_domain::{plan::Question, secret::SecretRequest};
+use grace_domain::{plan::Question, review::Wish};
 use serde::{Deserialize, Serialize};
 
 use super::context;
@@ -30,7 +30,7 @@ pub struct Waiting {
     /// The call that asked; none when Grace asked by itself.
     pub call: Option<String>,
     pub results: Vec<ToolResult>,
-    /// The question is whether the build may use this.
+    /// The question is whether the build may do this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<SecretRequest>,
+    pub wish: Option<Wish>,
 }

@@ -8,7 +8,8 @@ use grace_domain::{
     input::InputFile,
     model::ModelRole,
     plan::{Choice, PlannedTask, Question},
-    secret::SecretRequest,
+    policy::CommandFate,
+    review::Wish,
     task::FailureKind,
 };
 use grace_sandbox::beneath::Root;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::context::{self, Fit};
 use super::session::{Session, Waiting};
-use super::{own_tools, prompt, reports, secrets, summary};
+use super::{commands, own_tools, prompt, reports, secrets, summary};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
     inputs,
@@ -45,8 +46,8 @@ const GIVE_UP: &str = "Give up";
 enum Came {
     Result(ToolResult),
     Finished(TaskOutput),
-    /// A person is to be asked, of a secret or of something else.
-    Asks(Question, Option<SecretRequest>),
+    /// A person is to be asked, whether something is allowed or something else.
+    Asks(Question, Option<Wish>),
 }
 
 struct Work<'a> {
@@ -91,9 +92,9 @@ impl Work<'_> {
     async fn waits(&self) -> Result<TaskOutput, TaskFailure> {
         let conversation =
             serde_json::to_value(&self.session).map_err(|error| TaskFailure::permanent(format!("The conversation cannot be kept: {error}.")))?;
-        let (question, secret) = self.session.waits.as_ref().map(|waiting| (waiting.question.clone(), waiting.secret.clone())).unzip();
+        let (question, wish) = self.session.waits.as_ref().map(|waiting| (waiting.question.clone(), waiting.wish.clone())).unzip();
         let summary = format!("Waits for an answer: {}", question.as_ref().map_or("", |question| question.text.as_str()));
-        Ok(TaskOutput { summary, asks: question, secret: secret.flatten(), conversation: Some(conversation), ..self.output().await? })
+        Ok(TaskOutput { summary, asks: question, wish: wish.flatten(), conversation: Some(conversation), ..self.output().await? })
     }
 
     /// Begins a conversation, or goes on with the one that was kept; whether that still waits for its answer.
@@ -101,7 +102,7 @@ impl Work<'_> {
         if let Some(kept) = self.conversing.kept() {
             self.session = serde_json::from_value(kept.clone())
                 .map_err(|error| TaskFailure::permanent(format!("The conversation that was kept cannot be read: {error}. Retry the build.")))?;
-            return self.answered();
+            return self.answered().await;
         }
         let root =
             Root::open(self.context.workspace()).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
@@ -136,18 +137,24 @@ impl Work<'_> {
     }
 
     /// Gives the model the answer that it waited for; whether there is none yet.
-    fn answered(&mut self) -> Result<bool, TaskFailure> {
+    async fn answered(&mut self) -> Result<bool, TaskFailure> {
         let Some(waiting) = &self.session.waits else { return Ok(false) };
         let Some(answer) = self.context.answers().get(&waiting.question.key).cloned() else { return Ok(true) };
-        let Some(Waiting { call, mut results, secret, .. }) = self.session.waits.take() else { return Ok(false) };
+        let (content, is_error) = match (&waiting.wish, &waiting.call) {
+            (Some(Wish::Secret(request)), _) => (secrets::answered(&request.name, &answer), false),
+            (Some(Wish::Command { .. }), Some(call)) => {
+                // Cut off, the question and its answer are kept, and with them that it has begun.
+                let done = self.asked_for(call, &waiting.question.key, &answer).await.map_err(|failure| self.unfinished(failure))?;
+                self.conversing.turn("results", &json!([done])).await;
+                (done.content, done.is_error)
+            }
+            _ => (format!("{}{answer}", context::PERSON_ANSWERED), false),
+        };
+        let Some(Waiting { call, mut results, .. }) = self.session.waits.take() else { return Ok(false) };
         match call {
             Some(call_id) => {
                 let place = results.iter().position(|result| result.call_id == call_id);
-                let content = match &secret {
-                    Some(request) => secrets::answered(&request.name, &answer),
-                    None => format!("{}{answer}", context::PERSON_ANSWERED),
-                };
-                let result = ToolResult { call_id, content, is_error: false };
+                let result = ToolResult { call_id, content, is_error };
                 match place {
                     Some(place) => results[place] = result,
                     None => results.push(result),
@@ -160,6 +167,30 @@ impl Work<'_> {
             None => self.session.messages.push(Message::user(format!("You repeated yourself. The person says: {answer}. Try another way."))),
         }
         Ok(false)
+    }
+
+    /// Does the call that a person was asked about, as they answered.
+    async fn asked_for(&self, id: &str, key: &str, answer: &str) -> Result<ToolResult, TaskFailure> {
+        let result = |content: String, is_error| ToolResult { call_id: id.to_owned(), content, is_error };
+        let calls = self.session.messages.iter().rev().flat_map(|message| &message.parts);
+        let call = calls.into_iter().find_map(|part| match part {
+            Part::ToolCall(call) if call.id == id => ToolCall::parse(&call.name, &call.arguments).ok(),
+            _ => None,
+        });
+        let Some(call) = call else { return Ok(result("The command is not known any more. Call it again if it is still wanted.".into(), true)) };
+        if let Some(why) = commands::not_begun(self.context, key, answer).await? {
+            return Ok(result(why, true));
+        }
+        self.context.log(Level::Info, SOURCE, &call.described()).await;
+        let done = self.tools.call_allowed(&call, self.context.cancel()).await;
+        if self.context.cancel().is_cancelled() {
+            return Err(TaskFailure::stopped());
+        }
+        let text = match self.context.secrets() {
+            Some(secrets) => secrets.redactor().redact(&done.text).into_owned(),
+            None => done.text,
+        };
+        Ok(result(text, done.is_error))
     }
 
     /// Gives the model what people have said since; whether there was something.
@@ -320,9 +351,9 @@ impl Work<'_> {
                     let content = "The check succeeded, but the person has said something meanwhile. Heed it, then call `finish` again.".into();
                     results.push(ToolResult { call_id: call.id.clone(), content, is_error: false });
                 }
-                Ok(Came::Asks(asked, secret)) => {
+                Ok(Came::Asks(asked, wish)) => {
                     results.push(ToolResult { call_id: call.id.clone(), content: String::new(), is_error: false });
-                    question = Some((asked, Some(call.id), secret));
+                    question = Some((asked, Some(call.id), wish));
                 }
             }
         }
@@ -335,11 +366,11 @@ impl Work<'_> {
             self.session.repeats = 0;
             question = Some((self.repeats_itself(), None, None));
         }
-        if let Some((question, call, secret)) = question {
+        if let Some((question, call, wish)) = question {
             if call.is_none() {
                 self.session.messages.push(Message::results(std::mem::take(&mut results)));
             }
-            self.session.waits = Some(Waiting { question, call, results, secret });
+            self.session.waits = Some(Waiting { question, call, results, wish });
             return self.waits().await.map(Some);
         }
         self.session.messages.push(Message::results(results));
@@ -403,19 +434,11 @@ impl Work<'_> {
             "request_secret" => {
                 return Ok(match secrets::request(self.context, &call.arguments, self.question_key()).await {
                     secrets::Asked::Said(said, is_error) => result(said, is_error),
-                    secrets::Asked::Person(asked) => Came::Asks(asked.0, Some(asked.1)),
+                    secrets::Asked::Person(asked) => Came::Asks(asked.0, Some(Wish::Secret(asked.1))),
                 });
             }
             "update_tasks" => {
-                let items = call.arguments.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                let lines: Vec<String> = items
-                    .iter()
-                    .take(30)
-                    .filter_map(|item| {
-                        let mark = if item.get("done").and_then(Value::as_bool) == Some(true) { "x" } else { " " };
-                        Some(format!("[{mark}] {}", item.get("text")?.as_str()?.chars().take(200).collect::<String>()))
-                    })
-                    .collect();
+                let lines = own_tools::listed(&call.arguments);
                 for line in &lines {
                     self.context.log(Level::Info, SOURCE, line).await;
                 }
@@ -427,8 +450,14 @@ impl Work<'_> {
             Ok(parsed) => parsed,
             Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person`, `request_secret` and `update_tasks`."), true)),
         };
-        self.context.log(Level::Info, SOURCE, &described(&parsed)).await;
-        let done = self.tools.call(&parsed, self.context.cancel()).await;
+        self.context.log(Level::Info, SOURCE, &parsed.described()).await;
+        let verdict = self.tools.verdict(&parsed).await;
+        match commands::permitted(self.context, &parsed, &verdict, self.question_key()).await? {
+            commands::Permitted::Yes => {}
+            commands::Permitted::No(why) => return Ok(result(why, true)),
+            commands::Permitted::Person(asked) => return Ok(Came::Asks(asked.0, Some(asked.1))),
+        }
+        let done = self.tools.call_allowed(&parsed, self.context.cancel()).await;
         for file in &done.changed {
             self.context.artifact_in_progress(&file.path, kind_of(&file.path)).await;
         }
@@ -470,7 +499,11 @@ impl Work<'_> {
         self.context.log(Level::Info, SOURCE, &format!("$ {verify}")).await;
         let command =
             ToolCall::Run { command: verify.clone(), working_dir: None, timeout_seconds: Some(VERIFY_SECONDS), background: None, secrets: None };
-        let checked = self.tools.call(&command, self.context.cancel()).await;
+        if let Some(why) = self.tools.verdict(&command).await.refusal() {
+            commands::note(self.context, CommandFate::Forbidden, verify, &why).await;
+            return Err(TaskFailure::permanent(format!("`{verify}` is to prove this task. {why} Change the plan.")));
+        }
+        let checked = self.tools.call_allowed(&command, self.context.cancel()).await;
         if self.context.cancel().is_cancelled() {
             return Err(TaskFailure::stopped());
         }
@@ -518,26 +551,6 @@ impl Work<'_> {
 /// The result of a call that the end of the run came before.
 fn not_done(call_id: String) -> ToolResult {
     ToolResult { call_id, content: "Not done: the work was interrupted. Call again if it is still wanted.".into(), is_error: true }
-}
-
-/// A call in a few words, for the log.
-fn described(call: &ToolCall) -> String {
-    let short = |text: &str| {
-        let line = text.lines().next().unwrap_or_default();
-        let cut: String = line.chars().take(200).collect();
-        if cut.len() < text.len() { format!("{cut} …") } else { cut }
-    };
-    match call {
-        ToolCall::Read { path, .. } => format!("Reads {path}"),
-        ToolCall::List { path, .. } => format!("Lists {}", path.as_deref().unwrap_or("the workspace")),
-        ToolCall::Search { pattern, .. } => format!("Searches for {}", short(pattern)),
-        ToolCall::Edit { path, .. } => format!("Edits {path}"),
-        ToolCall::Write { path, .. } => format!("Writes {path}"),
-        ToolCall::ApplyPatch { .. } => "Applies a patch".into(),
-        ToolCall::Run { command, .. } => format!("$ {}", short(command)),
-        ToolCall::Output { command_id, .. } => format!("Looks at command {command_id}"),
-        ToolCall::Stop { command_id } => format!("Stops command {command_id}"),
-    }
 }
 
 /// What a file is, by its name.

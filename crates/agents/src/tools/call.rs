@@ -69,4 +69,23 @@ impl ToolCall {
         let checked: Value = parse_arguments(&definition.parameters, arguments).map_err(wrong)?;
         serde_json::from_value(json!({ "tool": name, "arguments": checked })).map_err(|error| wrong(format!("{error}.")))
     }
+    /// In a few words, for the log.
+    pub fn described(&self) -> String {
+        let short = |text: &str| {
+            let line = text.lines().next().unwrap_or_default();
+            let cut: String = line.chars().take(200).collect();
+            if cut.len() < text.len() { format!("{cut} …") } else { cut }
+        };
+        match self {
+            Self::Read { path, .. } => format!("Reads {path}"),
+            Self::List { path, .. } => format!("Lists {}", path.as_deref().unwrap_or("the workspace")),
+            Self::Search { pattern, .. } => format!("Searches for {}", short(pattern)),
+            Self::Edit { path, .. } => format!("Edits {path}"),
+            Self::Write { path, .. } => format!("Writes {path}"),
+            Self::ApplyPatch { .. } => "Applies a patch".into(),
+            Self::Run { command, .. } => format!("$ {}", short(command)),
+            Self::Output { command_id, .. } => format!("Looks at command {command_id}"),
+            Self::Stop { command_id } => format!("Stops command {command_id}"),
+        }
+    }
 }

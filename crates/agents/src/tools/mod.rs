@@ -21,6 +21,7 @@ mod walk;
 use std::io;
 use std::sync::Arc;
 
+use grace_domain::policy::Decision;
 use tokio_util::sync::CancellationToken;
 
 pub use self::arguments::parse_arguments;
@@ -32,6 +33,7 @@ pub use self::files::Files;
 use self::run::Commands;
 pub use self::run::ExitReport;
 use crate::agent::TaskContext;
+use crate::policy::Verdict;
 
 /// What a call came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,8 +99,27 @@ impl<'a> Tools<'a> {
         Ok(Self { context, files, commands: Commands::new(context) })
     }
 
-    /// Does one call. `cancel` ends this call; that of the context ends every command besides.
+    /// What the policy says of a call; all but commands are allowed.
+    pub async fn verdict(&self, call: &ToolCall) -> Verdict {
+        let ToolCall::Run { command, .. } = call else { return Verdict::default() };
+        let (policy, command) = (self.context.policy(), command.clone());
+        // Hostile texts take the parser a while.
+        let judged = tokio::task::spawn_blocking(move || Verdict::of(&policy, &command)).await;
+        judged.unwrap_or_else(|error| Verdict { decision: Decision::Forbid, reason: format!("It could not be judged: {error}.") })
+    }
+
+    /// Does one call, unless the policy forbids it or a person would have to be asked. `cancel` ends this call; that of the context ends every command
+    /// besides.
     pub async fn call(&self, call: &ToolCall, cancel: CancellationToken) -> ToolResult {
+        let verdict = self.verdict(call).await;
+        match verdict.refusal() {
+            Some(why) => ToolResult::refused(why),
+            None => self.call_allowed(call, cancel).await,
+        }
+    }
+
+    /// Does one call that the policy or a person has allowed.
+    pub async fn call_allowed(&self, call: &ToolCall, cancel: CancellationToken) -> ToolResult {
         self.commands.log(self.context).await;
         match call {
             ToolCall::Run { .. } | ToolCall::Output { .. } | ToolCall::Stop { .. } => {

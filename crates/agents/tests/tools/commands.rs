@@ -67,7 +67,14 @@ impl Bench {
         sandbox.adopt(&workspace).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
         let request = RequestDraft { description: Some("A to-do list with tasks that have a title.".into()), ..RequestDraft::default() };
-        let inputs = PlanInputs { modifications: vec![], estimates: Estimates::default(), today, repository: None, given: String::new() };
+        let inputs = PlanInputs {
+            modifications: vec![],
+            estimates: Estimates::default(),
+            today,
+            repository: None,
+            given: String::new(),
+            policy: grace_agents::policy::bundled(),
+        };
         let plan = BlueprintAgent.propose(&request.parse(today).unwrap(), &inputs).unwrap();
         let (answers, cancel) = (BTreeMap::new(), CancellationToken::new());
         Self { plan, answers, workspace, sandbox, cancel, log: Mutex::default(), _folder: folder }

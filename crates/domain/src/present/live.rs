@@ -46,6 +46,7 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
         | EventKind::Check(_)
         | EventKind::Egress { .. }
         | EventKind::Message { .. }
+        | EventKind::Command(_)
         | EventKind::ModelCall { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
@@ -90,7 +91,7 @@ pub fn patch_status(build: &mut StatusView, event: &Event) -> Freshness {
             build.cost = spent.words();
             Freshness::Current
         }
-        EventKind::Egress { .. } | EventKind::Message { .. } | EventKind::Notification { .. } => Freshness::Current,
+        EventKind::Egress { .. } | EventKind::Message { .. } | EventKind::Command(_) | EventKind::Notification { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
         | EventKind::Artifact(_)

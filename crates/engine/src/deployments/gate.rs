@@ -36,6 +36,7 @@ pub(super) async fn open_gate(decision: &mut Decision<'_>, deployment: &Deployme
         task: Some(task),
         subject: Some(deployment.deployment_id.to_string()),
         secret: None,
+        command: None,
     };
     let now = decision.now;
     let review = review_open(&mut decision.tx, &new, now).await?.review;

@@ -288,6 +288,7 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         public_port: 3000,
         watch: Duration::from_secs(3),
         models: Vec::new(),
+        policy: grace_agents::policy::bundled(),
     }
 }
 

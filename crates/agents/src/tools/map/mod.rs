@@ -21,6 +21,7 @@ use grace_sandbox::beneath::{Entry, EntryKind, Root};
 use tree_sitter::Parser;
 
 pub use self::focus::Focus;
+pub(crate) use self::outline::is_deep;
 use self::{
     languages::Grammar,
     outline::{Definition, Outline},

@@ -75,7 +75,7 @@ pub(super) fn outline(parser: &mut Parser, grammar: &Grammar, text: &[u8], until
 }
 
 /// Whether brackets nest deeper than anybody writes them. An angle may be one, or a comparison, which no statement outlasts.
-fn is_deep(text: &[u8]) -> bool {
+pub(crate) fn is_deep(text: &[u8]) -> bool {
     let (mut open, mut angles) = (0_usize, 0_usize);
     text.iter().any(|byte| {
         match byte {

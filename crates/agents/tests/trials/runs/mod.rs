@@ -207,7 +207,14 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
     let draft = RequestDraft { description: Some(format!("Lines in the files of {}.", folder.display())), ..RequestDraft::default() };
     let request = draft.parse(today).unwrap();
-    let inputs = PlanInputs { modifications: vec![], estimates: Estimates::default(), today, repository: None, given: String::new() };
+    let inputs = PlanInputs {
+        modifications: vec![],
+        estimates: Estimates::default(),
+        today,
+        repository: None,
+        given: String::new(),
+        policy: grace_agents::policy::bundled(),
+    };
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let planned = ModelAgent.plan(&request, &inputs, &speaker(&CancellationToken::new())).await;
     if Tree::read(folder) != Tree::default() {
