@@ -74,8 +74,8 @@ fn parsed(text: &str, until: Instant) -> Option<Tree> {
     parser.parse_with_options(&mut |at, _| text.as_bytes().get(at..).unwrap_or_default(), None, Some(options))
 }
 
-/// Every node, parents before children, without recursion: texts may nest as deep as they are long. Whether all of them were seen in time: a step to
-/// the next sibling can take as long as there are siblings.
+/// Every node, parents before children, without recursion: texts may nest as deep as they are long. Whether all of them were seen in time: a step
+/// to a sibling or a parent can take as long as the text is.
 fn walk(tree: &Tree, until: Instant, mut each: impl FnMut(Node<'_>)) -> bool {
     let mut cursor = tree.walk();
     loop {
@@ -83,10 +83,13 @@ fn walk(tree: &Tree, until: Instant, mut each: impl FnMut(Node<'_>)) -> bool {
         if cursor.goto_first_child() {
             continue;
         }
-        if Instant::now() > until {
-            return false;
-        }
-        while !cursor.goto_next_sibling() {
+        loop {
+            if Instant::now() > until {
+                return false;
+            }
+            if cursor.goto_next_sibling() {
+                break;
+            }
             if !cursor.goto_parent() {
                 return true;
             }
