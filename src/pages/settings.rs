@@ -144,7 +144,7 @@ fn rules(system: Feed<SystemView>) -> AnyView {
                 <span class="count">{move || counted(system.map(|system| system.policy.total).into(), "rule", "rules")}", "{otherwise}</span>
             </div>
             <div class="panel">
-                <table class="cards">
+                <table class="cards rules">
                     <thead><tr><th scope="col">"Command"</th><th scope="col">"Decision"</th><th scope="col">"Why"</th><th scope="col">"Origin"</th></tr></thead>
                     <tbody>{rows}</tbody>
                 </table>

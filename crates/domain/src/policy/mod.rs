@@ -181,7 +181,7 @@ impl Judgement<'_> {
     /// Why, for people and for the model.
     pub fn reason(&self) -> String {
         match self.rule {
-            Some(rule) if self.certain => format!("`{}`: {}", rule.shown(), rule.reason),
+            Some(rule) if self.certain => rule.reason.clone(),
             Some(rule) => format!("This may be `{}`, which cannot be told before it runs: {}", rule.shown(), rule.reason),
             None => "No rule of this server allows it.".to_owned(),
         }
