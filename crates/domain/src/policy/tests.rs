@@ -159,7 +159,9 @@ fn words() -> impl Strategy<Value = String> {
         ";",
         "?",
     ]);
-    prop::collection::vec(word, 0..12).prop_map(|words| words.join(" "))
+    // Half of the lines begin with what a rule is about.
+    let begin = prop::sample::select(vec!["", "", "", "git push", "git $a", "npm publish", "rm -x /"]);
+    (begin, prop::collection::vec(word, 0..12)).prop_map(|(begin, words)| format!("{begin} {}", words.join(" ")))
 }
 
 fn decision() -> impl Strategy<Value = Decision> {
