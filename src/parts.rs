@@ -21,6 +21,7 @@ use crate::{
         log_console::LogConsole,
         modal::BuildModal,
         plan_dialogs::{DeployDialog, ModifyDialog},
+        plan_preview,
     },
     pages::{build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
 };
@@ -99,7 +100,8 @@ part!(build_log(intent: IntentId, title: String, status: Memo<Status>) -> AnyVie
 part!(kernel_log(key: String, name: String, aside: Option<String>) -> AnyView, load_kernel_log in consoles =>
     view! { <KernelConsole key name aside/> }.into_any());
 
-part!(file_sender(state: FormState, files: Vec<web_sys::File>) -> (), load_file_sender in files => form_files::send(state, files));
+part!(plan_beside(plan: String) -> AnyView, load_plan_beside in form => plan_preview::plan_read(&plan));
+part!(file_sender(state: FormState, files: Vec<web_sys::File>) -> (), load_file_sender in form => form_files::send(state, files));
 
 /// The log of a build under its row.
 pub fn build_log_part(intent: IntentId, title: String, status: Memo<Status>) -> AnyView {
@@ -109,6 +111,11 @@ pub fn build_log_part(intent: IntentId, title: String, status: Memo<Status>) -> 
 /// The console of a kernel. `aside`: why the kernel cannot be started or stopped.
 pub fn kernel_log_part(key: String, name: String, aside: Option<String>) -> AnyView {
     opened(kernel_log(key, name, aside))
+}
+
+/// The plan beside the form, of its JSON.
+pub fn previewed_plan(plan: String) -> AnyView {
+    opened(plan_beside(plan))
 }
 
 /// Sends what was chosen for the form, with [`form_files::send`].

@@ -1,5 +1,7 @@
 //! Asking for builds, looking at them, steering them.
 
+#[cfg(feature = "ssr")]
+use grace_domain::view::Proposal;
 use grace_domain::{
     id::{IntentId, ReviewId},
     intent::{Priority, RequestDraft},
@@ -7,7 +9,7 @@ use grace_domain::{
     model::Budget,
     review::{Answer, Review, ReviewRequest},
     revision::PlanRevision,
-    view::{Approval, ApprovalResponse, BuildList, ControlResponse, Proposal, StatusView},
+    view::{Approval, ApprovalResponse, BuildList, ControlResponse, StatusView},
 };
 use leptos::prelude::server;
 use serde::{Deserialize, Serialize};
@@ -27,11 +29,44 @@ pub enum Control {
     Retry,
 }
 
+/// A plan that was made of a form. It stays text until it is shown, so that only the part that shows it brings the reader of plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previewed {
+    /// SHA-256, 64 small hexadecimal digits; starting with it approves exactly this plan.
+    pub plan_hash: String,
+    /// A [`Plan`](grace_domain::plan::Plan) as JSON.
+    pub plan: String,
+}
+
+#[cfg(feature = "ssr")]
+impl From<Proposal> for Previewed {
+    fn from(proposal: Proposal) -> Self {
+        let plan = serde_json::to_string(&proposal.plan).expect("a plan has string keys only");
+        Self { plan_hash: proposal.plan_hash, plan }
+    }
+}
+
+/// A build that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub intent_id: Option<IntentId>,
+    pub title: String,
+    /// What happens now, for people.
+    pub next_step: String,
+}
+
+#[cfg(feature = "ssr")]
+impl From<Proposal> for Started {
+    fn from(proposal: Proposal) -> Self {
+        Self { intent_id: proposal.intent_id, title: proposal.plan.title, next_step: proposal.next_step }
+    }
+}
+
 doors! {
     /// The plan for a request, without creating anything.
-    preview_plan at "preview_plan" (draft: RequestDraft) -> Proposal => |engine| engine.preview(draft);
+    preview_plan at "preview_plan" (draft: RequestDraft) -> Previewed => |engine| async move { engine.preview(draft).await.map(Previewed::from) };
     /// Creates the intent. With the hash of a previewed plan that is still the one proposed, that plan is approved. `key` makes a repeat harmless.
-    start_build at "start_build" (draft: RequestDraft, key: Option<String>) -> Proposal => |engine| engine.create(draft, key);
+    start_build at "start_build" (draft: RequestDraft, key: Option<String>) -> Started => |engine| async move { engine.create(draft, key).await.map(Started::from) };
     /// Approves, rejects or changes a plan.
     approve_plan at "approve_plan" (intent: IntentId, approval: Approval) -> ApprovalResponse => |engine| engine.approve(intent, approval);
     /// Revisions of a plan, newest first.

@@ -1,9 +1,9 @@
 //! The builder form without JavaScript: it is posted to the page itself, which answers with the plan or the errors beside the kept text.
 
-use grace_domain::{input::InputFile, intent::RequestDraft, problem::FieldError, view::Proposal};
+use grace_domain::{input::InputFile, intent::RequestDraft, problem::FieldError};
 use serde::{Deserialize, Serialize};
 
-use super::CallError;
+use super::{CallError, builds::Previewed};
 
 /// The body of a `POST /`, as the server's router hands it in through the context.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ pub struct PostedForm {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FormAnswer {
     pub draft: Option<RequestDraft>,
-    pub proposal: Option<Proposal>,
+    pub previewed: Option<Previewed>,
     pub error: Option<CallError>,
     pub notice: Option<String>,
 }
@@ -61,14 +61,14 @@ mod reading {
                     if let Some(intent) = proposal.intent_id {
                         leptos_axum::redirect(&format!("/builds/{intent}"));
                     }
-                    answer.proposal = Some(proposal);
+                    answer.previewed = Some(proposal.into());
                 }
                 "template" => {
                     let name = value(&fields, "template_name").unwrap_or_default();
                     let template = engine.save_template(name, draft).await?;
                     answer.notice = Some(format!("Saved as template \u{201c}{}\u{201d}.", template.name));
                 }
-                _ => answer.proposal = Some(engine.preview(draft).await?),
+                _ => answer.previewed = Some(engine.preview(draft).await?.into()),
             }
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! The Agentic Builder's form. Short by default; the rest folds with its choices on one line. It works as a plain form without JavaScript.
 
-use grace_domain::{intent::MAX_DESCRIPTION, system::Catalog, view::Proposal};
+use grace_domain::{intent::MAX_DESCRIPTION, system::Catalog};
 use leptos::{ev, html, prelude::*};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     calls::{
         CallError,
-        builds::{preview_plan, start_build},
+        builds::{Previewed, preview_plan, start_build},
     },
     live::Feed,
 };
@@ -38,7 +38,7 @@ pub struct FormState {
 
 impl FormState {
     /// The plan beside the form, if it was made for what the form holds now.
-    pub fn current_plan(self) -> Option<Proposal> {
+    pub fn current_plan(self) -> Option<Previewed> {
         self.desk.preview.with(|preview| preview.as_ref().filter(|(draft, _)| self.desk.draft.with(|now| now == draft)).map(|(_, plan)| plan.clone()))
     }
 
@@ -50,9 +50,9 @@ impl FormState {
         self.previewing.set(true);
         leptos::task::spawn_local(async move {
             match preview_plan(draft.clone()).await {
-                Ok(proposal) => {
+                Ok(previewed) => {
                     self.error.try_set(None);
-                    self.desk.preview.set(Some((draft, proposal)));
+                    self.desk.preview.set(Some((draft, previewed)));
                 }
                 Err(error) => {
                     self.error.try_set(Some(error));
@@ -67,18 +67,18 @@ impl FormState {
             return;
         }
         let mut draft = self.desk.draft.get_untracked();
-        draft.plan_hash = untrack(|| self.current_plan()).map(|proposal| proposal.plan_hash);
+        draft.plan_hash = untrack(|| self.current_plan()).map(|plan| plan.plan_hash);
         let key = self.key.get_untracked().unwrap_or_else(new_key);
         self.key.set(Some(key.clone()));
         self.starting.set(true);
         leptos::task::spawn_local(async move {
             match start_build(draft, Some(key)).await {
-                Ok(proposal) => {
+                Ok(started) => {
                     self.error.try_set(None);
                     self.key.set(None);
                     self.desk.draft.set(first_draft());
                     self.desk.preview.set(None);
-                    self.desk.toast("success", format!("{}: {}", proposal.plan.title, proposal.next_step));
+                    self.desk.toast("success", format!("{}: {}", started.title, started.next_step));
                     self.desk.refresh();
                 }
                 Err(error) => {
@@ -225,7 +225,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             </div>
             {move || state.error.get().filter(general).map(problem)}
             <div class="foot">
-                <input type="hidden" name="plan_hash" value=move || state.current_plan().map(|proposal| proposal.plan_hash)/>
+                <input type="hidden" name="plan_hash" value=move || state.current_plan().map(|plan| plan.plan_hash)/>
                 <button type="submit" name="action" value="start" class="btn btn-primary" disabled=busy aria-busy=move || state.starting.get().to_string() on:click=press(FormState::start)>
                     {small_icon("play")}
                     "Start build"

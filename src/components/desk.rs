@@ -6,13 +6,16 @@ use grace_domain::{
     intent::RequestDraft,
     list::ListQuery,
     present::live::{Freshness, patch_summary},
-    view::{BuildList, Proposal},
+    view::BuildList,
 };
 use leptos::prelude::*;
 
 use super::actions::{Confirmation, Deed};
 use crate::{
-    calls::{builds::list_active, copilot::list_notifications},
+    calls::{
+        builds::{Previewed, list_active},
+        copilot::list_notifications,
+    },
     live::{Feed, Live},
 };
 
@@ -62,7 +65,7 @@ pub struct Desk {
     /// What the builder form holds.
     pub draft: RwSignal<RequestDraft>,
     /// The plan beside the form, with the draft that it was made for.
-    pub preview: RwSignal<Option<(RequestDraft, Proposal)>>,
+    pub preview: RwSignal<Option<(RequestDraft, Previewed)>>,
     /// The build that chat is about.
     pub chat_about: RwSignal<Option<IntentId>>,
 }

@@ -7,9 +7,9 @@ use super::{
     builder_form::FormState,
     desk::Desk,
     icon::{icon, small_icon},
-    plan_preview::{no_plan, plan_body},
+    plan_preview::no_plan,
 };
-use crate::calls::learning::save_template;
+use crate::{calls::learning::save_template, parts::previewed_plan};
 
 #[component]
 pub fn PlanColumn(state: FormState) -> AnyView {
@@ -25,7 +25,7 @@ pub fn PlanColumn(state: FormState) -> AnyView {
             }
         })
     };
-    let hash = move || desk.preview.with(|preview| preview.as_ref().map(|(_, proposal)| proposal.plan_hash.chars().take(7).collect::<String>()));
+    let hash = move || desk.preview.with(|preview| preview.as_ref().map(|(_, plan)| plan.plan_hash.chars().take(7).collect::<String>()));
     view! {
         <div class="plan" role="region" aria-label="Plan preview" aria-live="polite" aria-busy=move || state.previewing.get().to_string()>
             <div class="bar">
@@ -34,7 +34,7 @@ pub fn PlanColumn(state: FormState) -> AnyView {
                 <div class="tools"><code class="muted" title="Plan hash; approval binds to it">{hash}</code></div>
             </div>
             {move || desk.preview.with(|preview| match preview {
-                Some((_, proposal)) => plan_body(&proposal.plan),
+                Some((_, previewed)) => previewed_plan(previewed.plan.clone()),
                 None => no_plan(),
             })}
         </div>

@@ -8,6 +8,7 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use super::icon::{chevron, icon, small_icon};
+use crate::calls::codec;
 
 /// The figures in a row.
 pub fn plan_figures(plan: &Plan) -> AnyView {
@@ -139,8 +140,18 @@ pub fn modifications(plan: &Plan) -> Option<AnyView> {
     })
 }
 
-/// The whole plan, for the column beside the form.
-pub fn plan_body(plan: &Plan) -> AnyView {
+/// The plan of its JSON, for the column beside the form.
+pub fn plan_read(json: &str) -> AnyView {
+    match codec::read(json) {
+        Ok(plan) => plan_body(&plan),
+        Err(_) => {
+            view! { <p class="quiet">"This plan cannot be read: the server was updated since this tab was opened. Reload the page."</p> }.into_any()
+        }
+    }
+}
+
+/// The whole plan.
+fn plan_body(plan: &Plan) -> AnyView {
     let deliverables = plan.deliverables.iter().map(|text| ("", "check", text.clone())).collect();
     let warnings: Vec<_> = plan.warnings.iter().map(|text| ("t-warning", "warn", text.clone())).collect();
     let first_words = plan.deliverables.first().cloned().unwrap_or_default();

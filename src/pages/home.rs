@@ -87,8 +87,8 @@ fn Builder() -> AnyView {
         posted.waited().first().await.ok();
         let answer = posted.map_untracked(Clone::clone);
         if let Some(draft) = answer.draft {
-            if let Some(proposal) = answer.proposal {
-                desk.preview.set(Some((draft.clone(), proposal)));
+            if let Some(previewed) = answer.previewed {
+                desk.preview.set(Some((draft.clone(), previewed)));
             }
             desk.draft.set(draft);
         }
