@@ -41,10 +41,10 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         .collect();
     let cancel =
         Deed::new(
-            move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) },
+            move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
         );
     let back =
-        Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase())) });
+        Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) });
     let confirm = Confirmation {
         title: format!("Roll back {}?", environment.as_str()),
         consequence: format!(
@@ -54,7 +54,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         ),
         action: "Roll back",
     };
-    let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_lowercase()));
+    let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_ascii_lowercase()));
     let not_live = match deployment.status {
         DeploymentStatus::Live if deployment.current => None,
         DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),

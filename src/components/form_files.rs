@@ -155,7 +155,7 @@ pub fn Files(state: FormState) -> AnyView {
 
 fn chip(state: FormState, file: &InputFile) -> AnyView {
     let (name, hash) = (file.name.clone(), file.hash.clone());
-    let about = format!("{}, {}", file.kind.label().to_lowercase(), bytes(file.bytes));
+    let about = format!("{}, {}", file.kind.label().to_ascii_lowercase(), bytes(file.bytes));
     let remove = {
         let name = name.clone();
         move |_| {

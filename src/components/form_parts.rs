@@ -46,8 +46,8 @@ pub fn choices_summary(deadline: &str, environments: &[String], compliance: &[St
     let labels: Vec<&str> = environments.iter().map(|value| Environment::parse(value).map_or("", Environment::label)).collect();
     let environments = match labels.as_slice() {
         [] => "no environment".to_owned(),
-        [one] => one.to_lowercase(),
-        [first, last] => format!("{} and {}", first.to_lowercase(), last.to_lowercase()),
+        [one] => one.to_ascii_lowercase(),
+        [first, last] => format!("{} and {}", first.to_ascii_lowercase(), last.to_ascii_lowercase()),
         many => counted(many.len() as u64, "environment", "environments"),
     };
     let rules: Vec<&str> = compliance.iter().map(|value| Compliance::parse(value).map_or("", Compliance::label)).collect();

@@ -9,7 +9,7 @@ pub fn given(intent: IntentId, artifacts: Artifacts) -> AnyView {
     let files: Vec<_> = files
         .into_iter()
         .map(|file| {
-            let about = format!("{}, {}", file.kind.label().to_lowercase(), bytes(file.bytes));
+            let about = format!("{}, {}", file.kind.label().to_ascii_lowercase(), bytes(file.bytes));
             view! {
                 <li>
                     <a class="link" href=file.address(intent) rel="external" download=file.name.clone() title=format!("{} in the workspace", file.path())>{file.name.clone()}</a>

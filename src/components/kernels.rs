@@ -57,7 +57,7 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
     let command = move |command: KernelCommand| {
         Deed::new(move || async move {
             let view = control_kernel(key.get_value(), command).await?;
-            let words = format!("{} is {}.", view.name, state_word(view.state).to_lowercase());
+            let words = format!("{} is {}.", view.name, state_word(view.state).to_ascii_lowercase());
             feed.patch(|kernels| {
                 if let Some(old) = kernels.iter_mut().find(|kernel| kernel.key == view.key) {
                     *old = view;
@@ -148,7 +148,7 @@ fn line(key: &str, event: &Event) -> Option<(Level, String)> {
     match (key, &event.kind) {
         ("coding_agent", EventKind::Log(line)) => Some((line.level, line.message.clone())),
         ("coding_agent", EventKind::TaskChanged { title, state, attempt, .. }) => {
-            info(format!("{title}: {}, attempt {attempt}", grace_domain::present::build::task_label(*state).to_lowercase()))
+            info(format!("{title}: {}, attempt {attempt}", grace_domain::present::build::task_label(*state).to_ascii_lowercase()))
         }
         ("intent_engine", EventKind::IntentCreated { title }) => info(format!("New intent: {title}")),
         ("intent_engine", EventKind::PlanProposed { revision, tasks, plan_hash, .. }) => {

@@ -194,7 +194,7 @@ fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
         busy.set(true);
         leptos::task::spawn_local(async move {
             match set_model_roles(roles).await {
-                Ok(_) => desk.toast("success", format!("Saved: {}.", role.label().to_lowercase())),
+                Ok(_) => desk.toast("success", format!("Saved: {}.", role.label().to_ascii_lowercase())),
                 Err(error) => failed.set(Some(error)),
             }
             models.refresh();

@@ -164,7 +164,7 @@ fn nothing_live(environment: Environment, busy: bool) -> AnyView {
 fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyView {
     let id = deployment.deployment_id;
     let back = Deed::new(move || async move {
-        crate::calls::deployments::roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_lowercase()))
+        crate::calls::deployments::roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase()))
     });
     let confirm = Confirmation {
         title: format!("Roll back {}?", deployment.environment.as_str()),

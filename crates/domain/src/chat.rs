@@ -155,7 +155,7 @@ pub fn help(understood: bool) -> ChatReply {
 /// Asks which build was meant.
 pub fn which(known: &[BuildSummary]) -> ChatReply {
     let list: Vec<String> =
-        known.iter().take(5).map(|build| format!("{} ({}, {})", build.intent_id, build.title, build.status.label().to_lowercase())).collect();
+        known.iter().take(5).map(|build| format!("{} ({}, {})", build.intent_id, build.title, build.status.label().to_ascii_lowercase())).collect();
     reply(format!("Which build do you mean? {}.", list.join("; ")), Vec::new(), None)
 }
 
@@ -167,7 +167,7 @@ pub fn overview(active: &[BuildSummary], total: u64) -> ChatReply {
     let list: Vec<String> = active
         .iter()
         .take(8)
-        .map(|build| format!("{}: {}, {} %", build.title, build.status.label().to_lowercase(), build.progress_percent))
+        .map(|build| format!("{}: {}, {} %", build.title, build.status.label().to_ascii_lowercase(), build.progress_percent))
         .collect();
     let sources =
         active.iter().take(8).map(|build| Source { label: build.intent_id.to_string(), href: format!("/builds/{}", build.intent_id) }).collect();
@@ -210,7 +210,7 @@ fn progress(build: &StatusView) -> String {
     let mut said = format!(
         "{} is {}, {} % ({}). {done} of {} tasks done.",
         build.title,
-        build.status.label().to_lowercase(),
+        build.status.label().to_ascii_lowercase(),
         build.progress_percent,
         build.stage.label(),
         build.tasks.len()
@@ -230,7 +230,7 @@ fn progress(build: &StatusView) -> String {
 fn failure(build: &StatusView, log: &[LogView]) -> String {
     match &build.failure {
         None if build.status == Status::Failed => "It failed; the log has the reason.".to_owned(),
-        None => format!("{} has not failed; it is {}.", build.title, build.status.label().to_lowercase()),
+        None => format!("{} has not failed; it is {}.", build.title, build.status.label().to_ascii_lowercase()),
         Some(reason) => {
             let errors: Vec<String> = log.iter().filter(|line| line.level == Level::Error).rev().take(3).map(LogView::line).collect();
             let shown = errors.into_iter().rev().collect::<Vec<_>>().join("\n");

@@ -152,7 +152,7 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         [Environment::Staging, Environment::Development, Environment::Production].into_iter().find(|environment| environments.contains(environment));
     let mut actions: Vec<Action> = first
         .map(|environment| {
-            button(format!("{DEPLOY}{}", environment.as_str()), format!("Deploy to {}", environment.label().to_lowercase()), ActionStyle::Primary)
+            button(format!("{DEPLOY}{}", environment.as_str()), format!("Deploy to {}", environment.label().to_ascii_lowercase()), ActionStyle::Primary)
         })
         .into_iter()
         .collect();
@@ -208,7 +208,7 @@ pub fn budget_spent(id: IntentId, title: &str, why: &str, spent: &Spending, budg
 
 /// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended.
 pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
-    let place = deployment.environment.label().to_lowercase();
+    let place = deployment.environment.label().to_ascii_lowercase();
     let (heading, text) = match deployment.status {
         DeploymentStatus::Live => (format!("{title} is live on {place}"), deployment.url.clone().unwrap_or_default()),
         DeploymentStatus::Failed => (format!("Deploying {title} to {place} failed"), reason(deployment)),
