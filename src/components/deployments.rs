@@ -39,12 +39,13 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             }
         })
         .collect();
-    let cancel =
-        Deed::new(
-            move || async move { cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
-        );
+    let cancel = Deed::new(move || async move {
+        cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase()))
+    });
     let back =
-        Deed::new(move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) });
+        Deed::new(
+            move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
+        );
     let confirm = Confirmation {
         title: format!("Roll back {}?", environment.as_str()),
         consequence: format!(

@@ -152,7 +152,11 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         [Environment::Staging, Environment::Development, Environment::Production].into_iter().find(|environment| environments.contains(environment));
     let mut actions: Vec<Action> = first
         .map(|environment| {
-            button(format!("{DEPLOY}{}", environment.as_str()), format!("Deploy to {}", environment.label().to_ascii_lowercase()), ActionStyle::Primary)
+            button(
+                format!("{DEPLOY}{}", environment.as_str()),
+                format!("Deploy to {}", environment.label().to_ascii_lowercase()),
+                ActionStyle::Primary,
+            )
         })
         .into_iter()
         .collect();

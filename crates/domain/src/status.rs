@@ -301,7 +301,12 @@ pub fn apply(state: BuildState, trigger: Trigger) -> Result<(BuildState, &'stati
     decided.ok_or_else(|| {
         Problem::conflict(
             "state_forbids",
-            format!("{} is not possible while the build is {}. {}", sentence(trigger), state.status.label().to_ascii_lowercase(), remedy(state.status)),
+            format!(
+                "{} is not possible while the build is {}. {}",
+                sentence(trigger),
+                state.status.label().to_ascii_lowercase(),
+                remedy(state.status)
+            ),
         )
         .with_status(state.status)
     })
