@@ -14,6 +14,9 @@ use crate::tools::map::is_deep;
 const DEEP: usize = 8;
 /// Longest that a line is read; a usual one takes less than a thousandth. What is not read by then counts as unread.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest script that is read, in bytes; a longer one counts as unread. Where the parser mends what is wrong it cannot be interrupted, and takes time
+/// with the square of the length.
+pub(super) const LONGEST: usize = 8 << 10;
 
 /// A word, and what a shell would make of it as a script.
 #[derive(Debug, Clone)]
@@ -64,7 +67,7 @@ pub fn read(text: &str) -> Line {
 }
 
 fn parsed(text: &str, until: Instant) -> Option<Tree> {
-    if is_deep(text.as_bytes()) {
+    if text.len() > LONGEST || is_deep(text.as_bytes()) {
         return None;
     }
     let mut parser = Parser::new();
