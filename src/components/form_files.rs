@@ -46,11 +46,11 @@ pub fn take(state: FormState, list: Option<web_sys::FileList>) {
     }
     let Sending { names, refused } = state.sending;
     refused.set(Vec::new());
-    let mut coming: Vec<String> = files.iter().map(web_sys::File::name).collect();
+    let coming: Vec<String> = files.iter().map(web_sys::File::name).collect();
     names.update(|names| names.extend(coming.iter().cloned()));
     leptos::task::spawn_local(async move {
         if let Err(NotLoaded) = send_files(state, files).await {
-            names.try_update(|names| names.retain(|name| coming.iter().position(|other| other == name).map(|place| coming.remove(place)).is_none()));
+            coming.iter().for_each(|name| arrived(names, name));
             let why =
                 "Nothing was sent: the server does not answer, or it was updated since this tab was opened. Reload the page and add the files again.";
             refused.try_update(|list| list.push(why.to_owned()));
@@ -82,11 +82,16 @@ pub fn send(state: FormState, files: Vec<web_sys::File>) {
                     refused.try_update(|list| list.push(why));
                 }
             }
-            names.try_update(|names| {
-                if let Some(place) = names.iter().position(|name| *name == file.name()) {
-                    names.remove(place);
-                }
-            });
+            arrived(names, &file.name());
+        }
+    });
+}
+
+/// Takes one file off the list of those on their way.
+fn arrived(names: RwSignal<Vec<String>>, name: &str) {
+    names.try_update(|names| {
+        if let Some(place) = names.iter().position(|other| other == name) {
+            names.remove(place);
         }
     });
 }

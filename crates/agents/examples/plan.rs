@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use grace_agents::{BlueprintAgent, Estimates, PlanInputs};
+use grace_agents::{BlueprintAgent, PlanInputs};
 use grace_domain::intent::RequestDraft;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,14 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let today = chrono::NaiveDate::default();
     let request = RequestDraft { description: Some(description), ..RequestDraft::default() }.parse(today)?;
     let modifications = std::env::args().skip(1).collect();
-    let inputs = PlanInputs {
-        modifications,
-        estimates: Estimates::default(),
-        today,
-        repository: None,
-        given: String::new(),
-        policy: grace_agents::policy::bundled(),
-    };
+    let inputs = PlanInputs { modifications, ..PlanInputs::new(today) };
     let started = std::time::Instant::now();
     let plan = BlueprintAgent.propose(&request, &inputs)?;
     eprintln!("{:?}", started.elapsed());

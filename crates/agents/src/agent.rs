@@ -135,6 +135,13 @@ pub struct PlanInputs {
     pub policy: Arc<Policy>,
 }
 
+impl PlanInputs {
+    /// A plan that depends on nothing but the day; of commands, on the rules that come with Grace.
+    pub fn new(today: chrono::NaiveDate) -> Self {
+        Self { modifications: Vec::new(), estimates: Estimates::default(), today, repository: None, given: String::new(), policy: bundled() }
+    }
+}
+
 /// Asks language models for one build. What a request may take at most is reserved before it is sent, and what it took is counted after.
 #[async_trait]
 pub trait Models: Send + Sync {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use grace_agents::{Agent, BlueprintAgent, Estimates, PlanInputs, TaskContext, TaskFailure, TaskOutput};
+use grace_agents::{Agent, BlueprintAgent, PlanInputs, TaskContext, TaskFailure, TaskOutput};
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::RequestDraft;
 use grace_domain::plan::{Plan, PlannedTask};
@@ -115,19 +115,7 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
     sandbox.adopt(&workspace).unwrap();
     let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
     let request = RequestDraft { description: Some(CHAT.into()), ..RequestDraft::default() }.parse(today).unwrap();
-    let plan = BlueprintAgent
-        .propose(
-            &request,
-            &PlanInputs {
-                modifications: vec![],
-                estimates: Estimates::default(),
-                today,
-                repository: None,
-                given: String::new(),
-                policy: grace_agents::policy::bundled(),
-            },
-        )
-        .unwrap();
+    let plan = BlueprintAgent.propose(&request, &PlanInputs::new(today)).unwrap();
     assert_eq!(plan.not_covered, Vec::<String>::new());
     assert_eq!(plan.questions.len(), 1);
     let answers = BTreeMap::from([("authentication".to_owned(), "Sessions".to_owned())]);

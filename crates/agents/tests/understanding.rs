@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use grace_agents::{BlueprintAgent, Estimates, PlanInputs};
+use grace_agents::{BlueprintAgent, PlanInputs};
 use grace_domain::intent::{ConstraintsDraft, RequestDraft};
 use grace_domain::plan::Plan;
 use grace_domain::problem::Problem;
@@ -17,17 +17,7 @@ fn today() -> chrono::NaiveDate {
 fn plan_of(draft: RequestDraft, modifications: &[&str]) -> Result<Plan, Problem> {
     let request = draft.parse(today())?;
     let modifications = modifications.iter().map(|text| (*text).to_owned()).collect();
-    BlueprintAgent.propose(
-        &request,
-        &PlanInputs {
-            modifications,
-            estimates: Estimates::default(),
-            today: today(),
-            repository: None,
-            given: String::new(),
-            policy: grace_agents::policy::bundled(),
-        },
-    )
+    BlueprintAgent.propose(&request, &PlanInputs { modifications, ..PlanInputs::new(today()) })
 }
 
 fn plan(description: &str) -> Result<Plan, Problem> {

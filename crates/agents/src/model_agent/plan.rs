@@ -422,19 +422,12 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        agent::Estimates,
-        repository::{Named, Repository},
-    };
+    use crate::repository::{Named, Repository};
 
     fn inputs(modifications: &[&str]) -> PlanInputs {
         PlanInputs {
             modifications: modifications.iter().map(|text| (*text).to_owned()).collect(),
-            estimates: Estimates::default(),
-            today: chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap(),
-            repository: None,
-            given: String::new(),
-            policy: crate::policy::bundled(),
+            ..PlanInputs::new(chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap())
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use grace_agents::tools::{ToolCall, ToolResult, Tools};
-use grace_agents::{BlueprintAgent, Estimates, PlanInputs, TaskContext};
+use grace_agents::{BlueprintAgent, PlanInputs, TaskContext};
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::RequestDraft;
 use grace_domain::plan::Plan;
@@ -67,14 +67,7 @@ impl Bench {
         sandbox.adopt(&workspace).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
         let request = RequestDraft { description: Some("A to-do list with tasks that have a title.".into()), ..RequestDraft::default() };
-        let inputs = PlanInputs {
-            modifications: vec![],
-            estimates: Estimates::default(),
-            today,
-            repository: None,
-            given: String::new(),
-            policy: grace_agents::policy::bundled(),
-        };
+        let inputs = PlanInputs::new(today);
         let plan = BlueprintAgent.propose(&request.parse(today).unwrap(), &inputs).unwrap();
         let (answers, cancel) = (BTreeMap::new(), CancellationToken::new());
         Self { plan, answers, workspace, sandbox, cancel, log: Mutex::default(), _folder: folder }

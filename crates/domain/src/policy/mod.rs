@@ -205,8 +205,7 @@ pub struct CommandRequest {
 
 /// The answers to a request for a command.
 pub const ALLOW_ONCE: &str = "Allow once";
-pub const ALLOW_FOR_BUILD: &str = "Allow for this build";
-pub const REFUSE: &str = "Refuse";
+pub use crate::secret::{ALLOW as ALLOW_FOR_BUILD, REFUSE};
 
 /// What a person can answer.
 pub fn options() -> Vec<Choice> {

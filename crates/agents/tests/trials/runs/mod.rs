@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use grace_agents::model::{ModelProfile, Price, Provider, ProviderModel};
-use grace_agents::{Agent as _, Estimates, ModelAgent, PlanInputs, TaskFailure, TaskOutput};
+use grace_agents::{Agent as _, ModelAgent, PlanInputs, TaskFailure, TaskOutput};
 use grace_domain::intent::RequestDraft;
 use grace_domain::model::Budget;
 use grace_sandbox::{Isolation, Sandbox, SandboxConfig};
@@ -207,14 +207,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let today = chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap();
     let draft = RequestDraft { description: Some(format!("Lines in the files of {}.", folder.display())), ..RequestDraft::default() };
     let request = draft.parse(today).unwrap();
-    let inputs = PlanInputs {
-        modifications: vec![],
-        estimates: Estimates::default(),
-        today,
-        repository: None,
-        given: String::new(),
-        policy: grace_agents::policy::bundled(),
-    };
+    let inputs = PlanInputs::new(today);
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let planned = ModelAgent.plan(&request, &inputs, &speaker(&CancellationToken::new())).await;
     if Tree::read(folder) != Tree::default() {
