@@ -42,12 +42,13 @@ pub fn phase(command: &str) -> Phase {
 pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
     let command = task.verify.clone().ok_or_else(|| TaskFailure::permanent("The plan names no command for the existing tests."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-    context.log(Level::Info, SOURCE, &format!("$ {command}")).await;
     let call = ToolCall::Run { command: command.clone(), working_dir: None, timeout_seconds: Some(SECONDS), background: None, secrets: None };
-    if let Some(why) = tools.verdict(&call).await.refusal() {
-        commands::note(context, CommandFate::Forbidden, &command, &why).await;
+    let verdict = tools.verdict(&call).await;
+    if let Some(why) = verdict.refusal() {
+        commands::note(context, CommandFate::Forbidden, &command, &verdict.reason).await;
         return Err(TaskFailure::permanent(format!("`{command}` is to run the existing tests. {why} Change the plan.")));
     }
+    context.log(Level::Info, SOURCE, &format!("$ {command}")).await;
     let said = tools.call_allowed(&call, context.cancel()).await;
     if context.cancel().is_cancelled() {
         return Err(TaskFailure::stopped());

@@ -13,7 +13,7 @@ use crate::{
     agent::{TaskContext, TaskFailure},
     permits::Standing,
     policy::Verdict,
-    tools::ToolCall,
+    tools::{ToolCall, short},
 };
 
 /// Whether a call may be done.
@@ -61,6 +61,7 @@ pub async fn permitted(context: &dyn TaskContext, call: &ToolCall, verdict: &Ver
             if let Some(why) = secrets::exposed(context).await? {
                 return Ok(Permitted::No(why));
             }
+            context.log(Level::Info, SOURCE, &format!("Wants to run `{}`.", short(command))).await;
             let question =
                 Question { key, text: "Allow this command?".into(), options: Vec::new(), default: REFUSE.into(), default_reason: String::new() };
             Ok(Permitted::Person(Box::new((question, Wish::Command { request, reason: reason.to_owned() }))))
@@ -89,6 +90,6 @@ fn refused() -> String {
 
 /// Tells people and the event log of a command that is not run.
 pub async fn note(context: &dyn TaskContext, fate: CommandFate, command: &str, reason: &str) {
-    context.log(Level::Warn, SOURCE, &format!("Not run: {reason}")).await;
+    context.log(Level::Warn, SOURCE, &format!("Not run: {reason} (`{}`)", short(command))).await;
     context.command_judged(fate, command, reason).await;
 }

@@ -450,13 +450,13 @@ impl Work<'_> {
             Ok(parsed) => parsed,
             Err(error) => return Ok(result(format!("{error} There are also `finish`, `ask_person`, `request_secret` and `update_tasks`."), true)),
         };
-        self.context.log(Level::Info, SOURCE, &parsed.described()).await;
         let verdict = self.tools.verdict(&parsed).await;
         match commands::permitted(self.context, &parsed, &verdict, self.question_key()).await? {
             commands::Permitted::Yes => {}
             commands::Permitted::No(why) => return Ok(result(why, true)),
             commands::Permitted::Person(asked) => return Ok(Came::Asks(asked.0, Some(asked.1))),
         }
+        self.context.log(Level::Info, SOURCE, &parsed.described()).await;
         let done = self.tools.call_allowed(&parsed, self.context.cancel()).await;
         for file in &done.changed {
             self.context.artifact_in_progress(&file.path, kind_of(&file.path)).await;
@@ -496,13 +496,14 @@ impl Work<'_> {
         let summary = call.arguments.get("summary").and_then(Value::as_str).map(str::trim).unwrap_or_default();
         let summary: String = if summary.is_empty() { self.task.title.clone() } else { summary.chars().take(1_000).collect() };
         let Some(verify) = &self.task.verify else { return self.finished(call, summary).await };
-        self.context.log(Level::Info, SOURCE, &format!("$ {verify}")).await;
         let command =
             ToolCall::Run { command: verify.clone(), working_dir: None, timeout_seconds: Some(VERIFY_SECONDS), background: None, secrets: None };
-        if let Some(why) = self.tools.verdict(&command).await.refusal() {
-            commands::note(self.context, CommandFate::Forbidden, verify, &why).await;
+        let verdict = self.tools.verdict(&command).await;
+        if let Some(why) = verdict.refusal() {
+            commands::note(self.context, CommandFate::Forbidden, verify, &verdict.reason).await;
             return Err(TaskFailure::permanent(format!("`{verify}` is to prove this task. {why} Change the plan.")));
         }
+        self.context.log(Level::Info, SOURCE, &format!("$ {verify}")).await;
         let checked = self.tools.call_allowed(&command, self.context.cancel()).await;
         if self.context.cancel().is_cancelled() {
             return Err(TaskFailure::stopped());

@@ -69,13 +69,9 @@ impl ToolCall {
         let checked: Value = parse_arguments(&definition.parameters, arguments).map_err(wrong)?;
         serde_json::from_value(json!({ "tool": name, "arguments": checked })).map_err(|error| wrong(format!("{error}.")))
     }
+
     /// In a few words, for the log.
     pub fn described(&self) -> String {
-        let short = |text: &str| {
-            let line = text.lines().next().unwrap_or_default();
-            let cut: String = line.chars().take(200).collect();
-            if cut.len() < text.len() { format!("{cut} …") } else { cut }
-        };
         match self {
             Self::Read { path, .. } => format!("Reads {path}"),
             Self::List { path, .. } => format!("Lists {}", path.as_deref().unwrap_or("the workspace")),
@@ -88,4 +84,11 @@ impl ToolCall {
             Self::Stop { command_id } => format!("Stops command {command_id}"),
         }
     }
+}
+
+/// The beginning of a text, on one line, for the log.
+pub(crate) fn short(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(200).collect();
+    if cut.len() < text.len() { format!("{cut} …") } else { cut }
 }

@@ -142,7 +142,8 @@ fn all() -> Vec<ToolDefinition> {
             "run",
             format!(
                 "Runs a command with `bash -c` in a sandbox, at the top of the workspace. It ends after {} s unless told otherwise, and with it \
-                 everything it started. Network: package registries only. Pushing and publishing are refused or wait for the person's word. Each command has a network and processes of its own: to try a server, \
+                 everything it started. Network: package registries only. Pushing and publishing are refused or wait for the person's word. Each \
+                 command has a network and processes of its own: to try a server, \
                  start it, call it and stop it in one command. Answers with the exit code and the output; of long output, start and end.",
                 run::SECONDS
             ),

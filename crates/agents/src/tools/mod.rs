@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::arguments::parse_arguments;
 pub use self::bounded::RESULT_CHARS;
 pub(crate) use self::bounded::plain;
+pub(crate) use self::call::short;
 pub use self::call::{Edit, ToolCall, ToolError};
 pub use self::definition::{ToolDefinition, definitions};
 pub use self::files::Files;
