@@ -40,6 +40,7 @@ test("from the chat's description to two windows that talk to each other", async
 
   const done = await waitForStatus(request, intent, "completed", 400_000);
   expect(done.progress_percent).toBe(100);
+  expect(done.tasks.filter((task) => task.state !== "done")).toEqual([]);
   expect(done.tests?.failed).toBe(0);
   expect(done.tests?.passed).toBeGreaterThan(50);
   expect(done.tests?.coverage_percent).toBeGreaterThanOrEqual(80);
@@ -52,7 +53,7 @@ test("from the chat's description to two windows that talk to each other", async
   await waitForStatus(request, intent, "deployed", 400_000);
   const deployed = (await (await request.get("/api/deployments?limit=1")).json()) as { items: { url: string; status: string }[] };
   const url = deployed.items[0]?.url ?? "";
-  expect(new URL(url).hostname).toMatch(/-staging\.localhost$/);
+  expect(new URL(url).hostname).toMatch(/^chat(-\d+)?-staging\.localhost$/);
   await page.goto(`/builds/${intent}?tab=deployments`);
   await expect(page.getByRole("link", { name: "Open" }).first()).toHaveAttribute("href", url);
 

@@ -104,7 +104,7 @@ test.describe("a model of one's own", () => {
   test("a command line tool in TypeScript from the form to a patch", async ({ page, request }) => {
     test.setTimeout(240_000);
     type Project = { draft: { description: string }; answer: [string, string]; plan: { title: string }; turns: unknown[] };
-    const file = join(root, "crates/engine/tests/projects/typescript.json");
+    const file = join(root, "crates/engine/tests/engine/projects/typescript.json");
     const project = JSON.parse(await readFile(file, "utf8")) as Project;
     const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
     const planning = { when: { has_schema: true }, reply: { text: JSON.stringify(project.plan) } };

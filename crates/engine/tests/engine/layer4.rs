@@ -1,11 +1,8 @@
 //! Gates, refusals, orderly ends and given repositories.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::process::Command;
 
+use crate::support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 use grace_domain::{
     copilot::{ActionRequest, NotificationKind},
     deployment::{DeployRequest, DeploymentConfig, DeploymentStatus},
@@ -15,7 +12,6 @@ use grace_domain::{
     status::{Stage, Status},
     task::TaskState,
 };
-use support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 
 fn to(environment: &str) -> DeployRequest {
     DeployRequest { target_environment: environment.into(), deployment_config: DeploymentConfig::default() }

@@ -1,12 +1,9 @@
 //! The model agent from a description to a finished build, with a scripted model that speaks the providers' own protocols: planned, asked, built,
 //! red, mended, green; within its budget; through a question, a message and a restart.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Place, profile, until};
 use grace_domain::{
     copilot::NotificationKind,
     id::IntentId,
@@ -20,7 +17,6 @@ use grace_domain::{
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Fault, Protocol, Script, ScriptModel, Turn, Usage, When};
 use serde_json::{Value, json};
-use support::{Place, profile, until};
 
 const DESCRIPTION: &str = "A shell script that greets whoever is named as its argument.";
 const PROTOCOLS: [(Provider, Protocol); 2] = [(Provider::OpenAi, Protocol::OpenAi), (Provider::Anthropic, Protocol::Anthropic)];

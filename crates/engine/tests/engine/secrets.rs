@@ -1,12 +1,9 @@
 //! A build asks for a secret, is allowed it, and does with it what must not show: prints it, encodes it, writes it into a file. Nothing that Grace
 //! keeps, says or sends may hold the value.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Place, until};
 use base64::Engine as _;
 use grace_domain::{
     id::IntentId,
@@ -22,7 +19,6 @@ use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use support::{Place, until};
 
 /// No shorter piece of it stands in a text by chance.
 const VALUE: &str = "canary-9f3X/q+ZT \"ü\" 77-wombat";

@@ -1,22 +1,18 @@
 //! A server that is killed with SIGKILL in the middle of a build, again and again, and the one that takes up what it left.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
     sync::Arc,
 };
 
+use crate::support::{Act, Place, Scripted, start_build, step, until_within};
 use grace_domain::{
     event::EventKind,
     status::{Stage, Status},
     task::TaskState,
 };
 use grace_engine::{Cursor, Engine};
-use support::{Act, Place, Scripted, start_build, step, until_within};
 
 const DATA: &str = "GRACE_TEST_CRASH_DATA";
 const DATABASE: &str = "GRACE_TEST_CRASH_DATABASE";
@@ -38,7 +34,7 @@ fn server_to_be_killed() {
     let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let config = support::config(data_dir.into(), database_url);
+        let config = crate::support::config(data_dir.into(), database_url);
         let engine = Engine::start_with(config, vec![script()]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         println!("event started");
@@ -51,7 +47,7 @@ fn server_to_be_killed() {
 /// Starts a server as a process of its own and kills it after so many events. False: the build ended before.
 fn run_and_kill(place: &Place, events: usize) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["server_to_be_killed", "--exact", "--nocapture"])
+        .args(["crash::server_to_be_killed", "--exact", "--nocapture"])
         .env(DATA, &place.data_dir)
         .env(DATABASE, &place.database_url)
         .stdout(Stdio::piped())

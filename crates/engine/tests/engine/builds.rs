@@ -1,11 +1,8 @@
 //! Builds from the request to the end, on a real database and in a real sandbox.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 use grace_domain::{
     copilot::{ActionRequest, ChatRequest, NotificationKind},
     intent::RequestDraft,
@@ -16,7 +13,6 @@ use grace_domain::{
     task::TaskState,
     view::Approval,
 };
-use support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_plan_is_built_committed_tested_and_taught_from() {

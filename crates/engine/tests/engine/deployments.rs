@@ -1,15 +1,16 @@
 //! Deployments through the engine: rollback, cancelling, releases that do not hold, and servers that end in the middle.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use crate::support::{
+    Place,
+    shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
+    until, until_status,
+};
 use grace_domain::{
     deployment::{Deployment, DeploymentStatus, StepState},
     event::EventKind,
@@ -19,11 +20,6 @@ use grace_domain::{
     task::TaskState,
 };
 use grace_engine::Engine;
-use support::{
-    Place,
-    shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
-    until, until_status,
-};
 
 fn step(deployment: &Deployment, name: &str) -> StepState {
     deployment.steps.iter().find(|step| step.name == name).unwrap().state
@@ -192,14 +188,24 @@ fn server_to_be_killed() {
     let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let config = support::config(data_dir.into(), database_url);
+        let config = crate::support::config(data_dir.into(), database_url);
         let engine = Engine::start_with(config, vec![agent("exit 0", vec![])]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
+        let newest = engine.deployments(ListQuery::default()).await.unwrap().items.remove(0);
+        let mut step = newest.steps.into_iter().find(|step| step.state == StepState::Running);
+        // Told by the events, each of which is seen, because a step may be over before its state could be asked for.
         loop {
-            let newest = engine.deployments(ListQuery::default()).await.unwrap().items.remove(0);
-            let step = newest.steps.iter().find(|step| step.state == StepState::Running).map_or("none", |step| step.name.as_str());
-            println!("\nat {step} {}", if newest.finished_at.is_some() { "ended" } else { "" });
-            while !matches!(events.next().await.unwrap().event.kind, EventKind::Deployment { .. }) {}
+            if let Some(running) = step.filter(|step| step.state == StepState::Running) {
+                println!("\nat {} ", running.name);
+            }
+            step = loop {
+                let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await.expect("something happens").unwrap().event.clone();
+                if let EventKind::Deployment { deployment_id, step, .. } = event.kind
+                    && deployment_id == newest.deployment_id
+                {
+                    break step;
+                }
+            };
         }
     });
 }
@@ -207,7 +213,7 @@ fn server_to_be_killed() {
 /// Starts a server as a process of its own and kills it when the newest deployment is at this step.
 fn run_and_kill(place: &Place, step: &str) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["server_to_be_killed", "--exact", "--nocapture"])
+        .args(["deployments::server_to_be_killed", "--exact", "--nocapture"])
         .env(DATA, &place.data_dir)
         .env(DATABASE, &place.database_url)
         .stdout(Stdio::piped())

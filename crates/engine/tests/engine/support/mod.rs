@@ -1,7 +1,5 @@
 //! An engine on a real database and a real sandbox, with an agent that does what the test says.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 pub mod shop;
 
 use std::{

@@ -1,18 +1,14 @@
 //! A given repository and the blueprint agent: a whole build in a clone, and addresses that cannot be used.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{path::Path, process::Command};
 
+use crate::support::{Act, Place, Scripted, draft, shop::spec, step, until_status, until_within};
 use grace_domain::{
     intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft},
     problem::ProblemKind,
     status::{Stage, Status},
 };
 use grace_engine::Engine;
-use support::{Act, Place, Scripted, draft, shop::spec, step, until_status, until_within};
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let run = Command::new("git")

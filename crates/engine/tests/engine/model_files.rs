@@ -1,9 +1,5 @@
 //! What becomes of the files of a model's commands: repositories within, removed and ignored files, outputs of tools, and crashes at a bad time.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -11,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::support::{Act, Place, Scripted, approved, start_build, step, until, with_model};
 use grace_domain::{
     id::IntentId,
     review::Answer,
@@ -20,7 +17,6 @@ use grace_domain::{
 use grace_engine::Engine;
 use grace_script_model::{Call, Script, ScriptModel, Turn, When};
 use serde_json::json;
-use support::{Act, Place, Scripted, approved, start_build, step, until, with_model};
 
 /// A plan of two tasks, and what the model does in them.
 async fn model_of(turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -169,7 +165,7 @@ fn server_to_be_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let agent = script("git init -q app && echo x > app/x && echo it began && sleep 60");
-        let engine = Engine::start_with(support::config(data_dir.into(), database_url), vec![agent]).await.unwrap();
+        let engine = Engine::start_with(crate::support::config(data_dir.into(), database_url), vec![agent]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         println!("listening");
         while let Some(stored) = events.next().await {
@@ -186,7 +182,7 @@ async fn crashed(place: &Place) -> IntentId {
     engine.queue_resume().await.unwrap();
     engine.shutdown().await;
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["server_to_be_killed", "--exact", "--nocapture"])
+        .args(["model_files::server_to_be_killed", "--exact", "--nocapture"])
         .env(DATA, &place.data_dir)
         .env(DATABASE, &place.database_url)
         .stdout(Stdio::piped())

@@ -2,10 +2,6 @@
 //! command line tool in TypeScript, a library in Rust, and a change to a Python repository that was there before. What the scripted model says
 //! stands beside this file; that its work is right is shown by the archive's own tests, run once more outside of Grace.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::support::{Place, profile, until};
 use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
@@ -26,7 +23,6 @@ use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Protocol, Script, ScriptModel, Turn, When};
 use serde::Deserialize;
 use serde_json::Value;
-use support::{Place, profile, until};
 
 /// A project as its file beside this one tells it.
 #[derive(Deserialize)]
@@ -43,7 +39,7 @@ struct Project {
 
 impl Project {
     fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/projects").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/projects").join(name);
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 }

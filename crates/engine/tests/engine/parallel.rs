@@ -1,10 +1,6 @@
 //! Tasks of one build at the same time: each in its own folder, landed as a line of commits; what collides is merged by a task; nothing of it is lost
 //! by a restart or a kill.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -12,11 +8,11 @@ use std::{
     sync::Arc,
 };
 
+use crate::support::{Place, approved, profile, until, with_model};
 use grace_domain::{id::IntentId, model::Provider, review::Answer, status::Status, task::TaskState, view::StatusView};
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
 use serde_json::{Value, json};
-use support::{Place, approved, profile, until, with_model};
 
 /// `one` and `two` beside each other, then `last`; each with the command that proves it.
 async fn model_of(verify: [&str; 3], turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -189,7 +185,7 @@ const PROFILE: &str = "GRACE_TEST_PARALLEL_PROFILE";
 #[test]
 fn server_to_be_killed() {
     let (Ok(data_dir), Ok(database_url), Ok(profile)) = (std::env::var(DATA), std::env::var(DATABASE), std::env::var(PROFILE)) else { return };
-    let config = EngineConfig { models: vec![serde_json::from_str(&profile).unwrap()], ..support::config(data_dir.into(), database_url) };
+    let config = EngineConfig { models: vec![serde_json::from_str(&profile).unwrap()], ..crate::support::config(data_dir.into(), database_url) };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let engine = Engine::start(config).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
@@ -217,7 +213,7 @@ async fn a_kill_while_two_tasks_work_loses_nothing_and_doubles_nothing() {
     engine.shutdown().await;
     let profile: Value = serde_json::to_value(profile(&model, (Provider::OpenAi, Protocol::OpenAi))).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["server_to_be_killed", "--exact", "--nocapture"])
+        .args(["parallel::server_to_be_killed", "--exact", "--nocapture"])
         .env(DATA, &place.data_dir)
         .env(DATABASE, &place.database_url)
         .env(PROFILE, profile.to_string())

@@ -1,10 +1,7 @@
 //! Commands that a rule forbids or asks about: a person allows one once, another for the build, refuses a third, and the server ends in between. The
 //! rules are of the test, so that a command leaves a trace when it ran.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod support;
-
+use crate::support::{Place, approved, until, with_model};
 use grace_domain::{
     event::EventKind,
     id::IntentId,
@@ -16,7 +13,6 @@ use grace_domain::{
 use grace_engine::{Cursor, EVENTS_AT_ONCE, Engine, EngineConfig, policy};
 use grace_script_model::{Call, Script, ScriptModel, Turn, When};
 use serde_json::json;
-use support::{Place, approved, until, with_model};
 
 const RULES: &str = r#"{"rules": [
     {"command": ["tee"], "decision": "ask", "reason": "It writes.", "matches": ["echo a | tee b"], "does_not_match": ["echo tee"]},

@@ -1,0 +1,18 @@
+//! The engine on a real database and in real sandboxes. One program: it is linked once, and what waits in one test lets others run.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod support;
+
+mod builds;
+mod commands;
+mod crash;
+mod deployments;
+mod inputs;
+mod layer4;
+mod model;
+mod model_files;
+mod parallel;
+mod projects;
+mod repository;
+mod secrets;
