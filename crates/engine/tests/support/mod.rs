@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod canary;
 pub mod shop;
 
 use std::{
@@ -337,6 +338,7 @@ pub fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) 
         base_url: Some(model.base_url(protocol)),
         model: "script-1".into(),
         key_variable: None,
+        key_secret: None,
         context_tokens: 64_000,
         price: None,
         effort: None,
