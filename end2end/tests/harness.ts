@@ -75,6 +75,9 @@ export async function waitForStatus(request: APIRequestContext, intent: string, 
 export async function addProfile(page: Page, protocol: string, fields: Record<string, string>): Promise<void> {
   await page.getByRole("button", { name: "Add a profile" }).click();
   await page.getByLabel("Protocol", { exact: true }).selectOption({ label: protocol });
+  if ("Variable of the key" in fields) {
+    await page.getByLabel("The key is").selectOption("in an environment variable of the server");
+  }
   for (const [label, value] of Object.entries(fields)) {
     await page.getByLabel(label, { exact: true }).fill(value);
   }

@@ -30,6 +30,7 @@ test.afterAll(async ({ request }) => {
   models.forEach((model) => model.kill());
   // What else is tested has no model.
   await request.delete("/api/models/scripted");
+  await request.delete("/api/secrets/MODEL_KEY");
 });
 
 async function change(page: Page, fields: Record<string, string>): Promise<void> {
@@ -50,6 +51,7 @@ test.describe("a model of one's own", () => {
     await page.getByRole("button", { name: "Add a profile" }).click();
     await page.getByLabel("Name", { exact: true }).fill("scripted");
     await page.getByLabel("Model", { exact: true }).fill("script-1");
+    await page.getByLabel("The key is").selectOption("in an environment variable of the server");
     await page.getByLabel("Variable of the key").fill("sk-pasted-by-mistake");
     await page.getByLabel("Address").fill("not an address");
     await page.getByRole("button", { name: "Save profile" }).click();
@@ -70,6 +72,47 @@ test.describe("a model of one's own", () => {
     expect(await testedProfile(page)).toMatch(/Nothing listens at/);
     await change(page, { Address: address });
     expect(await testedProfile(page)).toMatch(/Works.*First words after \d+ ms/s);
+    await expectNoViolations(page);
+
+    // The key moves into the vault, over a secret that is not there and a wrong one.
+    const row = page.getByRole("region", { name: "Models" }).getByRole("row").filter({ hasText: "script-1" });
+    await expect(row).toContainText("END2END_KEY");
+    await page.getByRole("button", { name: "Change scripted" }).click();
+    await page.getByLabel("The key is").selectOption("in a secret of the vault");
+    await page.getByRole("button", { name: "Save profile" }).click();
+    await expect(dialog).toContainText("Choose a secret");
+    await page.getByLabel("Secret of the key").fill("MODEL_KEY");
+    await expect(dialog.getByRole("link", { name: "Add it in another tab" })).toHaveAttribute("href", "/settings?secret=MODEL_KEY#h-secrets");
+    await expectNoViolations(page);
+    await page.getByRole("button", { name: "Save profile" }).click();
+    await expect(dialog).toBeHidden();
+    await expect(row).toContainText("No value");
+    expect(await testedProfile(page)).toMatch(/“scripted” has no key.*no value for the secret MODEL_KEY/);
+    await row.getByRole("link", { name: "Add its value" }).click();
+    await expect(dialog.getByLabel("Name", { exact: true })).toHaveValue("MODEL_KEY");
+    await dialog.getByLabel("Value", { exact: true }).fill("a-wrong-key-0815");
+    await dialog.getByRole("button", { name: "Seal it" }).click();
+    await expect(dialog).toBeHidden();
+    const refused = await testedProfile(page);
+    expect(refused).toMatch(/does not accept the key in the secret MODEL_KEY.*provided: \[secret MODEL_KEY\]/);
+    expect(refused).not.toContain("0815");
+    const kept = page.getByRole("region", { name: "Secrets" }).getByRole("row").filter({ hasText: "MODEL_KEY" }).first();
+    await kept.getByRole("button", { name: "Replace" }).click();
+    await dialog.getByLabel("Value", { exact: true }).fill("a-key-that-only-this-test-knows");
+    await dialog.getByRole("button", { name: "Seal it" }).click();
+    await expect(dialog).toBeHidden();
+    await open(page, "/settings");
+    await expect(row).toContainText("MODEL_KEY secret");
+    await expect(row).not.toContainText("No value");
+    await expect(kept).toContainText("key of scripted");
+    await kept.getByRole("button", { name: "Delete MODEL_KEY" }).click();
+    await expect(dialog).toContainText("It is the key of scripted");
+    await page.keyboard.press("Escape");
+    expect(await testedProfile(page)).toMatch(/Works/);
+    await page.getByRole("button", { name: "Change scripted" }).click();
+    await expect(page.getByLabel("Secret of the key")).toHaveValue("MODEL_KEY");
+    await expect(dialog).toContainText("The vault has it.");
+    await page.keyboard.press("Escape");
     await expectNoViolations(page);
 
     await open(page, "/");

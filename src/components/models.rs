@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use grace_domain::{
-    model::{ConnectionReport, Effort, ListedPrice, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles, dollars},
+    model::{
+        ConnectionReport, Effort, KeyPlace, ListedPrice, ModelProfile, ModelRole, ModelsView, Price, ProfileDraft, ProfileView, Provider, Roles,
+        dollars,
+    },
     present::Tone,
     problem::Problem,
+    secret::{SecretName, VaultView, field_for},
 };
 use leptos::prelude::*;
 
@@ -15,7 +19,7 @@ use super::{
     dialog::Dialog,
     form_parts::field_error,
     icon::{icon, small_icon},
-    states::{empty, problem},
+    states::{empty, once_loaded, problem},
     status::badge,
 };
 use crate::{
@@ -30,7 +34,7 @@ use crate::{
 type Tests = RwSignal<BTreeMap<String, Result<ConnectionReport, CallError>>>;
 
 #[component]
-pub fn Models(models: Feed<ModelsView>) -> AnyView {
+pub fn Models(models: Feed<ModelsView>, vault: Feed<VaultView>) -> AnyView {
     let edited: RwSignal<Option<ProfileDraft>> = RwSignal::new(None);
     let tests: Tests = RwSignal::new(BTreeMap::new());
     let count = move || models.map(|models| models.profiles.len());
@@ -65,7 +69,7 @@ pub fn Models(models: Feed<ModelsView>) -> AnyView {
             <div class="panel">{list}</div>
             {move || models.map(|models| !models.profiles.is_empty()).then(|| view! { <RoleChoices models/> })}
             <noscript><p class="hint">"Profiles are added and changed with JavaScript, by the REST API, or in the file that --models names."</p></noscript>
-            <ProfileDialog edited models tests/>
+            <ProfileDialog edited models vault tests/>
         </section>
     }
     .into_any()
@@ -78,11 +82,7 @@ fn fresh() -> ProfileDraft {
 fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<ProfileDraft>>, tests: Tests) -> AnyView {
     let ProfileView { profile, key_found, configured, roles, listed } = view;
     let name = profile.name.clone();
-    let key = match &profile.key_variable {
-        None => view! { <span class="soft">"none"</span> }.into_any(),
-        Some(variable) if key_found => view! { <code>{variable.clone()}</code> }.into_any(),
-        Some(variable) => view! { <span title="The server was started without this variable"><code>{variable.clone()}</code>" "{badge(Tone::Warning, "warn", "Not set")}</span> }.into_any(),
-    };
+    let key = key_words(&profile, key_found);
     let serves = if roles.is_empty() { "nothing yet".to_owned() } else { roles.iter().map(|role| role.label()).collect::<Vec<_>>().join(", ") };
     let test = {
         let name = name.clone();
@@ -109,7 +109,7 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
     };
     let confirm = Confirmation {
         title: format!("Forget {name}?"),
-        consequence: "Builds that use it cannot go on with it. Its key is in the server's environment and stays there.".into(),
+        consequence: "Builds that use it cannot go on with it. Its key stays where it is.".into(),
         action: "Forget it",
     };
     let reason = configured.then(|| "It is in the configuration file; change it there.".to_owned());
@@ -137,6 +137,29 @@ fn row(view: ProfileView, models: Feed<ModelsView>, edited: RwSignal<Option<Prof
         </tbody>
     }
     .into_any()
+}
+
+/// Where the key is, and what is wrong with that.
+fn key_words(profile: &ModelProfile, found: bool) -> AnyView {
+    match profile.key() {
+        None => view! { <span class="soft">"none"</span> }.into_any(),
+        Some(KeyPlace::Variable(name)) => {
+            let unset = (!found).then(|| {
+                view! { " "<span title="The server was started without this variable, or what it holds is no key">{badge(Tone::Warning, "warn", "Not set")}</span> }
+            });
+            view! { <code>{name.to_owned()}</code>{unset} }.into_any()
+        }
+        Some(KeyPlace::Secret(name)) => {
+            let address = field_for(name.as_str(), None);
+            let missing = (!found).then(|| {
+                view! {
+                    " "<span title="The vault has no value of this name for all builds, it does not open, or it is no key">{badge(Tone::Warning, "warn", "No value")}</span>
+                    " "<a class="link" href=address rel="external">"Add its value"</a>
+                }
+            });
+            view! { <code>{name.to_string()}</code>" "<span class="soft">"secret"</span>{missing} }.into_any()
+        }
+    }
 }
 
 fn model_words(profile: &ModelProfile, listed: Option<ListedPrice>) -> AnyView {
@@ -228,7 +251,7 @@ fn RoleChoices(models: Feed<ModelsView>) -> AnyView {
 }
 
 #[component]
-fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, tests: Tests) -> AnyView {
+fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, vault: Feed<VaultView>, tests: Tests) -> AnyView {
     let open = super::dialog::open_while(edited);
     let title = Signal::derive(move || {
         edited.with(|draft| match draft {
@@ -236,17 +259,18 @@ fn ProfileDialog(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView
             _ => "A model profile".to_owned(),
         })
     });
-    view! { <Dialog open title><ProfileForm edited models tests/></Dialog> }.into_any()
+    view! { <Dialog open title><ProfileForm edited models vault tests/></Dialog> }.into_any()
 }
 
 #[component]
-fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, tests: Tests) -> AnyView {
+fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>, vault: Feed<VaultView>, tests: Tests) -> AnyView {
     let desk = desk();
     let begun = edited.get_untracked().unwrap_or_else(fresh);
     let known = !begun.name.is_empty();
     let price = begun
         .price
         .map_or_else(Default::default, |price| [dollars(price.input), dollars(price.output), price.cached_input.map(dollars).unwrap_or_default()]);
+    let source = RwSignal::new(KeySource::of(&begun));
     let draft = RwSignal::new(begun);
     let prices: RwSignal<[String; 3]> = RwSignal::new(price);
     let busy = RwSignal::new(false);
@@ -260,6 +284,9 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
             Ok(price) => price.map(|price| Price { cache_write, ..price }),
             Err(why) => return failed.set(Some(CallError(Problem::invalid_field("price", why)))),
         };
+        if let Err(why) = source.get_untracked().keep(&mut sent) {
+            return failed.set(Some(CallError(why)));
+        }
         busy.set(true);
         failed.set(None);
         let name = sent.name.trim().to_owned();
@@ -303,6 +330,19 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
     let mut efforts = vec![("", "As the provider has it")];
     efforts.extend(Effort::ALL.iter().map(|one| (one.as_str(), one.label())));
     let efforts = choices(efforts, draft.with_untracked(|draft| draft.effort.clone().unwrap_or_default()));
+    let sources = choices(KeySource::ALL.iter().map(|one| (one.word(), one.label())).collect(), source.get_untracked().word().to_owned());
+    let key = move || match source.get() {
+        KeySource::Nowhere => None,
+        KeySource::Variable => Some(text(
+            "key_variable",
+            "Variable of the key",
+            "Name of the environment variable that the server was started with.",
+            false,
+            |draft| draft.key_variable.clone().unwrap_or_default(),
+            |draft, value| draft.key_variable = Some(value),
+        )),
+        KeySource::Secret => Some(secret_field(draft, failed, vault)),
+    };
     let price = move |index: usize, label: &'static str| {
         view! {
             <label class="field">
@@ -323,7 +363,11 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
                 </div>
                 {text("model", "Model", "As the endpoint calls it.", false, |draft| draft.model.clone(), |draft, value| draft.model = value)}
                 {text("base_url", "Address", "Empty: the provider's own. For a server on this machine, http://127.0.0.1:8000/v1", false, |draft| draft.base_url.clone().unwrap_or_default(), |draft, value| draft.base_url = Some(value))}
-                {text("key_variable", "Variable of the key", "Name of the environment variable that the server was started with; empty when no key is needed.", false, |draft| draft.key_variable.clone().unwrap_or_default(), |draft, value| draft.key_variable = Some(value))}
+                <div class="field">
+                    <label class="label" for="profile-key">"The key is"</label>
+                    <span class="select"><select class="input" id="profile-key" on:change=move |event| source.set(KeySource::read(&event_target_value(&event)))>{sources}</select>{small_icon("down")}</span>
+                </div>
+                {key}
                 {text("context_tokens", "Context in tokens", "What fits into one request with its answer.", false, |draft| draft.context_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(), |draft, value| draft.context_tokens = Some(value.trim().parse().unwrap_or(0)))}
                 <div class="field">
                     <label class="label" for="profile-effort">"Effort"</label>
@@ -343,6 +387,96 @@ fn ProfileForm(edited: RwSignal<Option<ProfileDraft>>, models: Feed<ModelsView>,
                 <button type="submit" class="btn btn-primary" disabled=move || busy.get() aria-busy=move || busy.get().to_string()>"Save profile"</button>
             </footer>
         </form>
+    }
+    .into_any()
+}
+
+/// Where a form says that the key is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeySource {
+    Nowhere,
+    Variable,
+    Secret,
+}
+
+impl KeySource {
+    const ALL: [Self; 3] = [Self::Nowhere, Self::Variable, Self::Secret];
+
+    fn of(draft: &ProfileDraft) -> Self {
+        match (&draft.key_secret, &draft.key_variable) {
+            (Some(_), _) => Self::Secret,
+            (None, Some(_)) => Self::Variable,
+            (None, None) => Self::Nowhere,
+        }
+    }
+
+    fn read(word: &str) -> Self {
+        Self::ALL.into_iter().find(|one| one.word() == word).unwrap_or(Self::Nowhere)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Nowhere => "none",
+            Self::Variable => "variable",
+            Self::Secret => "secret",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Nowhere => "not needed",
+            Self::Variable => "in an environment variable of the server",
+            Self::Secret => "in a secret of the vault",
+        }
+    }
+
+    /// Takes out what was written for another choice. A name that is chosen and not written would mean “not needed” to the server.
+    fn keep(self, draft: &mut ProfileDraft) -> Result<(), Problem> {
+        let is_named = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.trim().is_empty());
+        if self != Self::Variable {
+            draft.key_variable = None;
+        } else if !is_named(&draft.key_variable) {
+            return Err(Problem::invalid_field("key_variable", "Write the name of the variable."));
+        }
+        if self != Self::Secret {
+            draft.key_secret = None;
+        } else if !is_named(&draft.key_secret) {
+            return Err(Problem::invalid_field("key_secret", "Choose a secret, or write the name of one that you will add."));
+        }
+        Ok(())
+    }
+}
+
+/// Names a secret, offers those that there are, and says whether the one that is named has a value.
+fn secret_field(draft: RwSignal<ProfileDraft>, failed: RwSignal<Option<CallError>>, vault: Feed<VaultView>) -> AnyView {
+    let name = move || draft.with(|draft| draft.key_secret.as_ref().map(|name| name.trim().to_owned()).unwrap_or_default());
+    let offered = move || {
+        vault.map(|vault| vault.secrets.iter().filter(|secret| secret.intent_id.is_none()).map(|secret| secret.name.to_string()).collect::<Vec<_>>())
+    };
+    let list = move || offered().into_iter().map(|name| view! { <option value=name></option> }).collect::<Vec<_>>();
+    let found = move || {
+        let name = name();
+        if name.is_empty() {
+            return view! { "Choose one, or write the name of one that you will add." }.into_any();
+        }
+        if offered().contains(&name) {
+            return view! { "The vault has it." }.into_any();
+        }
+        if name.parse::<SecretName>().is_err() {
+            return view! { "No secret is called so: A to Z, 0 to 9 and _, such as OPENAI_API_KEY." }.into_any();
+        }
+        // In another tab, so that what is written here stays.
+        view! { "The vault does not have it for all builds yet. "<a class="link" href=field_for(&name, None) rel="external" target="_blank">"Add it in another tab"</a> }
+            .into_any()
+    };
+    view! {
+        <div class="field">
+            <label class="label" for="profile-key_secret">"Secret of the key"</label>
+            <input class="input" id="profile-key_secret" value=draft.with_untracked(|draft| draft.key_secret.clone().unwrap_or_default()) list="profile-secrets"
+                autocomplete="off" spellcheck="false" maxlength="2000" on:focus=move |_| vault.refresh() on:input=move |event| draft.update(|draft| draft.key_secret = Some(event_target_value(&event)))/>
+            {once_loaded(vault, move || view! { <datalist id="profile-secrets">{list}</datalist><span class="hint">{found}</span> }.into_any())}
+            {field_error(failed, "key_secret")}
+        </div>
     }
     .into_any()
 }

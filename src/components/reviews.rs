@@ -80,7 +80,7 @@ pub fn open_review(review: &Review) -> AnyView {
                 {(!review.context.is_empty()).then(|| view! { <p class="soft">{review.context.clone()}</p> })}
                 {review.command.as_ref().map(|request| view! { <pre class="command" tabindex="0">{request.command.clone()}</pre> })}
                 {(!artifacts.is_empty()).then(|| view! { <p>{artifacts}</p> })}
-                {review.secret.as_ref().map(|name| view! { <p><a class="link" href=field_for(name, review.intent_id)>"Add its value in Settings"</a></p> })}
+                {review.secret.as_ref().map(|name| view! { <p><a class="link" href=field_for(name, Some(review.intent_id))>"Add its value in Settings"</a></p> })}
                 {(!buttons.is_empty()).then(|| view! { <div class="options" role="group" aria-label=review.question.clone()>{buttons}</div> })}
                 {in_words}
             </div>

@@ -51,7 +51,7 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
         let secrets = vault.map(|vault| vault.secrets.clone());
         if secrets.is_empty() {
             return empty(
-                "No secret yet. A build that needs one, such as a token, asks for it by name; its value is given to single commands and shown nowhere.",
+                "No secret yet. A build that needs one, such as a token, asks for it by name, and a model's profile may name one as its key; values are given to single commands and requests and shown nowhere.",
             );
         }
         let rows: Vec<_> = secrets.into_iter().map(|secret| row(secret, vault, edited)).collect();
@@ -91,7 +91,7 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
 }
 
 fn row(secret: SecretView, vault: Feed<VaultView>, edited: RwSignal<Option<SecretDraft>>) -> AnyView {
-    let SecretView { name, intent_id, version, updated_at, last_read_at, allowed, .. } = secret;
+    let SecretView { name, intent_id, version, updated_at, last_read_at, allowed, profiles, .. } = secret;
     let name = name.to_string();
     let forget = {
         let name = name.clone();
@@ -104,9 +104,15 @@ fn row(secret: SecretView, vault: Feed<VaultView>, edited: RwSignal<Option<Secre
             }
         })
     };
+    let builds = counted(allowed.into(), "build", "builds");
+    let without_key = if profiles.is_empty() {
+        String::new()
+    } else {
+        format!(" It is the key of {}: builds cannot go on with a model that has none.", profiles.join(", "))
+    };
     let confirm = Confirmation {
         title: format!("Delete {name}?"),
-        consequence: format!("Its value is gone with all versions, and {} may not use it any more.", counted(allowed.into(), "build", "builds")),
+        consequence: format!("Its value is gone with all versions, and {builds} may not use it any more.{without_key}"),
         action: "Delete it",
     };
     let draft = SecretDraft { name: name.clone(), intent_id: intent_id.map(|intent| intent.to_string()), ..SecretDraft::default() };
@@ -114,10 +120,11 @@ fn row(secret: SecretView, vault: Feed<VaultView>, edited: RwSignal<Option<Secre
         None => view! { "all builds" }.into_any(),
         Some(intent) => view! { <a class="link mono" href=format!("/builds/{intent}")>{intent.to_string()}</a> }.into_any(),
     };
+    let key_of = (!profiles.is_empty()).then(|| view! { <br/><span class="soft">{format!("key of {}", profiles.join(", "))}</span> });
     let used = last_read_at.map_or_else(|| view! { <span class="soft">"never"</span> }.into_any(), moment);
     view! {
         <tr>
-            <th scope="row"><code>{name.clone()}</code></th>
+            <th scope="row"><code>{name.clone()}</code>{key_of}</th>
             <td data-l="For">{scope}</td>
             <td data-l="Version">{version}" "<span class="soft">{moment(updated_at)}</span></td>
             <td data-l="Last used">{used}</td>

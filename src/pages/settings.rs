@@ -28,7 +28,7 @@ pub fn SettingsPage() -> AnyView {
     view! {
         <Top title="Settings"><h1>"Settings"</h1></Top>
         <div class="page">
-            {loaded(models, move || view! { <Models models/> }.into_any())}
+            {loaded(models, move || view! { <Models models vault/> }.into_any())}
             {loaded(vault, move || view! { <Secrets vault/> }.into_any())}
             {loaded(system, move || view! { <System system/> }.into_any())}
         </div>

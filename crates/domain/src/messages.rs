@@ -102,7 +102,7 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         actions.push(button(DECIDE, "Let Grace decide", ActionStyle::Ghost));
     }
     if let Some(secret) = &review.secret {
-        actions.push(link("Add its value", ActionStyle::Ghost, field_for(secret, review.intent_id)));
+        actions.push(link("Add its value", ActionStyle::Ghost, field_for(secret, Some(review.intent_id))));
     }
     if review.review_type != ReviewType::DeploymentGate {
         actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}?tab=reviews", review.intent_id)));

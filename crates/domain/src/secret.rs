@@ -211,11 +211,14 @@ pub struct SecretView {
     pub version: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When a command was last given it.
+    /// When a command or a request to a model was last given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_read_at: Option<Timestamp>,
     /// Builds that may use it.
     pub allowed: u32,
+    /// Model profiles whose key it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
 }
 
 /// All secrets, and how the vault is.
@@ -245,7 +248,7 @@ pub enum SecretAction {
     Requested,
     Allowed,
     Refused,
-    /// A command was given it.
+    /// A command or a request to a model was given it.
     Read,
     /// The master key was exchanged.
     Rotated,
@@ -266,12 +269,12 @@ pub struct AuditEntry {
     pub scope: Option<IntentId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// For which build and task; absent: by a person in Settings or with the API.
+    /// For which build and task; absent: by a person in Settings or with the API, and of a read, for a preview or a test of a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent_id: Option<IntentId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// What for, as it was said; of a read, the command.
+    /// What for, as it was said; of a read, the command or the model's profile; of a deletion, the profiles that are without a key now.
     pub purpose: String,
 }
 
@@ -286,9 +289,10 @@ pub struct SecretRequest {
 pub const ALLOW: &str = "Allow for this build";
 pub const REFUSE: &str = "Refuse";
 
-/// Where a person adds the value that a build asks for.
-pub fn field_for(name: &str, intent: IntentId) -> String {
-    format!("/settings?secret={name}&build={intent}#h-secrets")
+/// Where a person adds a value: the one that a build asks for, or one for all builds.
+pub fn field_for(name: &str, intent: Option<IntentId>) -> String {
+    let build = intent.map(|intent| format!("&build={intent}")).unwrap_or_default();
+    format!("/settings?secret={name}{build}#h-secrets")
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Secrets for TaskSecrets {
             let mut conn = self.inner.store.connection().await?;
             // Without a key nothing that a person could answer would help.
             self.inner.vault_key(&mut conn).await?;
-            if let Some(found) = secret_find(&mut conn, self.intent, &request.name).await?
+            if let Some(found) = secret_find(&mut conn, Some(self.intent), &request.name).await?
                 && secret_is_granted(&mut conn, self.intent, found.id).await?
             {
                 return Ok(Standing::Allowed);

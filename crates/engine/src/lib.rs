@@ -16,6 +16,7 @@ mod guard;
 mod highlight;
 mod inputs;
 mod jobs;
+mod keys;
 mod learning;
 mod models;
 mod permits;

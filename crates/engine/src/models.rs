@@ -1,7 +1,7 @@
 //! The language models that a person has: profiles kept and changed, which serves for what, and whether they answer. Keys are read from this
-//! server's environment when a request is made, and never leave it.
+//! server's environment or from the vault when a request is made, and never leave it.
 
-use grace_agents::model::{KeyReader, test_connection};
+use grace_agents::model::test_connection;
 use grace_domain::{
     copilot::NotificationKind,
     event::Level,
@@ -21,6 +21,8 @@ use crate::{
     Engine,
     decide::Decision,
     error::{Error, Result},
+    guard::redacted,
+    keys::VaultKeys,
     prices::listed,
     start::Inner,
 };
@@ -48,7 +50,9 @@ impl Engine {
     /// Asks the model something, and what its endpoint can do. Takes some seconds, and some tokens.
     pub async fn test_model(&self, name: &str) -> Result<ConnectionReport, Problem> {
         let profile = self.inner.model_named(name).await?;
-        Ok(test_connection(&profile, KeyReader::environment(), &self.inner.shutdown.child_token()).await)
+        let keys = VaultKeys::new(&self.inner, None);
+        let report = test_connection(&profile, keys.reader(), &self.inner.shutdown.child_token()).await;
+        Ok(redacted(&keys.redactor(), report))
     }
 
     /// What was said after turn number `after` in the making of a build, a JSON object a line, and the number of the last of them; `None` when there
@@ -73,10 +77,11 @@ impl Inner {
     async fn models(&self) -> Result<ModelsView> {
         let (profiles, roles) = self.known_models().await?;
         let today = self.now().date_naive();
+        let found = self.keys_found(&profiles).await?;
         let profiles = profiles
             .into_iter()
             .map(|profile| ProfileView {
-                key_found: profile.key_variable.as_deref().is_none_or(key_found),
+                key_found: found.contains(&profile.name),
                 configured: self.config.models.iter().any(|configured| configured.name == profile.name),
                 roles: ModelRole::ALL
                     .iter()
@@ -91,7 +96,7 @@ impl Inner {
     }
 
     /// Those of the configuration come before those that were saved under the same name.
-    async fn known_models(&self) -> Result<(Vec<ModelProfile>, Roles)> {
+    pub(crate) async fn known_models(&self) -> Result<(Vec<ModelProfile>, Roles)> {
         let mut conn = self.store.connection().await?;
         let saved = model_profiles_list(&mut conn).await?;
         let roles: Option<Roles> = setting_fetch(&mut conn, ROLES).await?;
@@ -227,8 +232,4 @@ impl Inner {
         let found = known.into_iter().find(|profile| profile.name == name);
         found.ok_or_else(|| Error::from(Problem::not_found(format!("model profile `{}`", name.chars().take(80).collect::<String>()))))
     }
-}
-
-fn key_found(variable: &str) -> bool {
-    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }

@@ -77,6 +77,7 @@ mod tests {
             base_url: None,
             model: model.into(),
             key_variable: None,
+            key_secret: None,
             context_tokens,
             price: None,
             effort: None,

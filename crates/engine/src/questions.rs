@@ -88,7 +88,7 @@ fn asks_for_command(new: &mut NewReview, task: &Task, (request, reason): (&Comma
 /// Makes a question that of a secret, which Grace may not decide.
 async fn asks_for_secret(decision: &mut Decision<'_>, new: &mut NewReview, task: &Task, request: &SecretRequest) -> Result<()> {
     let (intent, now) = (decision.intent(), decision.now);
-    let found = secret_find(&mut decision.tx, intent, &request.name).await?;
+    let found = secret_find(&mut decision.tx, Some(intent), &request.name).await?;
     let has = match &found {
         Some(row) => format!("its commands may be given {}, version {}, which the vault has", row.name, row.version),
         None => format!("first add a value for {} in Settings; the vault has none yet", request.name),

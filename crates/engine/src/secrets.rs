@@ -14,6 +14,7 @@ use grace_vault::{KeySource, prepare_next};
 use crate::{
     Engine,
     error::Result,
+    keys::keyed_by,
     start::Inner,
     vault::{KEY_ID, audit, binding, scope, unnamed},
 };
@@ -47,8 +48,12 @@ impl Engine {
 
 impl Inner {
     async fn secrets(&self) -> Result<VaultView> {
+        let (profiles, _) = self.known_models().await?;
         let mut conn = self.store.connection().await?;
-        let secrets = secrets_list(&mut conn).await?;
+        let mut secrets = secrets_list(&mut conn).await?;
+        for secret in secrets.iter_mut().filter(|secret| secret.intent_id.is_none()) {
+            secret.profiles = keyed_by(&profiles, secret.name.as_str());
+        }
         let (available, notice, from_file) = match self.vault_key(&mut conn).await {
             Ok(held) => match &held.source {
                 KeySource::File(path) => {
@@ -75,12 +80,19 @@ impl Inner {
         self.secrets().await
     }
 
+    /// One that is a model's key too: what leaked must be gone at once, and a profile of the configuration file cannot be changed here. Whoever deletes it
+    /// was shown the profiles; the audit names them.
     async fn delete_secret(&self, name: &str, intent: Option<IntentId>) -> Result<VaultView> {
+        let profiles = match intent {
+            Some(_) => Vec::new(),
+            None => keyed_by(&self.known_models().await?.0, name),
+        };
+        let purpose = if profiles.is_empty() { String::new() } else { format!("was the key of the model profiles {}", profiles.join(", ")) };
         let mut tx = self.store.begin().await?;
         let shown: String = name.chars().take(64).collect();
         let deleted = secret_delete(&mut tx, intent, name).await?;
         let row = deleted.ok_or_else(|| Problem::not_found(format!("secret `{shown}` for {}", scope(intent))))?;
-        secret_audit_append(&mut tx, &audit(SecretAction::Deleted, &row, None, ""), self.now()).await?;
+        secret_audit_append(&mut tx, &audit(SecretAction::Deleted, &row, None, &purpose), self.now()).await?;
         self.store.commit(tx).await?;
         self.secrets().await
     }

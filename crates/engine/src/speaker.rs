@@ -29,6 +29,7 @@ use crate::{
     decide::Decision,
     error::{Error, Result},
     guard::redacted,
+    keys::VaultKeys,
     start::Inner,
 };
 
@@ -84,7 +85,11 @@ impl Drop for Asking<'_> {
 impl Models for Speaker {
     async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
         let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
-        let models = profiles.iter().map(|profile| self.inner.connections.to(profile));
+        let keys = VaultKeys::new(&self.inner, self.intent.map(|intent| (intent, self.task)));
+        let models = profiles.iter().map(|profile| {
+            let model = self.inner.connections.to(profile)?;
+            Ok(Arc::new(ProviderModel::clone(&model).with_keys(keys.reader())))
+        });
         let _asking = Asking::begin(&self.asking);
         // Tools have redacted what they answer; this is the last door.
         let redactor = self.intent.map(|intent| self.inner.vault.redactor(intent)).filter(|redactor| !redactor.is_empty());
@@ -96,7 +101,7 @@ impl Models for Speaker {
                 ..request.clone()
             }),
         };
-        ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), &request, cancel).await
+        keys.hidden(ask(role, models, &BuildAccount { speaker: self, role }, &Patience::default(), &request, cancel).await)
     }
 
     fn cancel(&self) -> CancellationToken {

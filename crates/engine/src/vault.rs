@@ -1,5 +1,5 @@
-//! The vault of this server: its master key, and for each build that runs what must be kept out of its texts. Values leave it for one command at a
-//! time, and each time is noted.
+//! The vault of this server: its master key, and for each build that runs what must be kept out of its texts. Values leave it for one command or
+//! one request to a model at a time, and each time is noted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -139,15 +139,18 @@ impl Inner {
         Ok(row)
     }
 
-    /// Reads which values must be kept out of the build's texts while it is [watched](Vault::watch).
+    /// Reads which values must be kept out of the build's texts while it is [watched](Vault::watch): those that it may use, and keys of models.
     ///
     /// # Errors
     /// The build may use secrets, and they do not open: nothing of it may run unseen.
     pub(crate) async fn secrets_watch(&self, intent: IntentId) -> Result<()> {
+        let (profiles, _) = self.known_models().await?;
+        let keys = self.key_values(&profiles).await?;
         let mut conn = self.store.connection().await?;
         let rows = secrets_sealed_for(&mut conn, intent).await?;
         let opened = self.opened(&mut conn, &rows).await?;
-        let redactor = Redactor::new(rows.iter().zip(&opened).map(|(row, value)| (row.secret.name.as_str(), value)));
+        let granted = rows.iter().zip(&opened).map(|(row, value)| (row.secret.name.as_str(), value));
+        let redactor = Redactor::new(granted.chain(keys.iter().map(|key| (key.name.as_str(), &key.value))));
         if let Some(build) = self.vault.watched().get_mut(&intent) {
             build.redactor = Arc::new(redactor);
         }
@@ -201,14 +204,14 @@ impl Inner {
     ) -> Result<()> {
         let now = self.now();
         let name: SecretName = name.parse().map_err(|why: String| Problem::conflict("secret_name", why))?;
-        let found = secret_find(conn, intent, &name).await?;
+        let found = secret_find(conn, Some(intent), &name).await?;
         if answer != ALLOW {
             let row = NewAudit { name: Some(name.as_str()), ..unnamed(SecretAction::Refused, Some((intent, task)), purpose) };
             secret_audit_append(conn, &row, now).await?;
             return Ok(());
         }
         let missing = || {
-            let field = field_for(name.as_str(), intent);
+            let field = field_for(name.as_str(), Some(intent));
             Problem::conflict("secret_missing", format!("The vault has no value for {name} yet. Add it in Settings ({field}), then allow it here."))
         };
         let row = found.ok_or_else(missing)?;
@@ -221,7 +224,7 @@ impl Inner {
     }
 }
 
-fn open(key: &MasterKey, row: &SealedRow) -> Result<SecretString> {
+pub(crate) fn open(key: &MasterKey, row: &SealedRow) -> Result<SecretString> {
     let sealed = Sealed { value: row.value.clone(), data_key: row.data_key.clone() };
     key.open(binding(&row.secret, row.version, &scope(row.secret.intent)), &sealed).map_err(|error| {
         let text = format!("The secret {} (version {}) does not open: {error}. Replace it in Settings.", row.secret.name, row.version);

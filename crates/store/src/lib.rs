@@ -63,7 +63,7 @@ pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_t
 pub use secrets::{
     NewAudit, SealedRow, SecretRow, secret_audit_append, secret_audit_list, secret_delete, secret_find, secret_grant, secret_is_granted, secret_next,
     secret_note_read, secret_rewrap, secret_sealed, secret_version_save, secret_was_refused, secrets_count, secrets_list, secrets_sealed_for,
-    secrets_sealed_lock,
+    secrets_sealed_lock, secrets_sealed_named,
 };
 pub use settings::{
     WorkerRow, queue_paused, queue_set_paused, setting_fetch, setting_save, worker_beat, worker_remove, workers_list, workers_silent,

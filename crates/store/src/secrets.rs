@@ -85,18 +85,18 @@ pub async fn secret_version_save(conn: &mut PgConnection, id: i64, version: u32,
     Ok(())
 }
 
-/// The secret that a build means by a name: its own before everybody's.
-pub async fn secret_find(conn: &mut PgConnection, intent: IntentId, name: &SecretName) -> StoreResult<Option<SecretRow>> {
+/// The secret that a build means by a name: its own before everybody's. Without a build, everybody's.
+pub async fn secret_find(conn: &mut PgConnection, intent: Option<IntentId>, name: &SecretName) -> StoreResult<Option<SecretRow>> {
     sqlx::query("SELECT * FROM secrets WHERE name = $1 AND (intent_id = $2 OR intent_id IS NULL) ORDER BY intent_id NULLS LAST LIMIT 1")
         .bind(name.as_str())
-        .bind(intent.0)
+        .bind(intent.map(|intent| intent.0))
         .try_map(|row| secret_row(&row))
         .fetch_optional(conn)
         .await
         .during("secret_find")
 }
 
-/// All secrets by name and scope, at most 1 000.
+/// All secrets by name and scope, at most 1 000. Of model profiles nothing is known here.
 pub async fn secrets_list(conn: &mut PgConnection) -> StoreResult<Vec<SecretView>> {
     sqlx::query(
         "SELECT secrets.*, (SELECT count(*)::integer FROM secret_grants WHERE secret_id = secrets.id) AS allowed
@@ -112,6 +112,7 @@ pub async fn secrets_list(conn: &mut PgConnection) -> StoreResult<Vec<SecretView
             updated_at: row.at("updated_at")?,
             last_read_at: row.at_option("last_read_at")?,
             allowed: row.count("allowed")?,
+            profiles: Vec::new(),
         })
     })
     .fetch_all(conn)
@@ -162,6 +163,20 @@ pub async fn secrets_sealed_for(conn: &mut PgConnection, intent: IntentId) -> St
     .fetch_all(conn)
     .await
     .during("secrets_sealed_for")
+}
+
+/// Every version that is kept of everybody's secrets of these names; the newest first.
+pub async fn secrets_sealed_named(conn: &mut PgConnection, names: &[String]) -> StoreResult<Vec<SealedRow>> {
+    sqlx::query(
+        "SELECT secrets.*, sealed.version AS sealed_version, sealed.value, sealed.data_key
+           FROM secrets JOIN secret_versions AS sealed ON sealed.secret_id = secrets.id
+          WHERE secrets.intent_id IS NULL AND secrets.name = ANY($1) ORDER BY secrets.name, sealed.version DESC",
+    )
+    .bind(names)
+    .try_map(|row| sealed_row(&row))
+    .fetch_all(conn)
+    .await
+    .during("secrets_sealed_named")
 }
 
 /// Every version of every secret, locked until the transaction ends, to be sealed anew.
@@ -228,7 +243,7 @@ pub async fn secret_was_refused(conn: &mut PgConnection, intent: IntentId, name:
     Ok(last.as_deref() == Some("refused"))
 }
 
-/// Notes that a command is given a secret.
+/// Notes that a command or a request to a model is given a secret; the secret is locked until the transaction ends.
 pub async fn secret_note_read(conn: &mut PgConnection, id: i64, at: Timestamp) -> StoreResult<()> {
     sqlx::query("UPDATE secrets SET last_read_at = $2 WHERE id = $1").bind(id).bind(at).execute(conn).await.during("secret_note_read")?;
     Ok(())

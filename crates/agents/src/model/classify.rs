@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use genai::Error as ProtocolError;
 use genai::chat::{ChatFrameSink, FrameCtx, RawFrameRef};
-use grace_domain::model::{ModelProfile, Provider};
+use grace_domain::model::{KeyPlace, ModelProfile, Provider};
+use grace_domain::secret::field_for;
 use reqwest::header::HeaderMap;
 use serde_json::error::Category;
 use tokio::time::Instant;
@@ -117,21 +118,24 @@ impl Asked<'_> {
     }
 
     pub fn filtered(&self, said: Option<&str>) -> ModelError {
-        let said = said.map(|said| format!(": “{said}”")).unwrap_or_default();
+        let said = said.map(|said| format!(": “{}”", excerpt(said, self.key))).unwrap_or_default();
         ModelError::new(
             Failure::ContentFilter,
             format!("{} will not answer this; its provider's content rules stand against it{said}.", self.model()),
         )
     }
 
-    pub fn missing_key(&self) -> ModelError {
-        let variable = self.profile.key_variable.as_deref().unwrap_or_default();
+    pub fn missing_variable(&self, variable: &str) -> ModelError {
         let text = format!(
             "There is no key: the environment variable {variable} is not set, is empty, or holds characters that no key has. Set it, or \
              change “key_variable” of the model profile “{}”.",
             self.profile.name
         );
         ModelError::new(Failure::MissingKey, text)
+    }
+
+    pub fn missing_secret(&self, why: &str) -> ModelError {
+        ModelError::new(Failure::MissingKey, format!("The model profile “{}” has no key. {why}", self.profile.name))
     }
 
     pub fn late(&self, what: &str, limit: Duration) -> ModelError {
@@ -161,15 +165,21 @@ impl Asked<'_> {
         let said = if said.is_empty() { status_text } else { format!("{status_text}: “{said}”") };
         let address = self.address;
         let message = match failure {
-            Failure::WrongKey => match &self.profile.key_variable {
-                Some(variable) => {
+            Failure::WrongKey => match self.profile.key() {
+                Some(KeyPlace::Variable(variable)) => {
                     format!(
                         "{address} does not accept the key in {variable}{said}. Check “key_variable” of the model profile “{name}”, and the variable's content."
                     )
                 }
+                Some(KeyPlace::Secret(secret)) => {
+                    let field = field_for(secret.as_str(), None);
+                    format!(
+                        "{address} does not accept the key in the secret {secret}{said}. Check “key_secret” of the model profile “{name}”, or replace the secret in Settings ({field})."
+                    )
+                }
                 None => {
                     format!(
-                        "{address} wants a key and the model profile “{name}” names none{said}. Set “key_variable” to an environment variable that holds it."
+                        "{address} wants a key and the model profile “{name}” names none{said}. Set “key_variable” to an environment variable that holds it, or “key_secret” to a secret of the vault."
                     )
                 }
             },

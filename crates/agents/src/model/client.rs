@@ -11,7 +11,7 @@ use genai::adapter::AdapterKind;
 use genai::chat::{ChatStream, ChatStreamEvent, StopReason, StreamEnd};
 use genai::resolver::{AuthData, Endpoint};
 use genai::{Client, ModelIden, ServiceTarget};
-use grace_domain::model::{ModelProfile, Provider, Usage};
+use grace_domain::model::{KeyPlace, ModelProfile, Provider, Usage};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber;
@@ -57,7 +57,8 @@ impl Default for Settings {
     }
 }
 
-/// A model that is reached over HTTP.
+/// A model that is reached over HTTP. Copies share its connections.
+#[derive(Clone)]
 pub struct ProviderModel {
     profile: ModelProfile,
     address: Url,
@@ -185,9 +186,13 @@ impl ProviderModel {
         deadline: Instant,
         tries: &Tries,
     ) -> Result<Ended, ModelError> {
-        let key = match &self.profile.key_variable {
+        let key = match self.profile.key() {
             None => None,
-            Some(variable) => Some(self.keys.read(variable).ok_or_else(|| self.asked(None).missing_key())?),
+            Some(KeyPlace::Variable(name)) => Some(self.keys.variable(name).ok_or_else(|| self.asked(None).missing_variable(name))?),
+            Some(KeyPlace::Secret(name)) => {
+                let read = self.keys.secret(name, &self.profile.name).await;
+                Some(read.map_err(|why| self.asked(None).missing_secret(&why))?)
+            }
         };
         let asked = self.asked(key.as_ref());
         let settings = &self.settings;
@@ -339,6 +344,7 @@ mod tests {
             base_url: base_url.map(str::to_owned),
             model: "m".into(),
             key_variable: None,
+            key_secret: None,
             context_tokens: 100_000,
             price: None,
             effort: None,

@@ -1,5 +1,6 @@
 //! What can go wrong, in words for people. A key never gets into any of it: texts of servers pass through [`excerpt`] first.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::key::Key;
@@ -74,10 +75,7 @@ impl ModelError {
 
 /// A server's text for people: on one line, short, and without the key.
 pub(super) fn excerpt(text: &str, key: Option<&Key>) -> String {
-    let mut text = text.to_owned();
-    if let Some(key) = key {
-        text = text.replace(key.expose(), "[key]");
-    }
+    let text = key.map_or(Cow::Borrowed(text), |key| key.hide(text));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}…", &text[..end]),

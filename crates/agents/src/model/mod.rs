@@ -19,7 +19,7 @@ pub use client::{ProviderModel, Settings};
 pub use connection::test_connection;
 pub use error::{Failure, ModelError, SetupError};
 pub use grace_domain::model::{ConnectionReport, Effort, Finding, ModelProfile, Price, Provider, Usage};
-pub use key::{Key, KeyReader};
+pub use key::{Key, KeyReader, SecretKeys};
 pub use message::{
     InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, TOKEN_BYTES, ToolCall, ToolDefinition,
     ToolResult,

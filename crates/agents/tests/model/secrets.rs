@@ -3,12 +3,14 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use grace_agents::model::{Failure, Key, Provider};
+use grace_agents::model::{Failure, Key, KeyReader, ModelProfile, Provider, ProviderModel, SecretKeys};
+use grace_domain::secret::SecretName;
 use grace_script_model::{Fault, Script, ScriptModel, Turn};
+use grace_vault::SecretString;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::server::{KEY, ask, brisk, keys, model, profile, respond};
+use crate::server::{KEY, ask, brisk, keys, model, profile, respond, start};
 
 /// Keeps every word that is logged, at every level.
 #[derive(Clone, Default)]
@@ -68,6 +70,45 @@ fn a_key_says_nothing_of_itself() {
     let key = Key::new(KEY).unwrap();
     assert!(!format!("{key:?} {:?}", keys()).contains("4711"));
     // What cannot stand in a header would fail with the key in the error.
-    assert_eq!(Key::new("two\nlines"), None);
-    assert_eq!(Key::new("  "), None);
+    assert!(Key::new("two\nlines").is_none());
+    assert!(Key::new("  ").is_none());
+}
+
+/// A vault that holds one secret.
+struct Vault(&'static str);
+
+#[async_trait::async_trait]
+impl SecretKeys for Vault {
+    async fn read(&self, secret: &SecretName, profile: &str) -> Result<SecretString, String> {
+        assert_eq!(profile, "under-test");
+        if secret.as_str() == "MODEL_KEY" { Ok(self.0.into()) } else { Err(format!("There is no {secret}.")) }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_a_secret_is_sent_and_named_but_never_shown() {
+    let server = start(Script::of([Turn::say("Yes.")])).await;
+    for &provider in Provider::ALL {
+        let with = |secret: &str| ModelProfile { key_variable: None, key_secret: Some(secret.parse().unwrap()), ..profile(&server, provider) };
+        let asked = async |secret: &str, value: &'static str| {
+            let keys = KeyReader::new(|_| panic!("no variable is read")).with_secrets(Arc::new(Vault(value)));
+            respond(&ProviderModel::new(with(secret), brisk()).unwrap().with_keys(keys), &ask("You?")).await.0
+        };
+        assert_eq!(asked("MODEL_KEY", KEY).await.unwrap().text(), "Yes.", "{provider:?}");
+        let error = asked("MODEL_KEY", "another-key").await.unwrap_err();
+        assert_eq!((error.failure, error.status), (Failure::WrongKey, Some(401)), "{provider:?}: {error}");
+        for told in ["key in the secret MODEL_KEY", "provided: [secret MODEL_KEY]", "“under-test”", "/settings?secret=MODEL_KEY"] {
+            assert!(error.message.contains(told), "{told}: {error}");
+        }
+        let error = asked("OTHER", KEY).await.unwrap_err();
+        assert_eq!((error.failure, error.status), (Failure::MissingKey, None), "{provider:?}: {error}");
+        assert!(error.message.contains("“under-test” has no key. There is no OTHER."), "{error}");
+        let error = asked("MODEL_KEY", "two words of a key").await.unwrap_err();
+        assert_eq!(error.failure, Failure::MissingKey, "{provider:?}: {error}");
+        assert!(error.message.contains("MODEL_KEY holds characters") && !error.message.contains("two words"), "{error}");
+    }
+    let secret = ModelProfile { key_variable: None, key_secret: Some("MODEL_KEY".parse().unwrap()), ..profile(&server, Provider::OpenAi) };
+    let error = respond(&model(secret, brisk()), &ask("You?")).await.0.unwrap_err();
+    assert!(error.message.contains("there is no vault"), "{error}");
+    assert_eq!(server.problems(), Vec::<String>::new(), "the key stood in no body");
 }

@@ -34,6 +34,7 @@ pub fn profile(server: &ScriptModel, provider: Provider) -> ModelProfile {
         base_url: Some(server.base_url(protocol(provider))),
         model: "scripted".into(),
         key_variable: Some("MODEL_KEY".into()),
+        key_secret: None,
         context_tokens: 100_000,
         price: None,
         effort: None,

@@ -11,6 +11,7 @@ use url::Url;
 use crate::{
     intent::{choice, shown},
     problem::{FieldError, Problem},
+    secret::SecretName,
 };
 
 /// Longest name of a profile, of a model and of a variable, in characters.
@@ -102,14 +103,32 @@ pub struct ModelProfile {
     pub base_url: Option<String>,
     /// As the endpoint knows it.
     pub model: String,
-    /// The environment variable of the server that holds the key; absent for endpoints that want none.
+    /// The environment variable of the server that holds the key; absent when a secret does, and for endpoints that want none.
     pub key_variable: Option<String>,
+    /// The secret of the vault that holds it instead: one for all builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_secret: Option<SecretName>,
     /// Tokens that fit into one request with its answer.
     pub context_tokens: u32,
     /// What tokens cost; unknown when absent, and then no budget of money can be kept.
     pub price: Option<Price>,
     /// As the provider decides when absent; then the reasoning is not kept where asking for it is refused by models that do not reason.
     pub effort: Option<Effort>,
+}
+
+/// Where a profile's key is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace<'a> {
+    Variable(&'a str),
+    Secret(&'a SecretName),
+}
+
+impl ModelProfile {
+    /// `None`: the endpoint wants no key.
+    pub fn key(&self) -> Option<KeyPlace<'_>> {
+        let secret = self.key_secret.as_ref().map(KeyPlace::Secret);
+        secret.or(self.key_variable.as_deref().map(KeyPlace::Variable))
+    }
 }
 
 /// A profile as a form or a program gives it. [`ProfileDraft::parse`] makes a [`ModelProfile`] of it.
@@ -122,6 +141,8 @@ pub struct ProfileDraft {
     pub base_url: Option<String>,
     pub model: String,
     pub key_variable: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_secret: Option<String>,
     pub context_tokens: Option<u32>,
     pub price: Option<Price>,
     pub effort: Option<String>,
@@ -160,6 +181,15 @@ impl ProfileDraft {
                 wrong("key_variable", "Give the name of an environment variable, such as OPENAI_API_KEY; never the key itself.".into());
             }
         }
+        let named = given(self.key_secret);
+        let key_secret = named.as_deref().and_then(|name| name.parse::<SecretName>().ok());
+        if named.is_some() && key_secret.is_none() {
+            // Here too a key may have been pasted.
+            let rule = "It begins with A to Z, goes on with A to Z, 0 to 9 and _, and is no variable that changes how commands run";
+            wrong("key_secret", format!("Give the name of a secret of the vault, such as OPENAI_API_KEY; never the key itself. {rule}."));
+        } else if named.is_some() && key_variable.is_some() {
+            wrong("key_secret", "The key has one place: name a secret here or an environment variable in “key_variable”, not both.".into());
+        }
         let context_tokens = self.context_tokens.unwrap_or(128_000);
         if context_tokens < LEAST_CONTEXT {
             wrong("context_tokens", format!("{context_tokens} are too few to build with; at least {LEAST_CONTEXT} are needed."));
@@ -170,9 +200,17 @@ impl ProfileDraft {
             wrong("effort", format!("`{}` is not one of: {}.", shown(&effort.unwrap_or_default()), Effort::allowed()));
         }
         match provider {
-            Some(provider) if errors.is_empty() => {
-                Ok(ModelProfile { name, provider, base_url, model, key_variable, context_tokens, price: self.price, effort: parsed.flatten() })
-            }
+            Some(provider) if errors.is_empty() => Ok(ModelProfile {
+                name,
+                provider,
+                base_url,
+                model,
+                key_variable,
+                key_secret,
+                context_tokens,
+                price: self.price,
+                effort: parsed.flatten(),
+            }),
             _ => Err(Problem::invalid(errors)),
         }
     }
@@ -186,6 +224,7 @@ impl From<ModelProfile> for ProfileDraft {
             base_url: profile.base_url,
             model: profile.model,
             key_variable: profile.key_variable,
+            key_secret: profile.key_secret.map(|name| name.to_string()),
             context_tokens: Some(profile.context_tokens),
             price: profile.price,
             effort: profile.effort.map(|effort| effort.as_str().into()),
@@ -228,7 +267,7 @@ fn endpoint(text: &str, provider: Option<Provider>) -> Result<(), String> {
         return Err(unreadable());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("The address holds a user name or password. Put the key into an environment variable instead.".into());
+        return Err("The address holds a user name or password. Put the key into the vault or an environment variable instead.".into());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("Leave off everything from “?” or “#” on.".into());
@@ -244,7 +283,7 @@ fn endpoint(text: &str, provider: Option<Provider>) -> Result<(), String> {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProfileView {
     pub profile: ModelProfile,
-    /// Whether this server has the key, or none is needed.
+    /// Whether this server has the key and can send it, or none is needed.
     pub key_found: bool,
     /// From the configuration file: shown, not changed here.
     pub configured: bool,
@@ -370,6 +409,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_has_one_place() {
+        let of = |variable: Option<&str>, secret: Option<&str>| {
+            ProfileDraft { key_variable: variable.map(str::to_owned), key_secret: secret.map(str::to_owned), ..draft() }.parse()
+        };
+        assert_eq!(of(None, Some(" ")).unwrap().key(), None);
+        assert_eq!(of(Some("MY_KEY"), Some("")).unwrap().key(), Some(KeyPlace::Variable("MY_KEY")));
+        let profile = of(None, Some(" MY_KEY ")).unwrap();
+        assert_eq!(profile.key(), Some(KeyPlace::Secret(&"MY_KEY".parse().unwrap())));
+        assert_eq!(ProfileDraft::from(profile.clone()).parse().unwrap(), profile);
+        let text = serde_json::to_string(&profile).unwrap();
+        assert!(text.contains(r#""key_secret":"MY_KEY""#), "{text}");
+        assert_eq!(serde_json::from_str::<ModelProfile>(&text).unwrap(), profile);
+        let both = of(Some("MY_KEY"), Some("OTHER_KEY")).unwrap_err();
+        assert_eq!((both.errors.len(), both.errors[0].field.as_str()), (1, "key_secret"));
+        assert!(both.message.contains("not both"), "{both}");
+    }
+
+    #[test]
     fn a_field_that_is_not_known_is_named() {
         for (text, named) in [
             (r#"{"name":"a","api_key":"x"}"#, "unknown field `api_key`"),
@@ -445,6 +502,9 @@ mod tests {
             let refused = ProfileDraft { key_variable: Some(given.into()), ..draft() }.parse().unwrap_err();
             assert_eq!(refused.errors[0].field, "key_variable");
             assert!(refused.message.contains("name of an environment variable") && !refused.message.contains("1234"), "{refused}");
+            let refused = ProfileDraft { key_secret: Some(given.into()), ..draft() }.parse().unwrap_err();
+            assert_eq!(refused.errors[0].field, "key_secret");
+            assert!(refused.message.contains("name of a secret") && !refused.message.contains("1234"), "{refused}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod inputs;
 mod layer4;
 mod model;
 mod model_files;
+mod model_keys;
 mod parallel;
 mod projects;
 mod repository;

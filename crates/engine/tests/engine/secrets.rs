@@ -1,10 +1,11 @@
 //! A build asks for a secret, is allowed it, and does with it what must not show: prints it, encodes it, writes it into a file. Nothing that Grace
 //! keeps, says or sends may hold the value.
 
-use std::path::Path;
-
-use crate::support::{Place, until};
-use base64::Engine as _;
+use crate::support::{
+    Place,
+    canary::{self, all_files, all_tables, command_lines},
+    until,
+};
 use grace_domain::{
     id::IntentId,
     intent::RequestDraft,
@@ -18,7 +19,7 @@ use grace_domain::{
 use grace_engine::{Engine, EngineConfig};
 use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 /// No shorter piece of it stands in a text by chance.
 const VALUE: &str = "canary-9f3X/q+ZT \"ü\" 77-wombat";
@@ -66,6 +67,7 @@ async fn open(place: &Place, model: &ScriptModel) -> Engine {
         base_url: Some(model.base_url(Protocol::OpenAi)),
         model: "script-1".into(),
         key_variable: None,
+        key_secret: None,
         context_tokens: 64_000,
         price: None,
         effort: None,
@@ -101,70 +103,13 @@ fn secret(value: &str) -> SecretDraft {
     SecretDraft { name: "DEPLOY_TOKEN".into(), intent_id: None, value: value.to_owned().into() }
 }
 
-/// The value as it must not be found: as it is, and as the script's command encodes it.
+/// The value as it must not be found, and what is left of it when a form is cut or escaped once more.
 fn forms() -> Vec<String> {
-    let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let escaped = serde_json::Value::from(VALUE).to_string();
-    let mut forms = vec![VALUE.to_owned(), base64::engine::general_purpose::STANDARD.encode(VALUE), hex, escaped.trim_matches('"').to_owned()];
-    // What is left of it when a form is cut or escaped once more.
-    forms.extend(["canary-9f3X", "77-wombat"].map(str::to_owned));
-    forms
+    canary::forms(VALUE).into_iter().chain(["canary-9f3X", "77-wombat"].map(str::to_owned)).collect()
 }
 
 fn clean(what: &str, text: &str) {
-    for form in forms() {
-        if let Some(at) = text.find(&form) {
-            let start = (0..=at.saturating_sub(80)).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0);
-            panic!("{what} holds {form}: …{}", text[start..].chars().take(240).collect::<String>());
-        }
-    }
-}
-
-/// Every row of every table, as text; `bytea` as hex and as the bytes themselves.
-async fn all_tables(url: &str) -> String {
-    let mut conn = PgConnection::connect(url).await.unwrap();
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
-    )
-    .fetch_all(&mut conn)
-    .await
-    .unwrap();
-    assert!(tables.iter().any(|table| table.contains("secret_versions")) && tables.len() > 20, "{tables:?}");
-    let mut all = String::new();
-    for table in tables {
-        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT t::text FROM {table} t"))).fetch_all(&mut conn).await.unwrap();
-        all.push_str(&rows.join("\n"));
-    }
-    all
-}
-
-/// Every file below a folder, one after another, as far as each is text or not.
-fn all_files(folder: &Path, leave_out: &[&str]) -> String {
-    let mut all = String::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if leave_out.iter().any(|name| path.ends_with(name)) {
-            continue;
-        }
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            all.push_str(&all_files(&path, leave_out));
-        } else if kind.is_file() {
-            all.push_str(&String::from_utf8_lossy(&std::fs::read(&path).unwrap()));
-        }
-    }
-    all
-}
-
-fn command_lines() -> String {
-    let mut all = String::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        if entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-            all.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).unwrap_or_default()));
-            all.push('\n');
-        }
-    }
-    all
+    canary::clean(what, text, &forms());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -193,6 +193,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                 base_url,
                 model: "scripted".into(),
                 key_variable: None,
+                key_secret: None,
                 context_tokens: window,
                 price,
                 effort: None,

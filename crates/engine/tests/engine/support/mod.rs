@@ -1,5 +1,6 @@
 //! An engine on a real database and a real sandbox, with an agent that does what the test says.
 
+pub mod canary;
 pub mod shop;
 
 use std::{
@@ -335,6 +336,7 @@ pub fn profile(model: &ScriptModel, (provider, protocol): (Provider, Protocol)) 
         base_url: Some(model.base_url(protocol)),
         model: "script-1".into(),
         key_variable: None,
+        key_secret: None,
         context_tokens: 64_000,
         price: None,
         effort: None,
