@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         repository: None,
         given: String::new(),
         policy: grace_agents::policy::bundled(),
+        rest: None,
     };
     let started = std::time::Instant::now();
     let plan = BlueprintAgent.propose(&request, &inputs)?;

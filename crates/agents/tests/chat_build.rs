@@ -125,6 +125,7 @@ async fn the_chat_example_is_built_tested_and_used_in_the_sandbox() {
                 repository: None,
                 given: String::new(),
                 policy: grace_agents::policy::bundled(),
+                rest: None,
             },
         )
         .unwrap();

@@ -26,6 +26,7 @@ fn plan_of(draft: RequestDraft, modifications: &[&str]) -> Result<Plan, Problem>
             repository: None,
             given: String::new(),
             policy: grace_agents::policy::bundled(),
+            rest: None,
         },
     )
 }

@@ -10,7 +10,7 @@ use grace_domain::{
     messages,
     plan::Question,
     review::Wish,
-    status::{Status, Trigger},
+    status::Trigger,
 };
 use grace_store::{Account, account_fetch, account_spent_out, task_cancelled, task_release};
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) async fn wait_for_answer(
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let kinds = files.iter().map(|file| (file.path.clone(), file.kind)).collect();
     run.place.keep(&mut decision, &kinds, conversation).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
+    if !decision.row.state.is_under_way() {
         return end_with_the_build(decision, run).await;
     }
     put_question(decision, &run.claim, question).await
@@ -92,7 +92,7 @@ pub(crate) async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, failure: &T
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let (now, intent) = (decision.now, decision.intent());
     keep_aside(&mut decision, run, failure, set_aside).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
+    if !decision.row.state.is_under_way() {
         return end_with_the_build(decision, run).await;
     }
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;

@@ -74,6 +74,7 @@ impl Bench {
             repository: None,
             given: String::new(),
             policy: grace_agents::policy::bundled(),
+            rest: None,
         };
         let plan = BlueprintAgent.propose(&request.parse(today).unwrap(), &inputs).unwrap();
         let (answers, cancel) = (BTreeMap::new(), CancellationToken::new());

@@ -214,6 +214,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
         repository: None,
         given: String::new(),
         policy: grace_agents::policy::bundled(),
+        rest: None,
     };
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let planned = ModelAgent.plan(&request, &inputs, &speaker(&CancellationToken::new())).await;
