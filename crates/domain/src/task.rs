@@ -72,9 +72,9 @@ pub struct Task {
 }
 
 impl Task {
-    /// It has run, whatever came of it: what is left of a plan is what has not.
+    /// It has run, whatever came of it: what is left of a plan is what has not. An event tells a page of the state before the page knows the time.
     pub fn has_begun(&self) -> bool {
-        self.started_at.is_some()
+        self.started_at.is_some() || !matches!(self.state, TaskState::Waiting | TaskState::Ready | TaskState::Cancelled)
     }
 }
 
