@@ -172,7 +172,7 @@ pub fn PlanEditor(intent: IntentId, plan: Plan, kept: Kept, hash: String, open: 
             </div>
             {general}
             <div class="bar foot-bar">
-                <span class="hint">{if is_rest { "Saving makes a new revision. Nothing of what is left begins before you approve or reject it." } else { "Saving makes a new revision. It waits for your approval." }}</span>
+                <span class="hint">{if is_rest { "Saving makes a new revision. Nothing of what is left begins before you approve or reject it. Left as it is, the build stays paused until you resume it." } else { "Saving makes a new revision. It waits for your approval." }}</span>
                 <div class="tools">
                     <button type="button" class="btn" on:click=move |_| open.set(false)>"Leave it as it is"</button>
                     <button type="submit" class="btn btn-primary" disabled=move || busy.get() aria-busy=move || busy.get().to_string()>"Save as a revision"</button>
@@ -188,7 +188,7 @@ fn begun_tasks(plan: &Plan, kept: &Kept) -> Option<AnyView> {
     let tasks: Vec<_> = plan
         .tasks()
         .filter(|task| kept.has_begun(&task.key))
-        .map(|task| view! { <li>{small_icon("check")}<span>{task.title.clone()}" "<code class="muted">{task.key.clone()}</code>" "<span class="muted">{kept.stands(&task.key)}</span></span></li> })
+        .map(|task| view! { <li>{small_icon(if kept.is_done(&task.key) { "check" } else { "right" })}<span>{task.title.clone()}" "<code class="muted">{task.key.clone()}</code>" "<span class="muted">{kept.stands(&task.key)}</span></span></li> })
         .collect();
     (!tasks.is_empty()).then(|| {
         view! {
@@ -237,7 +237,7 @@ fn task_row(row: &Row, rows: RwSignal<Vec<Row>>, failed: RwSignal<Option<CallErr
                 <input class="input mono" maxlength="4000" aria-invalid=invalid("verify") prop:value=verify on:input=move |event| verify.set(event_target_value(&event))/>
             </label>
             {field_error_at(failed, field("verify"))}
-            <label class="field"><span class="label">"Comes after: keys of tasks, with commas"</span>
+            <label class="field"><span class="label">"Comes after: keys, with commas"</span>
                 <input class="input mono" maxlength="1000" placeholder="the task before it" aria-invalid=invalid("after") prop:value=after on:input=move |event| after.set(event_target_value(&event))/>
             </label>
             {field_error_at(failed, field("after"))}

@@ -323,8 +323,8 @@ fn revision(revision: PlanRevision) -> AnyView {
         .map(|text| view! { <li>{small_icon("edit")}<span>{text}</span></li> })
         .collect();
     let answered = revision.answer.map(|answer| match answer {
-        PlanAnswer::Approved => view! { <span class="t-success">"approved"</span>", " }.into_any(),
-        PlanAnswer::Rejected => view! { <span class="t-danger">"rejected"</span>", " }.into_any(),
+        PlanAnswer::Approved => view! { <span class="t-success">"approved"</span> }.into_any(),
+        PlanAnswer::Rejected => view! { <span class="t-danger">"rejected"</span> }.into_any(),
     });
     let none = if revision.revision == 1 { "The first plan." } else { "The plan itself is as it was." };
     let said = |text: Option<String>| text.map_or_else(|| view! { <span class="muted">"\u{2013}"</span> }.into_any(), |text| text.into_any());

@@ -60,6 +60,10 @@ impl Kept {
         }
     }
 
+    pub fn is_done(&self, key: &str) -> bool {
+        self.0.get(key) == Some(&Why::Begun(TaskState::Done))
+    }
+
     /// Keys of all of them.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -77,7 +77,7 @@ impl Decision<'_> {
         let kept: Vec<_> = tasks.iter().filter(|task| is_kept(&task.key)).filter_map(|task| Some((task.id, position(&task.key)?))).collect();
         let gone: Vec<_> = tasks.iter().filter(|task| !is_kept(&task.key)).map(|task| task.id).collect();
         let rest = self.new_tasks(&row.plan, |key| !is_kept(key));
-        let text = format!("{} that have begun stay as they are; {} follow by revision {}.", kept.len(), rest.len(), row.revision);
+        let text = format!("Tasks that have begun stay as they are ({}); by revision {}, {} follow.", kept.len(), row.revision, rest.len());
         rest_replace(&mut self.tx, intent, &gone, &rest, &kept).await?;
         self.log(Level::Info, text, None);
         Ok(())

@@ -358,6 +358,27 @@ async fn a_stop_drops_the_change_that_waits() {
     engine.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_fails_meanwhile_drops_the_change_and_a_retry_builds_what_was_approved() {
+    let place = Place::new().await;
+    let slow = begins("b", [Call::new("run", json!({"command": "echo began $((0)) b; sleep 1"}))]).once();
+    let breaks = Turn::fail(Fault::WrongModel).when(when("began 0 b"));
+    let model = model_of([planning(), does("a"), slow, breaks, does("b"), does("c")]).await;
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
+    let intent = approved(&engine).await;
+    until(&engine, intent, "the command", |status| status.logs.iter().any(|line| line.contains("began 0 b"))).await;
+    let running = engine.status(intent).await.unwrap();
+    let change = edits(&running, |draft| draft.phases[0].tasks.push(new("d", None)));
+    assert_eq!(engine.approve(intent, change).await.unwrap().status, Status::AwaitingApproval);
+    let failed = until_status(&engine, intent, Status::Failed).await;
+    assert_eq!((failed.revision, &failed.plan), (1, &running.plan), "{:?}", failed.failure);
+    assert_eq!(waiting_plan(&engine).await, Vec::<String>::new());
+    engine.retry(intent).await.unwrap();
+    let end = until_status(&engine, intent, Status::Completed).await;
+    assert_eq!(states(&end).iter().map(|(key, _)| *key).collect::<Vec<_>>(), ["a", "b", "c"]);
+    engine.shutdown().await;
+}
+
 const DATA: &str = "GRACE_TEST_REST_DATA";
 const DATABASE: &str = "GRACE_TEST_REST_DATABASE";
 const PROFILE: &str = "GRACE_TEST_REST_PROFILE";

@@ -437,7 +437,7 @@ pub(super) mod tests {
         repository::{Named, Repository},
     };
 
-    pub(super) fn inputs(modifications: &[&str]) -> PlanInputs {
+    pub fn inputs(modifications: &[&str]) -> PlanInputs {
         PlanInputs {
             modifications: modifications.iter().map(|text| (*text).to_owned()).collect(),
             estimates: Estimates::default(),
@@ -449,7 +449,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(super) fn written() -> Value {
+    pub fn written() -> Value {
         json!({
             "title": "Word counter",
             "phases": [
@@ -464,7 +464,7 @@ pub(super) mod tests {
         })
     }
 
-    pub(super) fn plan_of(value: &Value, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
+    pub fn plan_of(value: &Value, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         read(&format!("Here it is:\n```json\n{value}\n```")).and_then(|written| checked(written, inputs))
     }
 
