@@ -60,10 +60,33 @@ pub fn approve_button(intent: IntentId, plan_hash: String) -> AnyView {
 }
 
 /// Opens the dialog that changes a plan.
-pub fn modify_button(intent: IntentId, title: String) -> AnyView {
+pub fn modify_button(intent: IntentId, title: String, label: &'static str) -> AnyView {
     let desk = desk();
-    view! { <a class="btn" href=format!("/builds/{intent}?tab=plan") on:click=move |event| { event.prevent_default(); desk.modified.set(Some((intent, title.clone()))); }>"Modify"</a> }
+    view! { <a class="btn" href=format!("/builds/{intent}?tab=plan") on:click=move |event| { event.prevent_default(); desk.modified.set(Some((intent, title.clone()))); }>{label}</a> }
         .into_any()
+}
+
+/// Opens what is left of a plan for changes. Nothing new begins from then on: a build that runs is paused first.
+pub fn change_rest_button(intent: IntentId, status: Status, editing: RwSignal<bool>) -> AnyView {
+    if status == Status::Paused {
+        return view! { <button type="button" class="btn needs-script" aria-expanded=move || editing.get().to_string() on:click=move |_| editing.update(|editing| *editing = !*editing)>{small_icon("edit")}"Change what is left"</button> }
+            .into_any();
+    }
+    let deed = Deed::new(move || async move {
+        let paused = control_build(intent, Control::Pause).await?;
+        editing.set(true);
+        Ok(paused.message)
+    });
+    view! { <ActButton label="Change what is left" icon="edit" class="btn needs-script" deed/> }.into_any()
+}
+
+/// Drops a change of what is left that waits for approval.
+pub fn reject_rest_button(intent: IntentId) -> AnyView {
+    let deed = Deed::new(move || async move {
+        let approval = Approval { approved: Some(false), ..Approval::default() };
+        approve_plan(intent, approval).await.map(|answer| answer.message)
+    });
+    view! { <ActButton label="Go on as before" icon="undo" class="btn needs-script" deed/> }.into_any()
 }
 
 /// Opens the dialog that chooses an environment; with the reason while the build is not finished.

@@ -232,7 +232,7 @@ fn BuildRows(id: IntentId) -> AnyView {
     let actions = move || {
         let (status, title) = (status.get(), title.get());
         let main = match status {
-            Status::AwaitingApproval => view! { {approve_button(id, hash.get())}{modify_button(id, title.clone())} }.into_any(),
+            Status::AwaitingApproval => view! { {approve_button(id, hash.get())}{modify_button(id, title.clone(), "Modify")} }.into_any(),
             _ => view! { <ViewLink id/>{pause_button(id, &title, status, true)} }.into_any(),
         };
         let logs = format!("Logs of {title}");

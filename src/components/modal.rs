@@ -114,7 +114,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             {move || {
                 let (status, title) = (status.get(), title.get());
                 view! {
-                    {(status == Status::AwaitingApproval).then(|| view! { {approve_button(intent, hash.get())}{modify_button(intent, title.clone())} })}
+                    {(status == Status::AwaitingApproval).then(|| view! { {approve_button(intent, hash.get())}{modify_button(intent, title.clone(), "Modify")} })}
                     {pause_button(intent, &title, status, false)}
                     {stop_button(intent, &title, status, false, "Stop")}
                     <ChatButton intent/>

@@ -60,9 +60,9 @@ fn ModifyForm() -> AnyView {
                 <div class="field">
                     <label class="label" for="modifications">"What should be different? One change per line."</label>
                     <textarea class="input" id="modifications" rows="5" maxlength="4000" placeholder="Add field priority to Task\nUse sessions instead of JWT" node_ref=text></textarea>
-                    <span class="hint">"Each change is answered in the new revision: done, or why it cannot be."</span>
+                    <span class="hint">"Each change is answered in the new revision: done, or why it cannot be. While tasks are carried out, what has begun stays as it is, and nothing else begins meanwhile."</span>
                 </div>
-                <label class="check"><input type="checkbox" node_ref=start/>"Start at once, without showing me the new revision"</label>
+                <label class="check"><input type="checkbox" node_ref=start/>"Start, or go on, at once without showing me the new revision"</label>
                 {move || failed.get().map(problem)}
             </div>
             <footer class="dialog-foot">

@@ -98,7 +98,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let controls = move || {
         let (status, title) = (status.get(), title.get());
         view! {
-            {(status == Status::AwaitingApproval).then(|| view! { {approve_button(intent, hash.get())}{modify_button(intent, title.clone())} })}
+            {(status == Status::AwaitingApproval).then(|| view! { {approve_button(intent, hash.get())}{modify_button(intent, title.clone(), "Modify")} })}
             {(status == Status::Failed).then(|| view! { <ActButton label="Retry" icon="refresh" class="btn btn-primary" deed=control_deed(intent, crate::calls::builds::Control::Retry)/> })}
             {pause_button(intent, &title, status, false)}
             {stop_button(intent, &title, status, false, "Stop")}

@@ -5,8 +5,9 @@ use grace_domain::{
     event::{CheckReport, TestReport},
     id::IntentId,
     list::ListQuery,
+    plan_rest::Kept,
     present::{build::refusal, counted, percent, time},
-    revision::{PlanChange, PlanRevision},
+    revision::{PlanAnswer, PlanChange, PlanRevision},
     status::{Status, Trigger},
     view::{StatusView, TestsView},
 };
@@ -16,7 +17,7 @@ use crate::{
     calls::{builds::list_revisions, learning::list_retrospectives},
     components::{
         actions::{ActButton, Deed},
-        build_controls::{approve_button, deploy_button, modify_button},
+        build_controls::{approve_button, change_rest_button, deploy_button, modify_button, reject_rest_button},
         build_feed::part,
         completed::coverage_meter,
         deployments::deployment_panel,
@@ -191,7 +192,9 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
 pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let source = part(feed, |build| Some((build.plan.clone(), build.plan_hash.clone(), build.revision, build.title.clone())));
     let status = status_of(feed);
+    let tasks_begun = part(feed, |build| build.tasks.iter().any(grace_domain::task::Task::has_begun));
     let editing = RwSignal::new(false);
+    let is_open = move || status.get() == Status::AwaitingApproval || status.get() == Status::Paused && tasks_begun.get();
     let body = move || {
         source.get().map(|(plan, hash, revision, title)| {
             // What a blueprint builds follows from the description.
@@ -228,13 +231,24 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                         <h3>{format!("Revision {revision}")}</h3>
                         <code class="muted" title=hash.clone()>{hash.chars().take(12).collect::<String>()}</code>
                         <div class="tools">
+                            {let title = title.clone(); move || (editable && (status.get().may_run() || status.get() == Status::Paused)).then(|| view! {
+                                {modify_button(intent, title.clone(), "Change in words")}
+                                {change_rest_button(intent, status.get(), editing)}
+                            })}
                             {move || (status.get() == Status::AwaitingApproval).then(|| view! {
+                                {tasks_begun.get().then(|| reject_rest_button(intent))}
                                 {editable.then(|| view! { <button type="button" class="btn needs-script" aria-expanded=move || editing.get().to_string() on:click=move |_| editing.update(|editing| *editing = !*editing)>{small_icon("edit")}"Edit"</button> })}
-                                {modify_button(intent, title.clone())}
+                                {modify_button(intent, title.clone(), "Modify")}
                                 {approve_button(intent, hash.clone())}
                             })}
                         </div>
                     </div>
+                    {move || (!editable && (status.get().may_run() || status.get() == Status::Paused)).then(|| view! {
+                        <p class="quiet">"What the blueprint agent builds follows from the description and is not changed on the way. Stop the build and start a new one with the description as it should be."</p>
+                    })}
+                    {move || (tasks_begun.get() && status.get() == Status::AwaitingApproval).then(|| view! {
+                        <p class="quiet">"What has begun stays as it is. Nothing else begins until you approve this revision or go on as before."</p>
+                    })}
                     <div class="plan plan-page">
                         {plan_figures(&plan)}
                         {(!warnings.is_empty()).then(|| view! { <div class="part"><ul class="ticks">{warnings}</ul></div> })}
@@ -248,9 +262,10 @@ pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                         <p class="part hint">{plan.confidence.basis.clone()}</p>
                     </div>
                 </div>
-                {move || if editing.get() && status.get() == Status::AwaitingApproval {
+                {move || if editing.get() && is_open() {
                     let (plan, hash) = edited.clone();
-                    view! { <PlanEditor intent plan hash open=editing saved=Callback::new(move |()| feed.refresh())/> }.into_any()
+                    let kept = feed.map_untracked(|build| Some(Kept::of(&plan, &build.tasks))).unwrap_or_default();
+                    view! { <PlanEditor intent plan kept hash open=editing saved=Callback::new(move |()| feed.refresh())/> }.into_any()
                 } else {
                     tasks()
                 }}
@@ -307,6 +322,10 @@ fn revision(revision: PlanRevision) -> AnyView {
         .cloned()
         .map(|text| view! { <li>{small_icon("edit")}<span>{text}</span></li> })
         .collect();
+    let answered = revision.answer.map(|answer| match answer {
+        PlanAnswer::Approved => view! { <span class="t-success">"approved"</span> }.into_any(),
+        PlanAnswer::Rejected => view! { <span class="t-danger">"rejected"</span> }.into_any(),
+    });
     let none = if revision.revision == 1 { "The first plan." } else { "The plan itself is as it was." };
     let said = |text: Option<String>| text.map_or_else(|| view! { <span class="muted">"\u{2013}"</span> }.into_any(), |text| text.into_any());
     let changes: Vec<_> = revision
@@ -338,7 +357,7 @@ fn revision(revision: PlanRevision) -> AnyView {
             <div class="bar">
                 <h3>{format!("Revision {}", revision.revision)}</h3>
                 <code class="muted" title=revision.plan_hash.clone()>{revision.plan_hash.chars().take(12).collect::<String>()}</code>
-                <div class="tools">{by_hand.then_some("edited by hand, ")}{moment(revision.created_at)}</div>
+                <div class="tools">{answered}{by_hand.then_some("edited by hand, ")}{moment(revision.created_at)}</div>
             </div>
             {(!wishes.is_empty()).then(|| view! { <div class="plan"><div class="part"><ul class="ticks">{wishes}</ul></div></div> })}
             {body}

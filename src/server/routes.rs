@@ -107,14 +107,14 @@ fn builds_of(api: Documented) -> Documented {
     .post(
         "/api/coding_agent/{id}/approve",
         builds::approve_plan,
-        builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision.")
+        builds("Approves, rejects or changes the plan; `plan_hash` binds the approval to one revision. While a build of the model agent is under way, `edits` and `modifications` change what is left: tasks that have begun stay, nothing else begins until the new revision is approved, or rejected and the former one goes on.")
             .takes::<Approval>()
             .answers::<ApprovalResponse>(200),
     )
     .get(
         "/api/coding_agent/{id}/plans",
         builds::list_revisions,
-        builds("Revisions of the plan, newest first, each with what it changed of the one before.").answers_page::<PlanRevision>(),
+        builds("Revisions of the plan, newest first, each with what it changed of the one that it came from, and what was said to it.").answers_page::<PlanRevision>(),
     )
 }
 

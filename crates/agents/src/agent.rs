@@ -11,6 +11,7 @@ use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::model::ModelRole;
 use grace_domain::plan::{Plan, PlannedTask, Question};
+use grace_domain::plan_rest::Kept;
 use grace_domain::policy::{CommandFate, Policy};
 use grace_domain::problem::Problem;
 use grace_domain::review::Wish;
@@ -120,7 +121,7 @@ pub trait Agent: Send + Sync {
 }
 
 /// What a plan depends on besides the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlanInputs {
     /// Every change that a person asked for so far, oldest first.
     pub modifications: Vec<String>,
@@ -133,12 +134,30 @@ pub struct PlanInputs {
     pub given: String,
     /// Which commands may prove a task.
     pub policy: Arc<Policy>,
+    /// Set when tasks of the build have begun: only what is left is planned.
+    pub rest: Option<Rest>,
+}
+
+/// A plan that is being carried out, of which what is left is planned anew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rest {
+    pub plan: Plan,
+    /// What stays as it is.
+    pub kept: Kept,
 }
 
 impl PlanInputs {
     /// A plan that depends on nothing but the day; of commands, on the rules that come with Grace.
     pub fn new(today: chrono::NaiveDate) -> Self {
-        Self { modifications: Vec::new(), estimates: Estimates::default(), today, repository: None, given: String::new(), policy: bundled() }
+        Self {
+            modifications: Vec::new(),
+            estimates: Estimates::default(),
+            today,
+            repository: None,
+            given: String::new(),
+            policy: bundled(),
+            rest: None,
+        }
     }
 }
 

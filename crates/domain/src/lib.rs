@@ -18,6 +18,7 @@ pub mod model;
 pub mod parallel;
 pub mod plan;
 pub mod plan_draft;
+pub mod plan_rest;
 pub mod policy;
 pub mod present;
 pub mod problem;

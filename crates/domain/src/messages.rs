@@ -91,6 +91,35 @@ pub fn plan_ready(id: IntentId, plan: &Plan) -> Message {
     }
 }
 
+/// A change of what is left of a plan waits for a person; the build goes on with it, or as before.
+pub fn rest_ready(id: IntentId, plan: &Plan, revision: u32) -> Message {
+    let text =
+        format!("Revision {revision} of the plan waits for your approval. What has begun stays as it is; nothing else begins before you answer.");
+    Message {
+        actions: vec![
+            button("approve", "Approve & go on", ActionStyle::Primary),
+            link("See what changes", ActionStyle::Normal, format!("/builds/{id}?tab=plan")),
+            button("cancel", "Go on as before", ActionStyle::Normal),
+        ],
+        waiting: true,
+        ..message(NotificationKind::PlanReady, id, format!("What is left of {} was changed", plan.title), text)
+    }
+}
+
+/// What is left of a plan could not be changed as asked; the build is paused.
+pub fn rest_unchanged(id: IntentId, title: &str, reason: &str) -> Message {
+    Message {
+        actions: vec![link("Open the plan", ActionStyle::Normal, format!("/builds/{id}?tab=plan"))],
+        waiting: true,
+        ..message(
+            NotificationKind::PlanReady,
+            id,
+            format!("{title}: what is left was not changed"),
+            format!("{reason} The build is paused: resume it as it was, or change it otherwise."),
+        )
+    }
+}
+
 /// 2: a question or gate is open. Its options, and "let Grace decide" where Grace may.
 pub fn input_needed(title: &str, review: &Review) -> Message {
     let mut options = review.options.clone();

@@ -61,7 +61,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Keys of the tasks that this one may run beside, whatever their states: it is the same for as long as the build lasts. None for a merge, and for
+/// Keys of the tasks that this one may run beside, whatever their states: it is the same until the plan changes. None for a merge, and for
 /// what only asks a person.
 pub fn beside(tasks: &[Task], key: &str) -> Vec<String> {
     let works = |key: &str| merge_of(key).is_none() && tasks.iter().any(|task| task.key == key && task.asks.is_none());
@@ -72,13 +72,18 @@ pub fn beside(tasks: &[Task], key: &str) -> Vec<String> {
     graph.beside(key).into_iter().filter(|other| works(other)).map(str::to_owned).collect()
 }
 
-/// Ids of the waiting tasks that may begin: those whose dependencies are done, as long as at most `limit` work at once. One that runs beside no other
+/// Whether a task works in a folder of its own: it may run beside others, unless it began when it could not, or the other way round.
+pub fn works_apart(tasks: &[Task], task: &Task) -> bool {
+    task.apart.unwrap_or_else(|| !beside(tasks, &task.key).is_empty())
+}
+
+/// Ids of the waiting tasks that may begin: those whose dependencies are done, as long as at most `limit` work at once. One that works where all do
 /// begins when nothing works, and while it works or waits for a person, nothing else begins. Asking a person takes no place.
 pub fn may_begin(tasks: &[Task], limit: usize) -> Vec<TaskId> {
     let ready: BTreeSet<TaskId> = newly_ready(tasks).into_iter().collect();
     let (asking, working): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| task.asks.is_some());
     let mut begin: Vec<TaskId> = asking.iter().map(|task| task.id).filter(|id| ready.contains(id)).collect();
-    let alone = |task: &&&Task| beside(tasks, &task.key).is_empty();
+    let alone = |task: &&&Task| !works_apart(tasks, task);
     let works = |task: &&&Task| matches!(task.state, TaskState::Ready | TaskState::Running);
     let taken = |task: &&&Task| works(task) || task.state == TaskState::WaitingForPerson;
     if working.iter().filter(taken).any(|task| alone(&task)) {

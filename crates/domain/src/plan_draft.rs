@@ -8,6 +8,7 @@ use crate::{
     baseline,
     parallel::Graph,
     plan::{Phase, Plan, PlannedTask},
+    plan_rest::{Kept, is_graces},
     problem::{FieldError, Problem},
     status::Stage,
 };
@@ -22,7 +23,7 @@ const MINUTES: f64 = 600.0;
 /// Longest key that is made of a title, in bytes.
 const KEY: usize = 40;
 
-/// The whole of what can be edited; what is left out is gone.
+/// The whole of what can be edited; what is left out is gone. Tasks that have begun stay as they are and may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -53,14 +54,9 @@ pub struct TaskDraft {
     pub detail: String,
     /// The command that proves it.
     pub verify: String,
-    /// Keys of tasks that it comes after. Absent: as it was; for a new task, the one before it.
+    /// Keys of tasks that it comes after, begun ones too. Absent: as it was; for a new task, the one before it.
     #[serde(default)]
     pub after: Option<Vec<String>>,
-}
-
-/// What Grace plans by itself: questions, and the run of the tests that are there.
-fn is_graces(task: &PlannedTask) -> bool {
-    task.asks.is_some() || task.key == baseline::KEY
 }
 
 fn minutes(task: &PlannedTask) -> f64 {
@@ -68,8 +64,8 @@ fn minutes(task: &PlannedTask) -> f64 {
 }
 
 impl PlanDraft {
-    /// A plan to be edited.
-    pub fn of(plan: &Plan) -> Self {
+    /// A plan to be edited, without what is kept.
+    pub fn of(plan: &Plan, kept: &Kept) -> Self {
         let task = |task: &PlannedTask| TaskDraft {
             key: Some(task.key.clone()),
             title: task.title.clone(),
@@ -79,40 +75,38 @@ impl PlanDraft {
             after: None,
         };
         let phases = plan.phases.iter().filter_map(|phase| {
-            let tasks: Vec<TaskDraft> = phase.tasks.iter().filter(|task| !is_graces(task)).map(task).collect();
+            let tasks: Vec<TaskDraft> = phase.tasks.iter().filter(|task| !kept.has(&task.key)).map(task).collect();
             (!tasks.is_empty()).then(|| PhaseDraft { name: phase.name.clone(), tasks })
         });
         Self { phases: phases.collect(), deliverables: plan.deliverables.clone() }
     }
 
-    /// The plan with the edits in it.
+    /// The plan with the edits in it, and with what is kept as it is.
     ///
     /// # Errors
     /// A [`Problem`] that names every field at fault, `edits.phases[0].tasks[1].minutes`, and what each needs.
-    pub fn apply(&self, plan: &Plan) -> Result<Plan, Problem> {
-        let wrong = self.wrong(plan);
+    pub fn apply(&self, plan: &Plan, kept: &Kept) -> Result<Plan, Problem> {
+        let left = self.left(kept);
+        let wrong = self.wrong(plan, kept, &left);
         if !wrong.is_empty() {
             return Err(Problem::invalid(wrong));
         }
         let mut edited = plan.clone();
         edited.deliverables = self.deliverables.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect();
-        let own: Vec<String> = plan.tasks().filter(|task| is_graces(task)).map(|task| task.key.clone()).collect();
-        edited.phases.retain_mut(|phase| {
-            phase.tasks.retain(is_graces);
-            !phase.tasks.is_empty()
-        });
-        let keys = self.keys();
+        let own = kept.graces(plan);
+        let keys = left.keys(kept);
+        let mut phases = Vec::with_capacity(left.phases.len());
         let mut place: usize = 0;
-        for phase in &self.phases {
+        for phase in &left.phases {
             let mut tasks = Vec::with_capacity(phase.tasks.len());
             for draft in &phase.tasks {
                 let known = draft.key.as_ref().and_then(|key| plan.tasks().find(|task| task.key == *key));
                 let mut after = match (&draft.after, known) {
                     (Some(after), _) => after.clone(),
-                    (None, Some(task)) => left(plan, task, &keys),
-                    (None, None) => place.checked_sub(1).map(|before| keys[before].clone()).into_iter().collect(),
+                    (None, Some(task)) => still_before(plan, task, |key| kept.has(key) || keys.iter().any(|left| left == key)),
+                    (None, None) => place.checked_sub(1).map_or_else(|| kept.ends(plan), |before| vec![keys[before].clone()]),
                 };
-                if !after.iter().any(|key| keys.contains(key)) {
+                if !after.iter().any(|key| keys.contains(key) || kept.has_begun(key)) {
                     // Nothing begins before it is known what was asked.
                     after.clone_from(&own);
                 }
@@ -130,22 +124,38 @@ impl PlanDraft {
                 });
                 place += 1;
             }
-            edited.phases.push(Phase { name: phase.name.trim().to_owned(), stage: tasks[0].stage, estimated_hours: 0.0, tasks });
+            phases.push(Phase { name: phase.name.trim().to_owned(), stage: tasks[0].stage, estimated_hours: 0.0, tasks });
         }
+        edited.phases = kept.join(plan, phases);
         let order = edited.tasks().map(|task| (task.key.as_str(), task.depends_on.as_slice()));
         let circle = Graph::new(order).circle();
         if !circle.is_empty() {
-            return Err(Problem::invalid_field("edits.phases", format!("The tasks `{}` wait for each other in a circle.", circle.join("`, `"))));
+            let text =
+                format!("The tasks `{}` wait for each other in a circle. Take one of them out of the `after` of another.", circle.join("`, `"));
+            return Err(Problem::invalid_field("edits.phases", text));
         }
         edited.sum_estimates();
         Ok(edited)
     }
 
-    fn wrong(&self, plan: &Plan) -> Vec<FieldError> {
+    /// The draft without the begun tasks that it repeats.
+    fn left(&self, kept: &Kept) -> Self {
+        let mut left = self.clone();
+        left.phases.retain_mut(|phase| {
+            let listed = phase.tasks.len();
+            phase.tasks.retain(|task| !task.key.as_ref().is_some_and(|key| kept.has_begun(key)));
+            listed == phase.tasks.len() || !phase.tasks.is_empty()
+        });
+        left
+    }
+
+    fn wrong(&self, plan: &Plan, kept: &Kept, left: &Self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
         let mut say = |field: String, message: String| wrong.push(FieldError { field: format!("edits.{field}"), message });
-        let tasks: usize = self.phases.iter().map(|phase| phase.tasks.len()).sum();
-        if tasks == 0 || tasks > TASKS || self.phases.len() > PHASES {
+        let tasks: usize = left.phases.iter().map(|phase| phase.tasks.len()).sum();
+        if tasks == 0 && kept.is_begun() {
+            say("phases".into(), "Nothing would be left to do. Leave a task in or add one; to end with what is done, stop the build.".into());
+        } else if tasks == 0 || tasks > TASKS || self.phases.len() > PHASES {
             say("phases".into(), format!("1 to {TASKS} tasks in at most {PHASES} phases are needed; these are {tasks} in {}.", self.phases.len()));
         }
         if self.deliverables.len() > DELIVERABLES || self.deliverables.iter().any(|text| text.chars().count() > TITLE) {
@@ -154,7 +164,7 @@ impl PlanDraft {
         let graces = plan.phases.iter().filter(|phase| phase.tasks.iter().any(is_graces)).map(|phase| phase.name.as_str());
         let mut names: BTreeSet<&str> = graces.collect();
         let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let keys: BTreeSet<String> = self.keys().into_iter().collect();
+        let keys: BTreeSet<String> = left.keys(kept).into_iter().chain(kept.keys().map(str::to_owned)).collect();
         for (at, phase) in self.phases.iter().enumerate() {
             if phase.name.trim().is_empty() || phase.name.chars().count() > TITLE || !names.insert(phase.name.trim()) {
                 say(format!("phases[{at}].name"), "Give the phase a name of its own.".into());
@@ -164,6 +174,18 @@ impl PlanDraft {
             }
             for (number, task) in phase.tasks.iter().enumerate() {
                 let field = |name: &str| format!("phases[{at}].tasks[{number}].{name}");
+                if let Some(key) = task.key.as_ref().filter(|key| kept.has_begun(key)) {
+                    if let Some(name) = changed(plan, key, &phase.name, task) {
+                        let how = kept.stands(key);
+                        say(
+                            field(name),
+                            format!("`{key}` {how} and stays as it is. Leave it out here, and add a task for what should be different."),
+                        );
+                    } else if !seen.insert(key) {
+                        say(field("key"), "It is there twice.".into());
+                    }
+                    continue;
+                }
                 if task.title.trim().is_empty() || task.title.chars().count() > TITLE {
                     say(field("title"), format!("Say in 1 to {TITLE} characters what the task is."));
                 }
@@ -190,9 +212,10 @@ impl PlanDraft {
     }
 
     /// A key for each task, in their order: its own, or one made of its title.
-    fn keys(&self) -> Vec<String> {
+    fn keys(&self, kept: &Kept) -> Vec<String> {
         let drafts = || self.phases.iter().flat_map(|phase| &phase.tasks);
-        let mut taken: BTreeSet<String> = drafts().filter_map(|task| task.key.clone()).chain([baseline::KEY.to_owned()]).collect();
+        let others = kept.keys().chain([baseline::KEY]).map(str::to_owned);
+        let mut taken: BTreeSet<String> = drafts().filter_map(|task| task.key.clone()).chain(others).collect();
         let mut made = |title: &str| {
             let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
             let spelled: String = title.chars().take(KEY).map(letters).collect();
@@ -207,8 +230,22 @@ impl PlanDraft {
     }
 }
 
-/// What a task comes after, of the tasks that are left: for one that is gone, what that came after.
-fn left(plan: &Plan, task: &PlannedTask, keys: &[String]) -> Vec<String> {
+/// The field in which a draft differs from a task that has begun.
+fn changed(plan: &Plan, key: &str, phase: &str, draft: &TaskDraft) -> Option<&'static str> {
+    let (was_in, was) = plan.phases.iter().find_map(|phase| phase.tasks.iter().find(|task| task.key == key).map(|task| (&phase.name, task)))?;
+    let differs = [
+        ("title", draft.title.trim() != was.title),
+        ("minutes", (draft.minutes - minutes(was)).abs() >= 0.001),
+        ("detail", draft.detail.trim() != was.detail),
+        ("verify", draft.verify.trim() != was.verify.as_deref().unwrap_or_default()),
+        ("after", draft.after.as_ref().is_some_and(|after| *after != was.depends_on)),
+        ("key", phase.trim() != was_in),
+    ];
+    differs.into_iter().find(|(_, differs)| *differs).map(|(name, _)| name)
+}
+
+/// What a task comes after, of the tasks that are `there`: for one that is gone, what that came after.
+fn still_before(plan: &Plan, task: &PlannedTask, there: impl Fn(&str) -> bool) -> Vec<String> {
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     let mut open: Vec<&String> = task.depends_on.iter().rev().collect();
     while let Some(key) = open.pop() {
@@ -217,7 +254,7 @@ fn left(plan: &Plan, task: &PlannedTask, keys: &[String]) -> Vec<String> {
         }
         let known = plan.tasks().find(|task| task.key == *key);
         match known {
-            Some(gone) if !keys.contains(key) && !is_graces(gone) => open.extend(gone.depends_on.iter().rev()),
+            Some(gone) if !there(key) => open.extend(gone.depends_on.iter().rev()),
             _ => found.push(key.clone()),
         }
     }
@@ -249,18 +286,23 @@ mod tests {
         plan
     }
 
+    /// Before the plan is approved: nothing has begun.
+    fn kept() -> Kept {
+        Kept::of(&plan(), &[])
+    }
+
     fn order(plan: &Plan) -> Vec<String> {
         plan.tasks().map(|task| format!("{}:{}", task.key, task.depends_on.join("+"))).collect()
     }
 
     #[test]
     fn a_draft_without_edits_is_the_plan_itself() {
-        assert_eq!(PlanDraft::of(&plan()).apply(&plan()), Ok(plan()));
+        assert_eq!(PlanDraft::of(&plan(), &kept()).apply(&plan(), &kept()), Ok(plan()));
     }
 
     #[test]
     fn tasks_are_taken_out_added_and_changed_and_the_order_holds() {
-        let mut draft = PlanDraft::of(&plan());
+        let mut draft = PlanDraft::of(&plan(), &kept());
         let tasks = &mut draft.phases[0].tasks;
         tasks.remove(1);
         tasks[0].minutes = 3.0;
@@ -268,7 +310,7 @@ mod tests {
         tasks.push(new.clone());
         draft.phases.push(PhaseDraft { name: "Later".into(), tasks: vec![TaskDraft { after: Some(vec!["a".into()]), ..new }] });
         draft.deliverables = vec![" Docs ".into(), "  ".into()];
-        let edited = draft.apply(&plan()).unwrap();
+        let edited = draft.apply(&plan(), &kept()).unwrap();
         assert_eq!(order(&edited), ["ask.q:", "a:ask.q", "c:a", "write-docs-please:c", "write-docs-please-2:a"]);
         let seconds: Vec<u32> = edited.tasks().map(|task| task.estimated_seconds).collect();
         assert_eq!(seconds, [60, 180, 60, 90, 90]);
@@ -277,20 +319,20 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_named() {
-        let mut draft = PlanDraft::of(&plan());
+        let mut draft = PlanDraft::of(&plan(), &kept());
         let tasks = &mut draft.phases[0].tasks;
         tasks[0] =
             TaskDraft { key: Some("ask.q".into()), title: " ".into(), minutes: f64::NAN, after: Some(vec!["none".into()]), ..TaskDraft::default() };
         tasks[2].key = Some("b".into());
         draft.phases.push(PhaseDraft { name: "Questions".into(), tasks: vec![] });
-        let problem = draft.apply(&plan()).unwrap_err();
+        let problem = draft.apply(&plan(), &kept()).unwrap_err();
         let fields: Vec<&str> = problem.errors.iter().map(|error| error.field.trim_start_matches("edits.phases")).collect();
         let first = ["title", "minutes", "verify", "key", "after"].map(|name| format!("[0].tasks[0].{name}"));
         let rest = ["[0].tasks[2].key", "[1].name", "[1].tasks"].map(str::to_owned);
         assert_eq!(fields, first.into_iter().chain(rest).collect::<Vec<_>>());
-        let mut circle = PlanDraft::of(&plan());
+        let mut circle = PlanDraft::of(&plan(), &kept());
         circle.phases[0].tasks[0].after = Some(vec!["c".into()]);
-        assert!(circle.apply(&plan()).unwrap_err().message.contains("`a`, `c`, `b` wait for each other in a circle"));
-        assert_eq!(PlanDraft::default().apply(&plan()).unwrap_err().errors[0].field, "edits.phases");
+        assert!(circle.apply(&plan(), &kept()).unwrap_err().message.contains("`a`, `c`, `b` wait for each other in a circle"));
+        assert_eq!(PlanDraft::default().apply(&plan(), &kept()).unwrap_err().errors[0].field, "edits.phases");
     }
 }

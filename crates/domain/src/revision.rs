@@ -20,8 +20,24 @@ pub struct PlanRevision {
     pub created_at: Timestamp,
     /// What a person asked for to come to it, word for word.
     pub modifications: Vec<String>,
-    /// What differs from the revision before; empty for the first.
+    /// The revision that it changes; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u32>,
+    /// Absent while nobody has said anything to it, and of one that was changed before anybody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<PlanAnswer>,
+    /// What differs from the revision that it changes; empty for the first.
     pub changes: Vec<PlanChange>,
+}
+
+/// What a person said to a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PlanAnswer {
+    Approved,
+    /// It was rejected, or the build ended while it waited.
+    Rejected,
 }
 
 /// A part of a plan that differs from what it was.
@@ -75,6 +91,12 @@ pub fn changes(old: &Plan, new: &Plan) -> Vec<PlanChange> {
     for (phase, task) in before.iter().filter(|(_, task)| !after.iter().any(|(_, other)| other.key == task.key)) {
         found.push(PlanChange { part: format!("Task in {phase}"), before: Some(format!("{} ({})", task.title, time(task))), after: None });
     }
+    // What is new or gone says so itself.
+    let both = |places: &[(String, PlannedTask)], others: &[(String, PlannedTask)]| -> Vec<String> {
+        let there = |task: &PlannedTask| others.iter().any(|(_, other)| other.key == task.key);
+        places.iter().filter(|(_, task)| there(task)).map(|(_, task)| task.key.clone()).collect()
+    };
+    push(&mut found, "Order of the tasks", &both(&before, &after).join(", "), &both(&after, &before).join(", "));
     let questions = |plan: &Plan| -> Vec<String> {
         let options = |question: &crate::plan::Question| question.options.iter().map(|option| option.label.clone()).collect::<Vec<_>>().join(" / ");
         plan.questions.iter().map(|question| format!("{} {}", question.text, options(question))).collect()
@@ -133,6 +155,10 @@ mod tests {
     fn what_a_revision_changes_is_told_part_by_part() {
         let old = plan();
         assert_eq!(changes(&old, &old), []);
+        let mut turned = plan();
+        turned.phases[0].tasks.reverse();
+        let sentences: Vec<String> = changes(&old, &turned).iter().map(PlanChange::sentence).collect();
+        assert_eq!(sentences, ["Order of the tasks: a, b, now b, a"]);
         let mut new = plan();
         new.title = "Word counter".into();
         new.phases[0].tasks[0].estimated_seconds = 3_600;

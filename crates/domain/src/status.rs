@@ -165,7 +165,7 @@ impl Stage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildState {
     pub status: Status,
-    /// Where Resume leads; set exactly while paused.
+    /// Where Resume leads; set exactly while paused, and while a person changes what is left of the plan of a build whose tasks have begun.
     pub resume_to: Option<Status>,
     /// A release of this build is live somewhere, so a failed deployment leads back to Deployed.
     pub released: bool,
@@ -174,6 +174,16 @@ pub struct BuildState {
 impl BuildState {
     /// A build whose plan is being made.
     pub const NEW: Self = Self { status: Status::Planning, resume_to: None, released: false };
+
+    /// Its tasks may run or will run again: what one of them leaves is kept.
+    pub fn is_under_way(self) -> bool {
+        self.status.may_run() || self.status == Status::Paused || self.is_changing()
+    }
+
+    /// What is left of its plan is made anew, or waits for approval; nothing of it begins meanwhile.
+    pub fn is_changing(self) -> bool {
+        self.resume_to.is_some() && self.status != Status::Paused
+    }
 }
 
 /// What can happen to a build.
@@ -270,26 +280,34 @@ pub fn apply(state: BuildState, trigger: Trigger) -> Result<(BuildState, &'stati
     use Status as S;
     use Trigger as T;
     let to = |status: Status| BuildState { status, resume_to: None, ..state };
+    // Of a build that is under way the plan changes as in a pause: the way back is kept.
+    let aside = |status: Status| BuildState { status, ..state };
     let after_deploy = if state.released { S::Deployed } else { S::Completed };
     let decided: Option<(BuildState, &'static [Effect])> = match trigger {
-        T::PlanProposed => (state.status == S::Planning).then(|| (to(S::AwaitingApproval), &[][..])),
-        T::PlanRevised => (state.status == S::AwaitingApproval).then(|| (to(S::AwaitingApproval), &[][..])),
-        T::PlanReopened => matches!(state.status, S::AwaitingApproval | S::Failed).then(|| (to(S::Planning), &[][..])),
+        T::PlanProposed => (state.status == S::Planning).then(|| (aside(S::AwaitingApproval), &[][..])),
+        T::PlanRevised => matches!(state.status, S::AwaitingApproval | S::Paused).then(|| (aside(S::AwaitingApproval), &[][..])),
+        T::PlanReopened => matches!(state.status, S::AwaitingApproval | S::Paused | S::Failed).then(|| (aside(S::Planning), &[][..])),
+        T::PlanFailed if state.is_changing() => (state.status == S::Planning).then(|| (aside(S::Paused), &[][..])),
         T::PlanFailed => (state.status == S::Planning).then(|| (to(S::Failed), &[][..])),
-        T::PlanApproved => (state.status == S::AwaitingApproval).then(|| (to(S::Queued), &[Effect::Drive][..])),
-        T::PlanRejected => (state.status == S::AwaitingApproval).then(|| (to(S::Stopped), &[][..])),
+        T::PlanApproved => (state.status == S::AwaitingApproval).then(|| (to(state.resume_to.unwrap_or(S::Queued)), &[Effect::Drive][..])),
+        T::PlanRejected => (state.status == S::AwaitingApproval).then(|| match state.resume_to {
+            // The plan before it was approved, and is carried on with.
+            Some(before) => (to(before), &[Effect::Drive][..]),
+            None => (to(S::Stopped), &[][..]),
+        }),
         T::Started => (state.status == S::Queued).then(|| (to(S::Executing), &[][..])),
         T::Blocked => (state.status == S::Executing).then(|| (to(S::AwaitingReview), &[][..])),
         T::Unblocked => (state.status == S::AwaitingReview).then(|| (to(S::Executing), &[Effect::Drive][..])),
         T::Pause => state.status.may_run().then(|| (BuildState { resume_to: Some(state.status), ..to(S::Paused) }, &[][..])),
         T::Resume => (state.status == S::Paused).then(|| (to(state.resume_to.unwrap_or(S::Queued)), &[Effect::Drive][..])),
         T::Stop => match state.status {
-            S::Planning | S::AwaitingApproval => Some((to(S::Stopped), &[][..])),
-            S::Queued | S::Executing | S::AwaitingReview | S::Paused => Some((to(S::Stopped), &[Effect::CancelCommands, Effect::Retrospect][..])),
+            S::Planning | S::AwaitingApproval if !state.is_changing() => Some((to(S::Stopped), &[][..])),
+            S::Planning | S::AwaitingApproval | S::Queued | S::Executing | S::AwaitingReview | S::Paused => {
+                Some((to(S::Stopped), &[Effect::CancelCommands, Effect::Retrospect][..]))
+            }
             S::Completed | S::Deploying | S::Deployed | S::Failed | S::Stopped => None,
         },
-        T::TaskGaveUp => matches!(state.status, S::Queued | S::Executing | S::AwaitingReview | S::Paused)
-            .then(|| (to(S::Failed), &[Effect::CancelCommands, Effect::Retrospect][..])),
+        T::TaskGaveUp => state.is_under_way().then(|| (to(S::Failed), &[Effect::CancelCommands, Effect::Retrospect][..])),
         T::AllTasksDone => {
             matches!(state.status, S::Executing | S::AwaitingReview | S::Paused).then(|| (to(S::Completed), &[Effect::Retrospect][..]))
         }
@@ -305,7 +323,7 @@ pub fn apply(state: BuildState, trigger: Trigger) -> Result<(BuildState, &'stati
                 "{} is not possible while the build is {}. {}",
                 sentence(trigger),
                 state.status.label().to_ascii_lowercase(),
-                remedy(state.status)
+                remedy(state.status, trigger)
             ),
         )
         .with_status(state.status)
@@ -327,8 +345,11 @@ fn sentence(trigger: Trigger) -> &'static str {
     }
 }
 
-fn remedy(status: Status) -> &'static str {
+fn remedy(status: Status, trigger: Trigger) -> &'static str {
     match status {
+        Status::Completed | Status::Deploying | Status::Deployed if matches!(trigger, Trigger::PlanRevised | Trigger::PlanReopened) => {
+            "Nothing of it is left to do; start a new build for what should be different."
+        }
         Status::Planning => "Wait for the plan.",
         Status::AwaitingApproval => "Approve, change or reject the plan first.",
         Status::Queued | Status::Executing => "It can be paused or stopped.",

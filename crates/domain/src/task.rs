@@ -66,6 +66,16 @@ pub struct Task {
     pub commit: Option<String>,
     /// Who runs it: worker name.
     pub worker: Option<String>,
+    /// Whether it works in a folder of its own, when that was settled before the order of the tasks changed; absent: their order says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<bool>,
+}
+
+impl Task {
+    /// It has run, whatever came of it: what is left of a plan is what has not. An event tells a page of the state before the page knows the time.
+    pub fn has_begun(&self) -> bool {
+        self.started_at.is_some() || !matches!(self.state, TaskState::Waiting | TaskState::Ready | TaskState::Cancelled)
+    }
 }
 
 /// Whether doing the same again can help.

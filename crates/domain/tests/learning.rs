@@ -68,6 +68,7 @@ fn task(attempt: u32, state: TaskState) -> Task {
         error: None,
         commit: None,
         worker: None,
+        apart: None,
     }
 }
 

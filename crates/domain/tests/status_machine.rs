@@ -16,17 +16,22 @@ fn effect_name(effect: &Effect) -> &'static str {
 /// Every permitted transition, one row each, as Markdown.
 fn table() -> String {
     let mut rows = String::from("| from | trigger | to | effects |\n|---|---|---|---|\n");
-    for status in Status::ALL {
+    let new = |status: &Status| (*status, None);
+    let left = |status: &Status| matches!(status, Status::Planning | Status::AwaitingApproval).then_some((*status, Some(Status::AwaitingReview)));
+    for (status, resume_to) in Status::ALL.iter().flat_map(|status| std::iter::once(new(status)).chain(left(status))) {
         for trigger in Trigger::ALL {
-            let state = BuildState { status, resume_to: None, released: false };
+            let state = BuildState { status, resume_to, released: false };
             let Ok((next, effects)) = apply(state, trigger) else { continue };
             let to = match (status, trigger) {
                 (Status::Paused, Trigger::Resume) => "the status before the pause".to_owned(),
+                _ if resume_to == Some(next.status) => "the status before the pause".to_owned(),
                 (Status::Deploying, Trigger::DeployEnded) => "`completed`, or `deployed` when an earlier release is live".to_owned(),
                 _ => format!("`{}`", next.status.as_str()),
             };
             let effects: Vec<&str> = effects.iter().map(effect_name).collect();
-            writeln!(rows, "| `{}` | `{}` | {to} | {} |", status.as_str(), trigger.as_str(), effects.join(", ")).expect("a String takes every write");
+            let of = if resume_to.is_some() { ", of what is left" } else { "" };
+            writeln!(rows, "| `{}`{of} | `{}` | {to} | {} |", status.as_str(), trigger.as_str(), effects.join(", "))
+                .expect("a String takes every write");
         }
     }
     rows
@@ -91,15 +96,31 @@ proptest! {
     }
 
     #[test]
-    fn a_way_back_is_kept_exactly_while_paused(triggers in prop::collection::vec(any_trigger(), 0..40)) {
+    fn a_way_back_is_kept_exactly_while_paused_or_while_what_is_left_is_changed(triggers in prop::collection::vec(any_trigger(), 0..40)) {
         let state = reached(&triggers);
-        prop_assert_eq!(state.resume_to.is_some(), state.status == Status::Paused);
+        prop_assert_eq!(state.resume_to.is_some(), state.status == Status::Paused || state.is_changing());
+        prop_assert!(!state.is_changing() || matches!(state.status, Status::Planning | Status::AwaitingApproval));
+        prop_assert!(state.resume_to.is_none_or(Status::may_run));
+    }
+
+    #[test]
+    fn a_change_of_what_is_left_ends_where_the_pause_would_have(triggers in prop::collection::vec(any_trigger(), 0..40), by_words: bool, approved: bool) {
+        let state = reached(&triggers);
+        if let Ok((paused, _)) = apply(state, Trigger::Pause) {
+            let how: &[Trigger] = if by_words { &[Trigger::PlanReopened, Trigger::PlanProposed] } else { &[Trigger::PlanRevised] };
+            let waiting = how.iter().fold(paused, |state, trigger| apply(state, *trigger).expect("the plan of a paused build can be changed").0);
+            prop_assert!(waiting.status == Status::AwaitingApproval && !waiting.status.may_run());
+            let answer = if approved { Trigger::PlanApproved } else { Trigger::PlanRejected };
+            let (after, effects) = apply(waiting, answer).expect("it waits for an answer");
+            prop_assert_eq!(after, state);
+            prop_assert!(effects.contains(&Effect::Drive));
+        }
     }
 
     #[test]
     fn every_way_to_an_end_writes_a_retrospective_once_work_began(triggers in prop::collection::vec(any_trigger(), 0..40), next in any_trigger()) {
         let state = reached(&triggers);
-        let worked = matches!(state.status, Status::Queued | Status::Executing | Status::AwaitingReview | Status::Paused);
+        let worked = state.is_under_way();
         if let Ok((after, effects)) = apply(state, next)
             && worked
             && matches!(after.status, Status::Completed | Status::Failed | Status::Stopped)

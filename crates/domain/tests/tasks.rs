@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use grace_domain::{
     id::{IntentId, TaskId},
     intent::Priority,
-    parallel::{Graph, beside, may_begin},
+    parallel::{Graph, beside, may_begin, works_apart},
     progress::progress,
     status::{Stage, Status},
     task::{AfterFailure, FailureKind, Task, TaskState, after_failure, merge_key, newly_ready, sla_deadlines},
@@ -36,6 +36,7 @@ fn task(id: i64, stage: Stage, state: TaskState, depends_on: &[&str]) -> Task {
         error: None,
         commit: None,
         worker: None,
+        apart: None,
     }
 }
 
@@ -108,6 +109,20 @@ fn a_merge_begins_when_nothing_works_and_nothing_begins_beside_it() {
     // What waits for the task waits for its merge too.
     assert_eq!(merging(Done, Done, Running), []);
     assert_eq!(merging(Done, Done, Done), [TaskId(5)]);
+}
+
+#[test]
+fn a_task_that_began_where_all_work_keeps_the_others_from_beginning_though_they_would_be_beside_it_now() {
+    use TaskState::{Done, Waiting, WaitingForPerson};
+    let mut tasks = diamond([Done, WaitingForPerson, Waiting, Waiting, Waiting]);
+    assert_eq!(may_begin(&tasks, 2), [TaskId(3), TaskId(4)]);
+    tasks[1].apart = Some(false);
+    assert_eq!(may_begin(&tasks, 2), []);
+    let chain = |apart| [Task { apart, ..task(1, Stage::Coding, WaitingForPerson, &[]) }, task(2, Stage::Coding, Waiting, &["k1"])];
+    for (apart, expected) in [(None, false), (Some(true), true)] {
+        let tasks = chain(apart);
+        assert_eq!(works_apart(&tasks, &tasks[0]), expected, "it stays where it began: {apart:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use grace_domain::{
 };
 use grace_store::{
     BuildRow, CreatedIntent, Listing, NewIntent, PlanRow, account_open, account_spent_out, intent_create, intent_fetch, intent_save_priority,
-    intents_list, plan_fetch, plan_save, plans_of, status_fetch, tasks_reopen,
+    intents_list, plan_fetch, plan_last, plan_save, plans_of, status_fetch, tasks_reopen,
 };
 use sha2::{Digest, Sha256};
 
@@ -69,7 +69,8 @@ impl Engine {
     }
 
     /// Approves, rejects or changes the current plan. `approved` with `modifications` changes the plan and approves what came of it; without
-    /// `approved`, modifications make a new revision that waits for approval.
+    /// `approved`, modifications make a new revision that waits for approval. Of a build under way, a change is one of what is left: it pauses, and
+    /// goes on with the new revision when that is approved, or as before when it is rejected.
     pub async fn approve(&self, intent: IntentId, approval: Approval) -> Result<ApprovalResponse, Problem> {
         Ok(self.inner.approve(intent, approval).await?)
     }
@@ -119,14 +120,17 @@ impl Engine {
             self.inner.row(intent).await?;
         }
         let mut items: Vec<PlanRevision> = Vec::with_capacity(rows.len());
-        for (place, row) in rows.iter().enumerate() {
-            let changes = place.checked_sub(1).map(|before| changes(&rows[before].plan, &row.plan)).unwrap_or_default();
-            let PlanRow { revision, hash, modifications, created_at, .. } = row;
+        for row in &rows {
+            let PlanRow { revision, hash, modifications, created_at, base, answer, .. } = row;
+            let base_row = rows.iter().find(|other| Some(other.revision) == *base);
+            let changes = base_row.map(|before| changes(&before.plan, &row.plan)).unwrap_or_default();
             items.push(PlanRevision {
                 revision: *revision,
                 plan_hash: hash.clone(),
                 created_at: *created_at,
                 modifications: modifications.clone(),
+                base: *base,
+                answer: *answer,
                 changes,
             });
         }
@@ -206,7 +210,7 @@ impl Inner {
         let plan = if agent.needs_model() {
             wanted.as_deref().and_then(|hash| self.previewed.find(hash, &request))
         } else {
-            Some(self.planned(&agent, &request, Vec::new(), None, self.shutdown.child_token()).await?)
+            Some(self.planned(&agent, &request, (Vec::new(), None), None, self.shutdown.child_token()).await?)
         };
         let title = plan.as_ref().map_or_else(|| first_words(&request.description), |plan| plan.title.clone());
         let now = self.now();
@@ -280,7 +284,8 @@ impl Inner {
             let text = "Send true to start, false to reject, or modifications or edits to change the plan.";
             return Err(Problem::invalid_field("approved", text).into());
         }
-        if decision.status() == Status::AwaitingApproval
+        let is_open = decision.status() == Status::AwaitingApproval || updated && decision.row.state.is_under_way();
+        if is_open
             && let Some(hash) = &approval.plan_hash
             && *hash != decision.row.plan_hash
         {
@@ -294,9 +299,10 @@ impl Inner {
         }
         let message = match approval.approved {
             Some(false) => {
+                let of_rest = decision.row.state.is_changing();
                 decision.apply(Trigger::PlanRejected, Some("The plan was rejected."))?;
                 decision.log(Level::Info, "The plan was rejected.", None);
-                "Plan rejected. Nothing was built."
+                if of_rest { "Change rejected. The build goes on with the plan as it was." } else { "Plan rejected. Nothing was built." }
             }
             approved => {
                 if let Some(priority) = approval.priority {
@@ -304,6 +310,10 @@ impl Inner {
                     intent_save_priority(&mut decision.tx, id, priority, now).await?;
                     decision.row.priority = priority;
                 }
+                if updated && decision.row.state.is_under_way() && !decision.row.state.is_changing() {
+                    self.open_rest(&mut decision, &approval)?;
+                }
+                let of_rest = decision.row.state.is_under_way();
                 if let Some(edits) = &approval.edits {
                     self.edit_plan(&mut decision, edits).await?;
                 } else if updated && self.is_slow(&decision.row.agent) {
@@ -317,7 +327,13 @@ impl Inner {
                     decision.apply(Trigger::PlanApproved, None)?;
                     let text = format!("Plan approved: revision {}, {}.", decision.row.plan_revision, short(&decision.row.plan_hash));
                     decision.log(Level::Info, text, None);
-                    if updated { "Plan approved with modifications. Execution started." } else { "Plan approved. Execution started." }
+                    match (of_rest, updated) {
+                        (true, _) => "Approved. The build goes on with what is left now.",
+                        (false, true) => "Plan approved with modifications. Execution started.",
+                        (false, false) => "Plan approved. Execution started.",
+                    }
+                } else if of_rest {
+                    "What is left was changed. It waits for approval; until then nothing of it begins."
                 } else {
                     "Plan changed. It waits for approval."
                 }
@@ -342,10 +358,12 @@ impl Inner {
             let why = "What the blueprint agent builds follows from the description. Say in words what should change, with `modifications`.";
             return Err(Problem::invalid_field("edits", why).into());
         }
-        let Some(PlanRow { plan: old, .. }) = plan_fetch(&mut decision.tx, id).await? else {
+        let Some(row) = plan_fetch(&mut decision.tx, id).await? else {
             return Err(Problem::conflict("no_plan", "There is no plan to edit yet.").into());
         };
-        let mut plan = edits.apply(&old)?;
+        let kept = decision.kept(&row).await?;
+        let old = row.plan;
+        let mut plan = edits.apply(&old, &kept)?;
         self.check_commands(edits)?;
         let words: Vec<String> = changes(&old, &plan).iter().map(PlanChange::sentence).collect();
         if words.is_empty() {
@@ -354,7 +372,7 @@ impl Inner {
         let by_hand = |text: &String| Modification { text: text.clone(), applied: true, outcome: "Edited by hand.".into() };
         plan.modifications.extend(words.iter().map(by_hand));
         self.save_plan(decision, &plan, words).await?;
-        decision.notify(messages::plan_ready(id, &plan)).await
+        decision.notify(ready(decision, &plan)).await
     }
 
     /// Refuses checks that could not run.
@@ -387,11 +405,14 @@ impl Inner {
         let id = decision.intent();
         let request = decision.row.intent.request.clone();
         let row = PlanRow {
-            revision: decision.row.plan_revision + 1,
+            // Those that were rejected keep their numbers.
+            revision: plan_last(&mut decision.tx, id).await? + 1,
             hash: plan.hash(&request),
             plan: plan.clone(),
             modifications: new,
             created_at: decision.now,
+            base: Some(decision.row.plan_revision).filter(|base| *base > 0),
+            answer: None,
         };
         plan_save(&mut decision.tx, id, &row).await?;
         decision.event(plan_event(&row));
@@ -501,6 +522,12 @@ impl Inner {
         let mut conn = self.store.connection().await?;
         Ok(intent_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("build {id}")))?)
     }
+}
+
+/// Says that a plan, or what is left of it, waits for a person.
+pub(crate) fn ready(decision: &Decision<'_>, plan: &Plan) -> messages::Message {
+    let id = decision.intent();
+    if decision.row.state.is_changing() { messages::rest_ready(id, plan, decision.row.plan_revision) } else { messages::plan_ready(id, plan) }
 }
 
 fn plan_event(row: &PlanRow) -> EventKind {

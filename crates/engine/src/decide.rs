@@ -10,8 +10,10 @@ use grace_domain::{
     intent::Priority,
     messages,
     parallel::{Collision, may_begin},
+    plan::Plan,
     problem::Problem,
     progress::{Progress, progress},
+    revision::PlanAnswer,
     status::{BuildState, Effect, Stage, Status, Trigger, apply},
     task::{Task, TaskState, merge_key, newly_ready, sla_deadlines},
 };
@@ -47,6 +49,9 @@ pub(crate) struct Decision<'a> {
     tasks_changed: bool,
     /// Everything that is ready goes into the queue, not only what has become so.
     drive: bool,
+    answered: Option<PlanAnswer>,
+    /// What is left of the plan is no longer open for changes.
+    rest_ended: bool,
 }
 
 impl<'a> Decision<'a> {
@@ -60,7 +65,20 @@ impl<'a> Decision<'a> {
     pub async fn within(inner: &'a Inner, mut tx: Transaction, intent: IntentId) -> Result<Self> {
         let row = intent_lock(&mut tx, intent).await?.ok_or_else(|| Problem::not_found(format!("build {intent}")))?;
         let (before, failure) = (row.state, row.failure.clone());
-        Ok(Self { inner, tx, row, now: inner.now(), before, failure, events: Vec::new(), effects: Vec::new(), tasks_changed: false, drive: false })
+        Ok(Self {
+            inner,
+            tx,
+            row,
+            now: inner.now(),
+            before,
+            failure,
+            events: Vec::new(),
+            effects: Vec::new(),
+            tasks_changed: false,
+            drive: false,
+            answered: None,
+            rest_ended: false,
+        })
     }
 
     pub fn intent(&self) -> IntentId {
@@ -74,6 +92,12 @@ impl<'a> Decision<'a> {
     /// Lets the status machine decide. `reason` is shown with the change; for a failure it is why the build failed.
     pub fn apply(&mut self, trigger: Trigger, reason: Option<&str>) -> Result<()> {
         let (state, effects) = apply(self.row.state, trigger)?;
+        match trigger {
+            Trigger::PlanApproved => self.answered = Some(PlanAnswer::Approved),
+            Trigger::PlanRejected => self.answered = Some(PlanAnswer::Rejected),
+            _ => {}
+        }
+        self.rest_ended |= self.row.state.is_changing() && !state.is_changing();
         if state.status != self.row.state.status {
             self.events.push(EventKind::StatusChanged { from: self.row.state.status, to: state.status, reason: reason.map(str::to_owned) });
         }
@@ -118,6 +142,13 @@ impl<'a> Decision<'a> {
     pub async fn finish(mut self) -> Result<BuildRow> {
         let mut cancel = false;
         let mut tasks = None;
+        let answered = self.answered.take();
+        if let Some(answer) = answered {
+            self.keep_answer(answer).await?;
+        }
+        if std::mem::take(&mut self.rest_ended) {
+            self.end_rest(answered == Some(PlanAnswer::Approved)).await?;
+        }
         if self.tasks_changed {
             tasks = Some(self.settle().await?);
         }
@@ -167,7 +198,7 @@ impl<'a> Decision<'a> {
     /// Makes tasks, puts what can run into the queue, and follows what the tasks' states mean for the build.
     async fn settle(&mut self) -> Result<Vec<Task>> {
         let intent = self.row.intent.id;
-        if matches!(self.status(), Status::Planning | Status::AwaitingApproval) {
+        if matches!(self.status(), Status::Planning | Status::AwaitingApproval) && !self.row.state.is_changing() {
             // Tasks are made of a plan that was approved.
             return Ok(Vec::new());
         }
@@ -216,31 +247,37 @@ impl<'a> Decision<'a> {
     async fn make_tasks(&mut self) -> Result<Vec<Task>> {
         let intent = self.row.intent.id;
         let Some(plan) = plan_fetch(&mut self.tx, intent).await? else { return Ok(Vec::new()) };
-        let seconds: Vec<u32> = plan.plan.tasks().map(|task| task.estimated_seconds).collect();
-        let deadlines: Vec<Option<Timestamp>> = match self.row.intent.request.constraints.deadline.and_then(|day| day.and_hms_opt(23, 59, 59)) {
-            Some(end) => sla_deadlines(&seconds, self.now, end.and_utc()).into_iter().map(Some).collect(),
-            None => vec![None; seconds.len()],
-        };
-        let mut made = Vec::new();
-        for phase in &plan.plan.phases {
-            for task in &phase.tasks {
-                made.push(NewTask {
-                    position: u32::try_from(made.len() + 1).unwrap_or(u32::MAX),
-                    phase: phase.name.clone(),
-                    key: task.key.clone(),
-                    title: task.title.clone(),
-                    stage: task.stage,
-                    priority: self.row.priority,
-                    depends_on: task.depends_on.clone(),
-                    asks: task.asks.clone(),
-                    max_attempts: MAX_ATTEMPTS,
-                    estimated_seconds: task.estimated_seconds,
-                    sla_deadline: deadlines.get(made.len()).copied().flatten(),
-                    deployment: None,
-                });
+        let made = self.new_tasks(&plan.plan, |_| true);
+        Ok(tasks_insert(&mut self.tx, intent, &made).await?)
+    }
+
+    /// Tasks of a plan as they are made, those that are `wanted` by their keys. The time until the deadline is theirs.
+    pub fn new_tasks(&self, plan: &Plan, wanted: impl Fn(&str) -> bool) -> Vec<NewTask> {
+        let places = plan.phases.iter().flat_map(|phase| phase.tasks.iter().map(move |task| (phase, task))).zip(1..);
+        let mut made: Vec<NewTask> = places
+            .filter(|((_, task), _)| wanted(&task.key))
+            .map(|((phase, task), position)| NewTask {
+                position,
+                phase: phase.name.clone(),
+                key: task.key.clone(),
+                title: task.title.clone(),
+                stage: task.stage,
+                priority: self.row.priority,
+                depends_on: task.depends_on.clone(),
+                asks: task.asks.clone(),
+                max_attempts: MAX_ATTEMPTS,
+                estimated_seconds: task.estimated_seconds,
+                sla_deadline: None,
+                deployment: None,
+            })
+            .collect();
+        if let Some(end) = self.row.intent.request.constraints.deadline.and_then(|day| day.and_hms_opt(23, 59, 59)) {
+            let seconds: Vec<u32> = made.iter().map(|task| task.estimated_seconds).collect();
+            for (task, deadline) in made.iter_mut().zip(sla_deadlines(&seconds, self.now, end.and_utc())) {
+                task.sla_deadline = Some(deadline);
             }
         }
-        Ok(tasks_insert(&mut self.tx, intent, &made).await?)
+        made
     }
 
     /// Makes the task that brings what `task` made together with what it collides with. What waits for `task` waits for that one too.
@@ -302,10 +339,13 @@ impl<'a> Decision<'a> {
                     self.notify(message).await?;
                 }
             }
-            Status::AwaitingApproval => {}
+            Status::AwaitingApproval | Status::Paused => {}
             // What it has spent is in its figures; there is nothing left to pause or to raise for.
-            Status::Completed => self.unnotify(Kind::Budget, &intent.to_string()).await?,
-            _ if matches!(self.before.status, Status::AwaitingApproval | Status::Planning) => {
+            Status::Completed => {
+                self.unnotify(Kind::Budget, &intent.to_string()).await?;
+                self.unnotify(Kind::PlanReady, &intent.to_string()).await?;
+            }
+            _ if matches!(self.before.status, Status::AwaitingApproval | Status::Planning | Status::Paused) => {
                 self.unnotify(Kind::PlanReady, &intent.to_string()).await?;
             }
             _ if self.before.status == Status::Failed => self.unnotify(Kind::BuildFailed, &intent.to_string()).await?,

@@ -301,6 +301,7 @@ mod tests {
             error: None,
             commit: None,
             worker: None,
+            apart: None,
         }
     }
 

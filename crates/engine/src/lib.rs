@@ -25,6 +25,7 @@ mod planning;
 mod prices;
 mod questions;
 mod recovery;
+mod rest;
 mod results;
 mod reviews;
 mod runner;

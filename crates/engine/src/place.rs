@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use grace_domain::{
     event::ArtifactKind,
     id::TaskId,
-    parallel::{Collision, beside},
+    parallel::{Collision, works_apart},
     task::{Task, merge_of},
 };
 use grace_sandbox::Sandbox;
@@ -38,9 +38,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The same for every run of the task, because the plan of a build that runs does not change. `kept`: where an earlier run stood.
+    /// The same for every run of the task, whatever becomes of the plan meanwhile. `kept`: where an earlier run stood.
     pub fn of(main: Workspace, tasks: &[Task], task: &Task, kept: Option<&Kept>) -> Self {
-        let apart = !beside(tasks, &task.key).is_empty();
+        let apart = works_apart(tasks, task);
         let merges = merge_of(&task.key).and_then(|of| tasks.iter().find(|task| task.key == of)).map(|task| task.id);
         Self {
             files: if apart { main.tree(task.id) } else { main.clone() },

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grace_agents::{Agent, PlanInputs, inputs::told, repository::Repository, tools::map::Focus};
+use grace_agents::{Agent, PlanInputs, Rest, inputs::told, repository::Repository, tools::map::Focus};
 use grace_domain::{
     event::Level,
     id::IntentId,
@@ -14,17 +14,19 @@ use grace_domain::{
     messages,
     model::ModelRole,
     plan::Plan,
+    plan_rest::Kept,
     problem::{Problem, ProblemKind},
+    revision::PlanAnswer,
     status::{Status, Trigger},
     view::{ApprovalResponse, ControlResponse},
 };
 use grace_sandbox::beneath::Root;
-use grace_store::{NewJob, job_enqueue, plans_of};
+use grace_store::{NewJob, job_enqueue, plan_fetch, plans_of, tasks_of};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    builds::short,
+    builds::{ready, short},
     decide::Decision,
     error::{Error, Result},
     jobs::{PLAN, PlanPayload},
@@ -61,15 +63,16 @@ impl Inner {
     /// The agent for a request and its plan.
     pub(crate) async fn plan(self: &Arc<Self>, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
         let agent = self.agent_for(request).await?;
-        let plan = self.planned(&agent, request, modifications, None, self.shutdown.child_token()).await?;
+        let plan = self.planned(&agent, request, (modifications, None), None, self.shutdown.child_token()).await?;
         Ok((agent, plan))
     }
 
+    /// `rest`: only that of a plan under way is planned.
     pub(crate) async fn planned(
         self: &Arc<Self>,
         agent: &Arc<dyn Agent>,
         request: &IntentRequest,
-        modifications: Vec<String>,
+        (modifications, rest): (Vec<String>, Option<Rest>),
         intent: Option<IntentId>,
         cancel: CancellationToken,
     ) -> Result<Plan> {
@@ -86,6 +89,7 @@ impl Inner {
             repository,
             given,
             policy: self.config.policy.clone(),
+            rest,
         };
         let models = Speaker { inner: self.clone(), intent, task: None, cancel, asking: Arc::default() };
         let mut plan = agent.plan(request, &inputs, &models).await?;
@@ -162,7 +166,7 @@ impl Inner {
 
     /// Lets a model change a plan that waits for approval.
     pub(crate) async fn reopen_plan(&self, mut decision: Decision<'_>, modifications: Vec<String>, approve: bool) -> Result<ApprovalResponse> {
-        if decision.status() != Status::AwaitingApproval {
+        if !matches!(decision.status(), Status::AwaitingApproval | Status::Paused) {
             // Refused, with the reason.
             decision.apply(Trigger::PlanRevised, None)?;
         }
@@ -172,8 +176,12 @@ impl Inner {
         }
         enqueue(&mut decision, modifications, approve).await?;
         let row = decision.finish().await?;
-        let message =
-            if approve { "The plan is being changed; the build starts with it." } else { "The plan is being changed. It will wait for approval." };
+        let message = match (row.state.is_changing(), approve) {
+            (true, true) => "What is left is being planned anew; the build goes on with it.",
+            (true, false) => "What is left is being planned anew. It will wait for approval; until then nothing of it begins.",
+            (false, true) => "The plan is being changed; the build starts with it.",
+            (false, false) => "The plan is being changed. It will wait for approval.",
+        };
         Ok(ApprovalResponse {
             intent_id: row.intent.id,
             status: row.state.status,
@@ -212,7 +220,14 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
         return Ok(());
     }
     let mut conn = inner.store.connection().await?;
-    let mut all: Vec<String> = plans_of(&mut conn, intent).await?.into_iter().flat_map(|row| row.modifications).collect();
+    let current = plan_fetch(&mut conn, intent).await?;
+    let tasks = tasks_of(&mut conn, intent).await?;
+    let rest = current.filter(|_| row.state.is_changing()).map(|current| Rest { kept: Kept::of(&current.plan, &tasks), plan: current.plan });
+    let mut all = Vec::new();
+    if rest.is_none() {
+        // What was asked for earlier is in the plan of which the rest is left.
+        all = plans_of(&mut conn, intent).await?.into_iter().flat_map(|row| row.modifications).collect();
+    }
     drop(conn);
     all.extend(modifications.iter().cloned());
     let agent = inner.agents.iter().find(|agent| agent.name() == row.agent).cloned();
@@ -220,7 +235,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
         Some(agent) => {
             let cancel = inner.shutdown.child_token();
             let _registered = inner.running.plan(intent, cancel.clone());
-            let planned = inner.planned(&agent, &row.intent.request, all, Some(intent), cancel).await;
+            let planned = inner.planned(&agent, &row.intent.request, (all, rest), Some(intent), cancel).await;
             if inner.shutdown.is_cancelled() && planned.is_err() {
                 // A job that fails comes back, after the next start.
                 return Err(Problem::unavailable("stopping", "The server ends; the plan is made after its next start.").into());
@@ -239,7 +254,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
             inner.save_plan(&mut decision, &plan, modifications).await?;
             decision.apply(Trigger::PlanProposed, None)?;
             if !approve {
-                decision.notify(messages::plan_ready(intent, &plan)).await?;
+                decision.notify(ready(&decision, &plan)).await?;
             } else {
                 decision.apply(Trigger::PlanApproved, None)?;
                 let text = format!("Plan approved: revision {}, {}.", decision.row.plan_revision, short(&decision.row.plan_hash));
@@ -249,7 +264,13 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
         Err(error) => {
             let reason = Problem::from(error).message;
             decision.log(Level::Error, format!("No plan could be made: {reason}"), None);
-            if decision.row.plan_revision > 0 {
+            let current = plan_fetch(&mut decision.tx, intent).await?;
+            if current.is_some_and(|row| row.answer == Some(PlanAnswer::Approved)) {
+                // What is left stays as it is, and a person decides how it goes on.
+                decision.apply(Trigger::PlanFailed, Some(&reason))?;
+                let title = decision.row.intent.title.clone();
+                decision.notify(messages::rest_unchanged(intent, &title, &reason)).await?;
+            } else if decision.row.plan_revision > 0 {
                 // The plan that was to be changed is still there, and still waits.
                 decision.apply(Trigger::PlanProposed, None)?;
                 let id = decision.intent();

@@ -383,7 +383,7 @@ async fn release(inner: &Arc<Inner>, run: &Run, failure: &TaskFailure) -> Result
 async fn end_cancelled(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let now = decision.now;
-    let task = if decision.status().may_run() {
+    let task = if decision.row.state.is_under_way() {
         // Cancelled although the build goes on: nobody wanted that of this task for good.
         let task = task_release(&mut decision.tx, run.claim.lease, now).await?;
         decision.drive();

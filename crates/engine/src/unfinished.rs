@@ -4,14 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use grace_agents::{TaskFailure, WrittenFile};
-use grace_domain::{
-    event::Level,
-    id::TaskId,
-    messages,
-    plan::Question,
-    review::Wish,
-    status::{Status, Trigger},
-};
+use grace_domain::{event::Level, id::TaskId, messages, plan::Question, review::Wish, status::Trigger};
 use grace_store::{Account, account_fetch, account_spent_out, task_cancelled, task_release};
 use serde_json::Value;
 
@@ -38,7 +31,7 @@ pub(crate) async fn wait_for_answer(
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let kinds = files.iter().map(|file| (file.path.clone(), file.kind)).collect();
     run.place.keep(&mut decision, &kinds, conversation).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
+    if !decision.row.state.is_under_way() {
         return end_with_the_build(decision, run).await;
     }
     put_question(decision, &run.claim, question).await
@@ -92,7 +85,7 @@ pub(crate) async fn pause_over_budget(inner: &Arc<Inner>, run: &Run, failure: &T
     let mut decision = Decision::begin(inner, run.claim.task.intent_id).await?;
     let (now, intent) = (decision.now, decision.intent());
     keep_aside(&mut decision, run, failure, set_aside).await?;
-    if !decision.status().may_run() && decision.status() != Status::Paused {
+    if !decision.row.state.is_under_way() {
         return end_with_the_build(decision, run).await;
     }
     let task = task_release(&mut decision.tx, run.claim.lease, now).await?;

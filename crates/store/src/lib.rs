@@ -20,6 +20,7 @@ mod learning;
 mod lists;
 mod models;
 mod plans;
+mod rest;
 mod reviews;
 mod row;
 mod secrets;
@@ -58,7 +59,10 @@ pub use models::{
     account_warn, conversation_fetch, conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append,
     turns_after,
 };
-pub use plans::{PlanRow, answer_save, answers_of, plan_fetch, plan_save, plans_of};
+pub use plans::{
+    PlanRow, answer_save, answers_of, plan_approve, plan_approved, plan_fetch, plan_last, plan_return, plan_save, plans_of, plans_reject,
+};
+pub use rest::{rest_replace, tasks_keep_place};
 pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw};
 pub use secrets::{
     NewAudit, SealedRow, SecretRow, secret_audit_append, secret_audit_list, secret_delete, secret_find, secret_grant, secret_is_granted, secret_next,

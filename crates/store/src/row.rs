@@ -74,9 +74,11 @@ pub(crate) trait Columns {
     fn flag(&self, column: &str) -> Decoded<bool>;
     fn big(&self, column: &str) -> Decoded<i64>;
     fn big_option(&self, column: &str) -> Decoded<Option<i64>>;
+    fn flag_option(&self, column: &str) -> Decoded<Option<bool>>;
     fn float(&self, column: &str) -> Decoded<f64>;
     /// An `integer` that is never negative.
     fn count(&self, column: &str) -> Decoded<u32>;
+    fn count_option(&self, column: &str) -> Decoded<Option<u32>>;
     /// A `bigint` that is never negative.
     fn size(&self, column: &str) -> Decoded<u64>;
     fn at(&self, column: &str) -> Decoded<Timestamp>;
@@ -109,11 +111,18 @@ impl Columns for PgRow {
     fn big_option(&self, column: &str) -> Decoded<Option<i64>> {
         self.try_get(column)
     }
+    fn flag_option(&self, column: &str) -> Decoded<Option<bool>> {
+        self.try_get(column)
+    }
     fn float(&self, column: &str) -> Decoded<f64> {
         self.try_get(column)
     }
     fn count(&self, column: &str) -> Decoded<u32> {
         u32::try_from(self.try_get::<i32, _>(column)?).map_err(|error| undecodable(column, error))
+    }
+    fn count_option(&self, column: &str) -> Decoded<Option<u32>> {
+        let count: Option<i32> = self.try_get(column)?;
+        count.map(u32::try_from).transpose().map_err(|error| undecodable(column, error))
     }
     fn size(&self, column: &str) -> Decoded<u64> {
         u64::try_from(self.try_get::<i64, _>(column)?).map_err(|error| undecodable(column, error))

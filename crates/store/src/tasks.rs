@@ -456,6 +456,7 @@ fn task(row: &PgRow) -> Decoded<Task> {
         error: row.text_option("error")?,
         commit: row.text_option("commit_hash")?,
         worker: row.text_option("worker")?,
+        apart: row.flag_option("apart")?,
     })
 }
 

@@ -9,6 +9,7 @@ mod own_tools;
 mod plan;
 mod prompt;
 mod reports;
+mod rest;
 mod secrets;
 mod session;
 mod summary;

@@ -16,7 +16,7 @@ use grace_domain::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{baseline, prompt};
+use super::{baseline, prompt, rest};
 use crate::{
     agent::{Models, PlanInputs, Unanswered},
     model::{Message, ModelRequest, OutputSchema},
@@ -162,7 +162,8 @@ fn read(text: &str) -> Result<Written, Vec<String>> {
 
 fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
     let mut wrong = Vec::new();
-    let mut keys = BTreeSet::new();
+    // Those of tasks that stay are taken.
+    let mut keys: BTreeSet<String> = inputs.rest.iter().flat_map(|rest| rest.kept.keys()).map(str::to_owned).collect();
     let tasks: usize = written.phases.iter().map(|phase| phase.tasks.len()).sum();
     if written.title.trim().is_empty() {
         wrong.push("`title` is empty.".to_owned());
@@ -179,7 +180,7 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
             wrong.push(format!("The key `{name}` is Grace's own: it runs the existing tests by itself, with the command in `baseline`."));
         }
         if !keys.insert(name.clone()) {
-            wrong.push(format!("The key `{}` is there twice.", short(name)));
+            wrong.push(format!("The key `{}` is there twice, or that of a task that stays.", short(name)));
         }
         if stage(&task.stage).is_none() {
             wrong.push(format!("`{}`: the stage `{}` is none of designing, coding, testing, documenting.", short(name), short(&task.stage)));
@@ -197,10 +198,13 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
     if let Some(why) = Verdict::of(&inputs.policy, &written.baseline).refusal() {
         wrong.push(format!("`baseline` cannot be `{}`. {why}", short(&written.baseline)));
     }
-    wrong.extend(wrong_order(&written));
+    wrong.extend(wrong_order(&written, inputs));
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    if !written.questions.is_empty() {
+    if !written.questions.is_empty() || inputs.rest.is_some() {
         names.insert("Questions");
+    }
+    if !written.questions.is_empty() && inputs.rest.is_some() {
+        wrong.push("While tasks are carried out, a plan asks nothing: leave `questions` empty, and decide as the person would.".to_owned());
     }
     if inputs.repository.is_some() {
         names.insert("Existing tests");
@@ -236,12 +240,13 @@ fn checked(written: Written, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
 }
 
 /// What is wrong with who comes after whom.
-fn wrong_order(written: &Written) -> Vec<String> {
+fn wrong_order(written: &Written, inputs: &PlanInputs) -> Vec<String> {
     let mut wrong = Vec::new();
     let tasks: Vec<&WrittenTask> = written.phases.iter().flat_map(|phase| &phase.tasks).collect();
     for task in &tasks {
         for key in task.after.iter().flatten() {
-            if !tasks.iter().any(|other| other.key == *key) {
+            let stays = inputs.rest.as_ref().is_some_and(|rest| rest.kept.has(key));
+            if !stays && !tasks.iter().any(|other| other.key == *key) {
                 wrong.push(format!("`{}`: `after` names `{}`, which is no task of the plan.", short(&task.key), short(key)));
             }
         }
@@ -285,7 +290,9 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
     // Answers come before everything that they may change.
     let mut before: Vec<String> = Vec::new();
     let mut warnings: Vec<String> = written.risks.into_iter().take(LIST).collect();
-    if let Some(repository) = &inputs.repository {
+    if let Some(rest) = &inputs.rest {
+        before = rest.kept.ends(&rest.plan);
+    } else if let Some(repository) = &inputs.repository {
         let written = Some(written.baseline.trim()).filter(|command| !command.is_empty());
         let may_run = |command: &&str| Verdict::of(&inputs.policy, command).refusal().is_none();
         match written.or(repository.tests.iter().map(|named| named.line.as_str()).find(may_run)) {
@@ -367,6 +374,9 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         modifications,
         spec: None,
     };
+    if let Some(rest) = &inputs.rest {
+        plan = rest::joined(rest, plan);
+    }
     plan.sum_estimates();
     plan
 }
@@ -420,18 +430,18 @@ fn schema() -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::repository::{Named, Repository};
 
-    fn inputs(modifications: &[&str]) -> PlanInputs {
+    pub fn inputs(modifications: &[&str]) -> PlanInputs {
         PlanInputs {
             modifications: modifications.iter().map(|text| (*text).to_owned()).collect(),
             ..PlanInputs::new(chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap())
         }
     }
 
-    fn written() -> Value {
+    pub fn written() -> Value {
         json!({
             "title": "Word counter",
             "phases": [
@@ -446,7 +456,7 @@ mod tests {
         })
     }
 
-    fn plan_of(value: &Value, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
+    pub fn plan_of(value: &Value, inputs: &PlanInputs) -> Result<Plan, Vec<String>> {
         read(&format!("Here it is:\n```json\n{value}\n```")).and_then(|written| checked(written, inputs))
     }
 

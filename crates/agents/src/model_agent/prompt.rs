@@ -9,6 +9,7 @@ use grace_domain::{
     plan::{Plan, PlannedTask},
 };
 
+use super::rest;
 use crate::agent::PlanInputs;
 
 /// Longest overview of a repository in a request, in tokens.
@@ -48,8 +49,14 @@ pub fn plan_request(request: &IntentRequest, inputs: &PlanInputs) -> String {
     if !inputs.given.is_empty() {
         let _ = write!(text, "\n{}", inputs.given);
     }
+    if let Some(rest) = &inputs.rest {
+        text.push_str(&rest::told(rest));
+    }
     if !inputs.modifications.is_empty() {
-        text.push_str("\nThe person wants an earlier plan for this changed. All wishes so far, oldest first:\n");
+        text.push_str(match inputs.rest {
+            Some(_) => "\nThe person wants what is left changed. The wishes:\n",
+            None => "\nThe person wants an earlier plan for this changed. All wishes so far, oldest first:\n",
+        });
         for wish in &inputs.modifications {
             let _ = writeln!(text, "- {wish}");
         }

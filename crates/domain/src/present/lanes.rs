@@ -93,6 +93,7 @@ mod tests {
             error: None,
             commit: None,
             worker: Some(worker.into()),
+            apart: None,
         }
     }
 

@@ -16,4 +16,5 @@ mod model_keys;
 mod parallel;
 mod projects;
 mod repository;
+mod rest;
 mod secrets;

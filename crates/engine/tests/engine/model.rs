@@ -10,6 +10,7 @@ use grace_domain::{
     intent::RequestDraft,
     model::{Budget, Provider},
     plan_draft::PlanDraft,
+    plan_rest::Kept,
     review::Answer,
     status::Status,
     view::{Approval, StatusView},
@@ -188,7 +189,7 @@ async fn a_plan_that_is_edited_by_hand_is_a_new_revision_and_is_built_as_edited(
     let engine = Engine::start(config(&place, &model, PROTOCOLS[0])).await.unwrap();
     let (intent, first) = planned(&engine, draft()).await;
     let edited = |change: &dyn Fn(&mut PlanDraft)| {
-        let mut edits = PlanDraft::of(&first.plan);
+        let mut edits = PlanDraft::of(&first.plan, &Kept::of(&first.plan, &[]));
         change(&mut edits);
         Approval { edits: Some(edits), plan_hash: Some(first.plan_hash.clone()), ..Approval::default() }
     };

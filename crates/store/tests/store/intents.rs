@@ -108,8 +108,9 @@ async fn plans_have_revisions_and_the_newest_is_the_current_one() {
     let id = intent(&db.store).await;
     let mut conn = db.store.connection().await.unwrap();
     assert_eq!(plan_fetch(&mut conn, id).await.unwrap(), None);
-    let first = PlanRow { revision: 1, hash: "h1".into(), plan: plan(), modifications: vec![], created_at: at(1) };
-    let second = PlanRow { revision: 2, hash: "h2".into(), modifications: vec!["Use sessions".into()], created_at: at(2), ..first.clone() };
+    let first = PlanRow { revision: 1, hash: "h1".into(), plan: plan(), modifications: vec![], created_at: at(1), base: None, answer: None };
+    let second =
+        PlanRow { revision: 2, base: Some(1), hash: "h2".into(), modifications: vec!["Use sessions".into()], created_at: at(2), ..first.clone() };
     plan_save(&mut conn, id, &first).await.unwrap();
     plan_save(&mut conn, id, &second).await.unwrap();
     assert!(plan_save(&mut conn, id, &second).await.is_err(), "a revision is never replaced");
