@@ -46,6 +46,7 @@ export type Status = {
   failure: string | null;
   progress_percent: number;
   approval_needed: { review_id: string } | null;
+  tasks: { key: string; state: string }[];
   tests: { passed: number; failed: number; coverage_percent?: number; command: string } | null;
   artifacts_generated: { path: string; lines: number }[];
 };

@@ -22,6 +22,15 @@ async function scripted(script: string): Promise<string> {
   return `${line}v1`;
 }
 
+/** The same with a script that is made here. */
+async function scriptedBy(turns: unknown[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
+  await writeFile(join(folder, "script.json"), JSON.stringify({ turns }));
+  const address = await scripted(join(folder, "script.json"));
+  await rm(folder, { recursive: true });
+  return address;
+}
+
 test.beforeAll(async () => {
   address = await scripted(join(root, "end2end/model-script.json"));
 });
@@ -149,11 +158,8 @@ test.describe("a model of one's own", () => {
     type Project = { draft: { description: string }; answer: [string, string]; plan: { title: string }; turns: unknown[] };
     const file = join(root, "crates/engine/tests/engine/projects/typescript.json");
     const project = JSON.parse(await readFile(file, "utf8")) as Project;
-    const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
     const planning = { when: { has_schema: true }, reply: { text: JSON.stringify(project.plan) } };
-    await writeFile(join(folder, "script.json"), JSON.stringify({ turns: [planning, ...project.turns] }));
-    const tool = await scripted(join(folder, "script.json"));
-    await rm(folder, { recursive: true });
+    const tool = await scriptedBy([planning, ...project.turns]);
     await open(page, "/settings");
     await change(page, { Address: tool });
 
@@ -173,5 +179,78 @@ test.describe("a model of one's own", () => {
     expect(await readFile(await patch.path(), "utf8")).toContain("Subject: [PATCH 1/3] Write the tool");
     await expectNoViolations(page);
     expect(await (await request.get(tool.replace("/v1", "/__problems"))).json()).toEqual([]);
+  });
+
+  test("what is left of a plan is changed while it is built", async ({ page, request }) => {
+    test.setTimeout(120_000);
+    const task = (key: string, after: string[]) => ({
+      key, title: `Make ${key}`, stage: "coding", detail: "As said.", files: [], after, verify: `test -e ${key}.txt`, minutes: 1,
+    });
+    const plan = (tasks: unknown[], changes: unknown[]) => ({
+      reply: {
+        text: JSON.stringify({
+          title: "Files in a line", phases: [{ name: "Work", tasks }], deliverables: ["files"], assumptions: [], not_covered: [], risks: [],
+          questions: [], changes,
+        }),
+      },
+    });
+    const write = (key: string) => ({ name: "write", arguments: { path: `${key}.txt`, content: "x\n" } });
+    const finish = { name: "finish", arguments: { summary: "Done." } };
+    const does = (key: string) => ({ when: { last_contains: `Your task is \`${key}\`` }, reply: { calls: [write(key), finish] } });
+    const options = [{ label: "Yes", consequence: "on" }, { label: "No", consequence: "off" }];
+    const question = { question: "Is second right?", default: "Yes", default_reason: "It is usual.", options };
+    const line = await scriptedBy([
+      {
+        when: { has_schema: true, last_contains: "wants what is left changed" },
+        ...plan([task("third", ["second"]), task("fourth", ["third"])], [{ applied: true, outcome: "One task more." }]),
+      },
+      { when: { has_schema: true }, ...plan([task("first", []), task("second", ["first"]), task("third", ["second"])], []) },
+      { ...does("second"), reply: { calls: [write("second"), { name: "ask_person", arguments: question }] } },
+      { when: { last_contains: "The person answered: Yes" }, reply: { calls: [finish] } },
+      ...["first", "third", "fourth"].map(does),
+    ]);
+    await open(page, "/settings");
+    await change(page, { Address: line });
+    await previewDescribed(page, "Files, one after another.", "cli_tool");
+    await page.getByRole("button", { name: "Start build" }).click();
+    const intent = await intentOf(request, "Files in a line");
+    await waitForStatus(request, intent, "awaiting_review", 30_000);
+
+    // In words, and then not after all.
+    await open(page, `/builds/${intent}?tab=plan`);
+    const main = page.getByRole("main");
+    await main.getByRole("link", { name: "Change in words" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("textbox").fill("A fourth file.");
+    await expectNoViolations(page);
+    await dialog.getByRole("button", { name: "Change plan" }).click();
+    await expect(main).toContainText("Revision 2", { timeout: 15_000 });
+    await expect(main).toContainText("Nothing else begins until you approve");
+    await expect(main).toContainText("Make fourth");
+    await expectNoViolations(page);
+    await main.getByRole("button", { name: "Go on as before" }).click();
+    await expect(main).toContainText("rejected");
+
+    // By hand: the last task by another one, over a task that it cannot come after.
+    await main.getByRole("button", { name: "Change what is left" }).click();
+    const editor = page.getByRole("form", { name: "Change what is left of the plan" });
+    await expect(editor.getByRole("list").first()).toContainText(/Make first.*is done.*Make second.*waits for an answer/s);
+    await editor.getByLabel(/^Task third/).fill("Instead");
+    await editor.getByLabel("Comes after: keys, with commas").fill("none");
+    await editor.getByRole("button", { name: "Save as a revision" }).click();
+    await expect(editor).toContainText("`none` is the key of no task");
+    await expectNoViolations(page);
+    await editor.getByLabel("Comes after: keys, with commas").fill("second");
+    await editor.getByRole("button", { name: "Save as a revision" }).click();
+    await expect(editor).toBeHidden();
+    await expect(main).toContainText("Revision 3");
+    await main.getByRole("button", { name: "Approve", exact: true }).first().click();
+    await page.getByRole("complementary", { name: "Co-pilot" }).getByRole("button", { name: /^\d\s*Yes/ }).click();
+    const done = await waitForStatus(request, intent, "completed", 60_000);
+    expect(done.tasks.map(({ key, state }) => `${key} ${state}`)).toEqual(["first done", "second done", "third done"]);
+    await open(page, `/builds/${intent}?tab=plan`);
+    await expect(main).toContainText("Instead");
+    await expect(main).toContainText("rejected");
+    expect(await (await request.get(line.replace("/v1", "/__problems"))).json()).toEqual([]);
   });
 });

@@ -133,7 +133,7 @@ pub fn modifications(plan: &Plan) -> Option<AnyView> {
             .iter()
             .map(|change| {
                 let (class, shape) = if change.applied { ("", "check") } else { ("t-warning", "minus") };
-                (class, shape, format!("{}: {}", change.text, change.outcome))
+                (class, shape, format!("{}: {}", change.text.trim_end_matches(['.', ' ']), change.outcome))
             })
             .collect();
         ticks(lines)

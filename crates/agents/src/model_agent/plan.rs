@@ -9,6 +9,7 @@ use grace_domain::{
     model::ModelRole,
     parallel::Graph,
     plan::{Assumption, Choice, Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask, Question},
+    present::counted,
     problem::{Problem, ProblemKind},
     spec::Mark,
     status::Stage,
@@ -368,7 +369,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
             basis: if samples == 0 {
                 "the model's own estimate; no like build has finished here yet".into()
             } else {
-                format!("the model's estimate, and {samples} like builds that finished here")
+                format!("the model's estimate, and {} that finished here", counted(samples.into(), "like build", "like builds"))
             },
         },
         modifications,
