@@ -118,6 +118,7 @@ mod reading {
             },
             artifacts: ArtifactsDraft {
                 repository: value(fields, "repository"),
+                repository_secret: value(fields, "repository_secret"),
                 datasets: values(fields, "datasets"),
                 docs: values(fields, "docs"),
                 files: kept(fields),

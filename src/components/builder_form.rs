@@ -247,7 +247,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
 
 /// A problem that no single field shows.
 fn general(error: &CallError) -> bool {
-    const SHOWN: [&str; 14] = [
+    const SHOWN: [&str; 15] = [
         "project_type",
         "description",
         "target_domain",
@@ -256,6 +256,7 @@ fn general(error: &CallError) -> bool {
         "constraints.deadline",
         "constraints.environments",
         "artifacts.repository",
+        "artifacts.repository_secret",
         "artifacts.datasets",
         "artifacts.docs",
         "budget.cost",

@@ -132,6 +132,14 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
     };
     let repository = move || draft.with(|draft| draft.artifacts.repository.clone().unwrap_or_default());
     let first = untrack(repository);
+    // A path on this machine needs no token; what is named already can be taken out.
+    let token = move || draft.with(|draft| draft.artifacts.repository_secret.clone().unwrap_or_default());
+    let has_address = Memo::new(move |_| {
+        draft.with(|draft| {
+            draft.artifacts.repository_secret.is_some()
+                || draft.artifacts.repository.as_ref().is_some_and(|text| text.trim_start().starts_with("http"))
+        })
+    });
     let reason = move |name: &'static str| {
         Signal::derive(move || {
             catalog.map(|catalog| catalog.unavailable_inputs.iter().find(|input| input.name == name).map(|input| input.detail.clone()))
@@ -154,6 +162,26 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             />
         </div>
         {field_error(state.error, "artifacts.repository")}
+        {move || has_address.get().then(|| view! {
+            <div class="lrow">
+                <label class="label" for="repository-secret">"Its token"</label>
+                <input
+                    class="input mono"
+                    id="repository-secret"
+                    name="repository_secret"
+                    maxlength="64"
+                    autocomplete="off"
+                    placeholder="Only if it is not public: name of a secret, such as REPOSITORY_TOKEN"
+                    value=untrack(token)
+                    prop:value=token
+                    on:input=move |event| {
+                        let text = event_target_value(&event);
+                        draft.update(|draft| draft.artifacts.repository_secret = (!text.trim().is_empty()).then_some(text));
+                    }
+                />
+            </div>
+        })}
+        {field_error(state.error, "artifacts.repository_secret")}
         <LinkList label="Datasets" name="datasets" add="Add dataset URL" draft part=|draft| &mut draft.artifacts.datasets reason=reason("datasets") error=state.error/>
         <LinkList label="Docs" name="docs" add="Add reference documentation" draft part=|draft| &mut draft.artifacts.docs reason=reason("docs") error=state.error/>
     };

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 /// The list, or nothing when only a description was given.
 pub fn given(intent: IntentId, artifacts: Artifacts) -> AnyView {
-    let Artifacts { repository, datasets, docs, files } = artifacts;
+    let Artifacts { repository, repository_secret, datasets, docs, files } = artifacts;
     let files: Vec<_> = files
         .into_iter()
         .map(|file| {
@@ -28,7 +28,7 @@ pub fn given(intent: IntentId, artifacts: Artifacts) -> AnyView {
     let datasets = passed_on("dataset, passed on as a reference", datasets);
     let docs = passed_on("document, passed on as a reference", docs);
     let repository =
-        repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">"repository"</span></li> });
+        repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">{repository_secret.map_or_else(|| "repository".to_owned(), |name| format!("repository, opened with the secret {name}"))}</span></li> });
     let some = !files.is_empty() || !datasets.is_empty() || !docs.is_empty() || repository.is_some();
     some.then(|| view! { <ul class="given" aria-label="Given with it">{files}{datasets}{docs}{repository}</ul> }).into_any()
 }

@@ -10,7 +10,7 @@ use grace_domain::{
 use grace_sandbox::beneath::Root;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::tools::files::{is_binary, kind_of};
+use crate::tools::files::{described, is_binary};
 
 /// First lines of a file that are shown, and the longest of them, in characters.
 const LINES: usize = 10;
@@ -64,7 +64,7 @@ struct Contents {
 fn describe(name: &str, bytes: &[u8]) -> Contents {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if !is_binary(bytes) => text.trim_start_matches('\u{feff}'),
-        _ if is_binary(bytes) => return Contents { facts: format!("{}; open it with a program.", kind_of(bytes)), shown: String::new() },
+        _ if is_binary(bytes) => return Contents { facts: format!("{}; open it with a program.", described(bytes)), shown: String::new() },
         _ => return Contents { facts: "no UTF-8; find out what encoding it has before you read it.".into(), shown: String::new() },
     };
     let lines = text.lines().count();

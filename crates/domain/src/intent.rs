@@ -7,6 +7,7 @@ use crate::{
     input::{InputFile, wrong_files},
     model::Budget,
     problem::{FieldError, Problem},
+    secret::SecretName,
 };
 
 /// Longest description, in characters.
@@ -149,6 +150,9 @@ pub struct ConstraintsDraft {
 pub struct ArtifactsDraft {
     #[serde(default)]
     pub repository: Option<String>,
+    /// The name of a secret of the vault, for all builds, that holds an access token for the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_secret: Option<String>,
     #[serde(default)]
     pub datasets: Vec<String>,
     #[serde(default)]
@@ -216,6 +220,9 @@ pub struct Constraints {
 pub struct Artifacts {
     /// `https` address of a git repository on a public host, or the absolute path of one on this machine.
     pub repository: Option<Repository>,
+    /// The secret of the vault, for all builds, that the repository's host is shown when it is cloned; only of an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_secret: Option<SecretName>,
     /// Addresses that are passed on as they are: nobody opens them.
     pub datasets: Vec<String>,
     pub docs: Vec<String>,
@@ -305,6 +312,7 @@ impl RequestDraft {
         let compliance = errors.choices("constraints.compliance", compliance, Compliance::parse, Compliance::allowed);
         let deadline = errors.deadline(self.constraints.deadline, today);
         let repository = errors.repository(self.artifacts.repository);
+        let repository_secret = errors.repository_secret(self.artifacts.repository_secret, repository.as_ref());
         let agent = errors.choice("agent", self.agent, Some(AgentChoice::Any), AgentChoice::parse, AgentChoice::allowed);
         let datasets = errors.links("artifacts.datasets", self.artifacts.datasets);
         let docs = errors.links("artifacts.docs", self.artifacts.docs);
@@ -327,7 +335,7 @@ impl RequestDraft {
                 description,
                 target_domain,
                 constraints: Constraints { deadline, environments, compliance, stack },
-                artifacts: Artifacts { repository, datasets, docs, files },
+                artifacts: Artifacts { repository, repository_secret, datasets, docs, files },
                 options,
                 agent,
                 budget,
@@ -351,6 +359,7 @@ impl From<IntentRequest> for RequestDraft {
             },
             artifacts: ArtifactsDraft {
                 repository: request.artifacts.repository.map(|repository| repository.to_string()),
+                repository_secret: request.artifacts.repository_secret.map(|name| name.to_string()),
                 datasets: request.artifacts.datasets,
                 docs: request.artifacts.docs,
                 files: request.artifacts.files,
@@ -476,6 +485,22 @@ impl Errors {
                 None
             }
         }
+    }
+
+    fn repository_secret(&mut self, name: Option<String>, repository: Option<&Repository>) -> Option<SecretName> {
+        let name = name.filter(|name| !name.trim().is_empty())?;
+        const FIELD: &str = "artifacts.repository_secret";
+        if !matches!(repository, Some(Repository::Url(_))) && !self.names("artifacts.repository") {
+            self.add(FIELD, "A token is shown to the host of a repository's address; a path on this machine needs none. Leave it empty.");
+            return None;
+        }
+        // The token itself may have been pasted here, so the text is not repeated.
+        let read = name.trim().parse().ok();
+        if read.is_none() {
+            let rule = "It begins with A to Z, goes on with A to Z, 0 to 9 and _, and is no variable that changes how commands run";
+            self.add(FIELD, format!("Give the name of a secret of the vault, such as REPOSITORY_TOKEN; never the token itself. {rule}."));
+        }
+        read
     }
 
     fn links(&mut self, field: &str, texts: Vec<String>) -> Vec<String> {

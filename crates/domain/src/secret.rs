@@ -211,7 +211,7 @@ pub struct SecretView {
     pub version: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When a command or a request to a model was last given it.
+    /// When a command, a request to a model or a clone was last given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_read_at: Option<Timestamp>,
     /// Builds that may use it.
@@ -248,7 +248,7 @@ pub enum SecretAction {
     Requested,
     Allowed,
     Refused,
-    /// A command or a request to a model was given it.
+    /// A command, a request to a model or a clone was given it.
     Read,
     /// The master key was exchanged.
     Rotated,
@@ -274,7 +274,7 @@ pub struct AuditEntry {
     pub intent_id: Option<IntentId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// What for, as it was said; of a read, the command or the model's profile; of a deletion, the profiles that are without a key now.
+    /// What for, as it was said; of a read, the command, the model's profile or the repository; of a deletion, the profiles that are without a key now.
     pub purpose: String,
 }
 

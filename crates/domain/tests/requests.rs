@@ -114,6 +114,31 @@ fn a_password_in_an_address_is_not_repeated_in_the_answer() {
 }
 
 #[test]
+fn a_token_is_named_never_given_and_goes_with_an_address() {
+    let of = |repository: &str, secret: &str| {
+        let mut given = draft("An API for books");
+        given.artifacts.repository = Some(repository.into());
+        given.artifacts.repository_secret = Some(secret.into());
+        given.parse(today())
+    };
+    let request = of("https://example.com/a.git", " REPOSITORY_TOKEN ").unwrap();
+    assert_eq!(request.artifacts.repository_secret.as_ref().map(ToString::to_string), Some("REPOSITORY_TOKEN".into()));
+    let again = RequestDraft::from(request.clone());
+    assert_eq!(again.parse(today()), Ok(request));
+    assert_eq!(of("https://example.com/a.git", " ").unwrap().artifacts.repository_secret, None);
+    for (repository, secret) in [
+        ("/srv/git/project", "REPOSITORY_TOKEN"),
+        ("", "REPOSITORY_TOKEN"),
+        ("https://example.com/a.git", "ghp_pasted5521"),
+        ("https://example.com/a.git", "PATH"),
+    ] {
+        let problem = of(repository, secret).unwrap_err();
+        assert_eq!((problem.errors.len(), problem.errors[0].field.as_str()), (1, "artifacts.repository_secret"), "{repository} {secret}");
+        assert!(!problem.message.contains("5521"), "{problem}");
+    }
+}
+
+#[test]
 fn the_form_defaults_are_filled_in() {
     let request = draft("A task tracker").parse(today()).expect("a description is enough");
     assert_eq!(request.constraints.environments, [Environment::Development]);

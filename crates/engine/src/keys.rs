@@ -15,17 +15,12 @@ use grace_domain::{
     id::{IntentId, TaskId},
     model::{KeyPlace, ModelProfile},
     problem::Problem,
-    secret::{SecretAction, SecretName, field_for},
+    secret::SecretName,
 };
-use grace_store::{secret_audit_append, secret_find, secret_note_read, secret_sealed, secrets_sealed_named};
+use grace_store::secrets_sealed_named;
 use grace_vault::{ExposeSecret, Redactor, SecretString};
 
-use crate::{
-    error::Result,
-    guard::redacted,
-    start::Inner,
-    vault::{audit, open},
-};
+use crate::{error::Result, guard::redacted, start::Inner, vault::open};
 
 /// The vault's keys for requests that are made for one thing: a task, a plan, a test of a profile.
 pub(crate) struct VaultKeys {
@@ -77,25 +72,7 @@ impl Inner {
             // It may be newer than the build's run.
             self.secrets_watch(intent).await?;
         }
-        let missing = || {
-            let field = field_for(name.as_str(), None);
-            Problem::conflict(
-                "secret_missing",
-                format!("The vault has no value for the secret {name}. Add it in Settings ({field}), for all builds."),
-            )
-        };
-        let now = self.now();
-        let mut tx = self.store.begin().await?;
-        let row = secret_find(&mut tx, None, name).await?.ok_or_else(missing)?;
-        // From here on the value stays as it is, and so does the master key: its exchange waits for the secret.
-        secret_note_read(&mut tx, row.id, now).await?;
-        let sealed = secret_sealed(&mut tx, row.id).await?.ok_or_else(missing)?;
-        let held = self.vault_key(&mut tx).await?;
-        let value = open(&held.key, &sealed)?;
-        let purpose = format!("key of the model profile {profile}");
-        secret_audit_append(&mut tx, &audit(SecretAction::Read, &sealed.secret, of, &purpose), now).await?;
-        self.store.commit(tx).await?;
-        Ok(value)
+        self.shared_secret(name, &format!("key of the model profile {profile}"), of).await
     }
 
     /// Which of these profiles can be asked as far as keys go, by name. Nothing leaves the vault for it.

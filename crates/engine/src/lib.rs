@@ -22,6 +22,7 @@ mod models;
 mod permits;
 mod place;
 mod planning;
+mod prepare;
 mod prices;
 mod questions;
 mod recovery;

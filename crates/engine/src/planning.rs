@@ -116,7 +116,7 @@ impl Inner {
         let workspace = self.workspace(intent);
         let lock = self.git_lock(intent);
         let _alone = lock.lock().await;
-        workspace.prepare(request.artifacts.repository.as_ref(), &request.artifacts.files, &self.sandbox).await?;
+        self.prepare(&workspace, &request.artifacts, (intent, None)).await?;
         let files = workspace.files().to_owned();
         let focus = Focus::new(&[], &request.description);
         let read = tokio::task::spawn_blocking(move || Root::open(&files).and_then(|root| Repository::read(&root, OVERVIEW, &focus))).await;

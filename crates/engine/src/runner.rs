@@ -18,7 +18,7 @@ use grace_domain::{
     baseline::Baseline,
     event::{Artifact, ArtifactKind, ArtifactStatus, CheckReport, EventKind, Level, TestReport},
     id::{IntentId, TaskId},
-    intent::{IntentRequest, Repository},
+    intent::IntentRequest,
     plan::{Plan, PlannedTask},
     policy::{CommandFate, CommandJudged, Policy},
     problem::Problem,
@@ -67,7 +67,6 @@ pub(crate) struct Run {
     /// As an earlier run kept it.
     conversation: Option<Value>,
     baseline: Option<Baseline>,
-    repository: Option<Repository>,
 }
 
 /// Runs a task if it is ready and may run; else does nothing, because whoever makes it ready enqueues it again.
@@ -151,10 +150,9 @@ async fn take(inner: &Arc<Inner>, intent: IntentId, id: TaskId) -> Result<Option
     };
     let conversation = kept.map(|kept| kept.conversation);
     let request = decision.row.intent.request.clone();
-    let repository = request.artifacts.repository.clone();
     let baseline = decision.row.baseline.clone();
     decision.finish().await?;
-    Ok(Some(Run { claim, planned, plan, answers, agent, request, place, conversation, baseline, repository }))
+    Ok(Some(Run { claim, planned, plan, answers, agent, request, place, conversation, baseline }))
 }
 
 async fn give_up(mut decision: Decision<'_>, claim: &Claim, why: &str) -> Result<()> {
@@ -248,11 +246,8 @@ async fn build(inner: &Arc<Inner>, run: &Run, context: &Context) -> Result<(Task
     {
         let _alone = lock.lock().await;
         let there = run.place.main.exists();
-        run.place
-            .main
-            .prepare(run.repository.as_ref(), &run.request.artifacts.files, &inner.sandbox)
-            .await
-            .map_err(|error| workspace_failure(&error))?;
+        let of = (run.claim.task.intent_id, Some(run.claim.task.id));
+        inner.prepare(&run.place.main, &run.request.artifacts, of).await.map_err(|error| workspace_failure(&error))?;
         // Where the plan was made with the repository at hand, it says so itself.
         for missing in if there { Vec::new() } else { run.place.main.missing().await } {
             context.log(Level::Warn, "grace", &format!("Not here: {missing}.")).await;

@@ -222,6 +222,28 @@ impl Inner {
         secret_audit_append(conn, &audit(SecretAction::Allowed, &row, Some((intent, task)), purpose), now).await?;
         Ok(())
     }
+
+    /// The value of everybody's secret of this name, noted as read for the purpose.
+    pub(crate) async fn shared_secret(&self, name: &SecretName, purpose: &str, of: Option<(IntentId, Option<TaskId>)>) -> Result<SecretString> {
+        let missing = || {
+            let field = field_for(name.as_str(), None);
+            Problem::conflict(
+                "secret_missing",
+                format!("The vault has no value for the secret {name}. Add it in Settings ({field}), for all builds."),
+            )
+        };
+        let now = self.now();
+        let mut tx = self.store.begin().await?;
+        let row = secret_find(&mut tx, None, name).await?.ok_or_else(missing)?;
+        // From here on the value stays as it is, and so does the master key: its exchange waits for the secret.
+        secret_note_read(&mut tx, row.id, now).await?;
+        let sealed = secret_sealed(&mut tx, row.id).await?.ok_or_else(missing)?;
+        let held = self.vault_key(&mut tx).await?;
+        let value = open(&held.key, &sealed)?;
+        secret_audit_append(&mut tx, &audit(SecretAction::Read, &sealed.secret, of, purpose), now).await?;
+        self.store.commit(tx).await?;
+        Ok(value)
+    }
 }
 
 pub(crate) fn open(key: &MasterKey, row: &SealedRow) -> Result<SecretString> {

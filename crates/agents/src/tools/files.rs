@@ -161,8 +161,22 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytes[..bytes.len().min(8 << 10)].contains(&0)
 }
 
+/// What binary bytes most likely are; of an image also how large it is: `a PNG image of 640 × 480 pixels`. A model is told no more of it.
+pub(crate) fn described(bytes: &[u8]) -> String {
+    match imagesize::blob_size(bytes) {
+        Ok(size) => {
+            let kind = match kind_of(bytes) {
+                "binary data" => "an image",
+                known => known,
+            };
+            format!("{kind} of {} × {} pixels", size.width, size.height)
+        }
+        Err(_) => kind_of(bytes).to_owned(),
+    }
+}
+
 /// A name for what binary bytes most likely are.
-pub(crate) fn kind_of(bytes: &[u8]) -> &'static str {
+fn kind_of(bytes: &[u8]) -> &'static str {
     const KINDS: &[(&[u8], &str)] = &[
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),

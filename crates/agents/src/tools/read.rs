@@ -2,7 +2,7 @@
 
 use grace_sandbox::replace::hash;
 
-use super::files::{Done, Files, Outcome, is_binary, kind_of};
+use super::files::{Done, Files, Outcome, described, is_binary};
 use super::{paths, stage};
 
 /// Most lines of one call.
@@ -17,7 +17,7 @@ pub fn read(files: &Files, path: &str, start_line: Option<u64>, line_count: Opti
     let loaded = files.load(&path, stage::FILE_BYTES)?;
     let bytes = &loaded.bytes;
     if is_binary(bytes) {
-        return Ok(Done { text: format!("`{path}` is not text: {} of {} bytes.", kind_of(bytes), bytes.len()), ..Done::default() });
+        return Ok(Done { text: format!("`{path}` is not text: {}, {} bytes.", described(bytes), bytes.len()), ..Done::default() });
     }
     let (start, count) = (start_line.unwrap_or(1), line_count.unwrap_or(LINES).min(LINES));
     let text = String::from_utf8_lossy(bytes);

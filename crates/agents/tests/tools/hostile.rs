@@ -81,7 +81,20 @@ fn no_tool_follows_a_link_or_leaves_the_workspace() {
 #[test]
 fn what_is_no_text_is_named_and_not_edited() {
     let (workspace, _outside) = trapped();
-    assert_eq!(workspace.call("read", json!({"path": "binary"})).text, "`binary` is not text: a PNG image of 6 bytes.");
+    assert_eq!(workspace.call("read", json!({"path": "binary"})).text, "`binary` is not text: a PNG image, 6 bytes.");
+    // The beginning of an image says how large it is, whatever follows; one that lies about itself is only named.
+    let image = |width: u32, height: u32| {
+        [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", &width.to_be_bytes()[..], &height.to_be_bytes()[..], b"\x08\x06\0\0\0"].concat()
+    };
+    for (bytes, told) in [
+        (image(640, 480), "a PNG image of 640 × 480 pixels, 29 bytes."),
+        (image(u32::MAX, 1), "a PNG image of 4294967295 × 1 pixels, 29 bytes."),
+        (b"GIF89a\x02\0\x03\0\0\0\0".to_vec(), "a GIF image of 2 × 3 pixels, 13 bytes."),
+        (b"\xff\xd8\xff\0\0".to_vec(), "a JPEG image, 5 bytes."),
+    ] {
+        workspace.put("image", &bytes);
+        assert_eq!(workspace.call("read", json!({"path": "image"})).text, format!("`image` is not text: {told}"));
+    }
     assert!(workspace.call("read", json!({"path": "latin"})).text.contains("caf�\n[not UTF-8"));
     let edit = workspace.call("edit", json!({"path": "latin", "edits": [{"old_text": "caf", "new_text": "x"}]}));
     assert!(edit.is_error && edit.text.contains("not UTF-8"), "{}", edit.text);

@@ -1,8 +1,14 @@
 //! Brings a given repository into a build. A URL may lead anywhere, so the address is resolved first and the connection pinned to it.
 
-use std::{net::IpAddr, path::Path, time::Duration};
+use std::{borrow::Cow, net::IpAddr, path::Path, time::Duration};
 
-use grace_domain::intent::Repository;
+use base64::Engine as _;
+use grace_domain::{
+    intent::Repository,
+    secret::{SecretName, field_for},
+};
+use grace_vault::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{
     WorkspaceError,
@@ -30,28 +36,54 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Longest list of files that is read to add up their sizes, in bytes.
 const LIST: u64 = 64 << 20;
 
-pub(super) async fn clone(git: &Git, repository: &Repository, bounds: &Bounds) -> Result<(), WorkspaceError> {
+/// What opens a repository that is not public. Git is told it in its environment, which only the server's own user can read, and shows it to that
+/// host alone.
+pub(crate) struct Access {
+    secret: SecretName,
+    /// The setting that it goes into, and the header.
+    setting: String,
+    header: SecretString,
+}
+
+impl Access {
+    /// `token`: `user:password`, or a token alone, which hosts take with any user's name.
+    pub fn new(url: &Url, secret: &SecretName, token: &SecretString) -> Self {
+        let token = token.expose_secret().trim();
+        let pair = if token.contains(':') { Cow::Borrowed(token) } else { Cow::Owned(format!("x-access-token:{token}")) };
+        let header = format!("Authorization: Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+        let host = url.origin().ascii_serialization();
+        Self { secret: secret.clone(), setting: format!("http.{host}/.extraHeader"), header: header.into() }
+    }
+}
+
+pub(super) async fn clone(git: &Git, repository: &Repository, access: Option<&Access>, bounds: &Bounds) -> Result<(), WorkspaceError> {
+    clone_from(git, &Origin::of(repository).await?, access, bounds).await
+}
+
+async fn clone_from(git: &Git, origin: &Origin, access: Option<&Access>, bounds: &Bounds) -> Result<(), WorkspaceError> {
     let target = git.git_dir.to_string_lossy().into_owned();
-    let origin = Origin::of(repository).await?;
     let mut arguments = origin.settings();
     arguments.extend(["clone", "--quiet", "--bare", "--no-tags", "--single-branch"]);
-    arguments.extend(match repository {
-        Repository::Url(_) => ["--depth=50", "--"],
-        Repository::Path(_) => ["--no-hardlinks", "--"],
-    });
+    arguments.extend(if origin.protocol == "file" { ["--no-hardlinks", "--"] } else { ["--depth=50", "--"] });
     arguments.extend([origin.address.as_str(), &target]);
-    let call = Call::new("clone", &arguments).env("GIT_ALLOW_PROTOCOL", origin.protocol).within(bounds.within);
-    come(git.clone_with(call), &git.git_dir, bounds).await?;
+    let call = origin.call("clone", &arguments, access).within(bounds.within);
+    come(git.clone_with(call), &git.git_dir, bounds).await.map_err(|error| opened(error, access))?;
     bounded(git, "HEAD", bounds).await
 }
 
 /// Fetches one commit into a repository that is there.
-pub(super) async fn fetch_from(git: &Git, repository: &Repository, commit: &str, bounds: &Bounds) -> Result<(), WorkspaceError> {
+pub(super) async fn fetch_from(
+    git: &Git,
+    repository: &Repository,
+    access: Option<&Access>,
+    commit: &str,
+    bounds: &Bounds,
+) -> Result<(), WorkspaceError> {
     let origin = Origin::of(repository).await?;
     let mut arguments = origin.settings();
     arguments.extend(["fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules", "--", &origin.address, commit]);
-    let call = Call::new("fetch", &arguments).env("GIT_ALLOW_PROTOCOL", origin.protocol).within(bounds.within);
-    come(async { git.run(call).await.map(|_| ()) }, &git.git_dir, bounds).await
+    let call = origin.call("fetch", &arguments, access).within(bounds.within);
+    come(async { git.run(call).await.map(|_| ()) }, &git.git_dir, bounds).await.map_err(|error| opened(error, access))
 }
 
 /// Where a repository is, once that was looked at.
@@ -77,6 +109,31 @@ impl Origin {
     fn settings(&self) -> Vec<&str> {
         vec!["-c", &self.setting, "-c", "http.followRedirects=false"]
     }
+
+    fn call<'a>(&'a self, step: &'static str, arguments: &[&'a str], access: Option<&'a Access>) -> Call<'a> {
+        let call = Call::new(step, arguments).env("GIT_ALLOW_PROTOCOL", self.protocol);
+        match access {
+            None => call,
+            Some(Access { setting, header, .. }) => {
+                call.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", setting).env("GIT_CONFIG_VALUE_0", header.expose_secret())
+            }
+        }
+    }
+}
+
+/// What to do when a host wants to know who asks, or does not let them in.
+fn opened(error: WorkspaceError, access: Option<&Access>) -> WorkspaceError {
+    let WorkspaceError::Clone { reason } = error else { return error };
+    let shut = ["could not read Username", "Authentication failed", "returned error: 401", "returned error: 403"];
+    let remedy = match access {
+        _ if !shut.iter().any(|words| reason.contains(words)) => return refused(reason),
+        None => "Its host wants to know who asks. Keep an access token as a secret for all builds in Settings, and name that secret beside the repository.".into(),
+        Some(Access { secret, .. }) => format!(
+            "Its host does not accept the token in the secret {secret}. Replace it in Settings ({}), with one that may read this repository.",
+            field_for(secret.as_str(), None)
+        ),
+    };
+    refused(format!("{remedy} ({})", reason.trim()))
 }
 
 /// Waits for what git brings, and ends it when it is too much.
@@ -219,11 +276,93 @@ mod tests {
             ("history", Bounds { bytes: 100, ..usual.clone() }, Some("at most 0 MiB are taken")),
             ("time", Bounds { within: Duration::ZERO, ..usual }, Some("cloning it took longer than 0 s")),
         ] {
-            let text = clone(&at(name), &repository, &bounds).await.err().map(|error| error.to_string());
+            let text = clone(&at(name), &repository, None, &bounds).await.err().map(|error| error.to_string());
             match expected {
                 None => assert_eq!(text, None),
                 Some(expected) => assert!(text.as_ref().is_some_and(|text| text.contains(expected)), "{name}: {text:?}"),
             }
         }
+    }
+
+    /// Serves the repositories of a folder as hosts do, by git's own program, to whoever shows this header.
+    async fn host(folder: &Path, header: &'static str) -> String {
+        use axum::{body::Bytes, extract::State, http::Request, http::StatusCode, response::IntoResponse, response::Response};
+        async fn answer(State((folder, header)): State<(std::path::PathBuf, &'static str)>, request: Request<axum::body::Body>) -> Response {
+            let (parts, body) = request.into_parts();
+            let of = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+            if of("authorization") != header {
+                return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"code\"")]).into_response();
+            }
+            let body: Bytes = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
+            let input = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(input.path(), &body).expect("a file");
+            let output = tokio::process::Command::new("git")
+                .arg("http-backend")
+                .env("GIT_PROJECT_ROOT", &folder)
+                .env("GIT_HTTP_EXPORT_ALL", "1")
+                .env("GIT_CONFIG_COUNT", "1")
+                .env("GIT_CONFIG_KEY_0", "safe.directory")
+                .env("GIT_CONFIG_VALUE_0", "*")
+                .env("PATH_INFO", parts.uri.path())
+                .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
+                .env("REQUEST_METHOD", parts.method.as_str())
+                .env("CONTENT_TYPE", of("content-type"))
+                .env("CONTENT_LENGTH", body.len().to_string())
+                .env("HTTP_CONTENT_ENCODING", of("content-encoding"))
+                .env("GIT_PROTOCOL", of("git-protocol"))
+                .stdin(std::fs::File::open(input.path()).expect("a file"))
+                .output()
+                .await
+                .expect("git serves");
+            let end = output.stdout.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("headers");
+            let mut answer = Response::builder();
+            for line in String::from_utf8_lossy(&output.stdout[..end]).lines() {
+                let (name, value) = line.split_once(": ").expect("a header");
+                answer = if name == "Status" { answer.status(value[..3].parse::<u16>().expect("a status")) } else { answer.header(name, value) };
+            }
+            answer.body(output.stdout[end + 4..].to_vec().into()).expect("an answer")
+        }
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let app = axum::Router::new().fallback(answer).with_state((folder.to_owned(), header));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_repository_that_is_not_public_is_cloned_with_the_token_of_a_secret_and_its_host_alone_is_shown_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| Git { git_dir: folder.path().join(name), work_tree: folder.path().join("given") };
+        let given = at("given/.git");
+        std::fs::create_dir_all(&given.work_tree).expect("a folder");
+        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
+        std::fs::write(given.work_tree.join("README"), "Code").expect("a file");
+        given.run(Call::new("add", &["add", "."])).await.expect("files");
+        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+        // `x-access-token:tok-canary-5521`
+        let host = host(folder.path(), "Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS01NTIx").await;
+        let origin = Origin { address: format!("{host}/given/.git"), protocol: "http", setting: "http.proxy=".into() };
+        let name: SecretName = "REPOSITORY_TOKEN".parse().expect("a name");
+        let with = |address: &str, token: &str| Access::new(&address.parse().expect("an address"), &name, &token.to_owned().into());
+        let tried = async |target: &str, access: Option<Access>| {
+            let done = clone_from(&at(target), &origin, access.as_ref(), &Bounds::USUAL).await;
+            done.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let without = tried("without", None).await;
+        assert!(without.contains("wants to know who asks") && without.contains("Settings"), "{without}");
+        let wrong = tried("wrong", Some(with(&host, "tok-other-9987"))).await;
+        assert!(
+            wrong.contains("does not accept the token in the secret REPOSITORY_TOKEN") && wrong.contains("/settings?secret=REPOSITORY_TOKEN"),
+            "{wrong}"
+        );
+        assert!(!wrong.contains("9987"), "{wrong}");
+        let elsewhere = tried("elsewhere", Some(with("https://example.org/a.git", "tok-canary-5521"))).await;
+        assert!(elsewhere.contains("does not accept"), "another host was shown it: {elsewhere}");
+        assert_eq!(tried("right", Some(with(&host, " tok-canary-5521\n"))).await, "");
+        assert_eq!(tried("pair", Some(with(&host, "x-access-token:tok-canary-5521"))).await, "");
+        let said = at("right").run(Call::new("show", &["show", "HEAD:README"])).await.expect("the file").text();
+        assert_eq!(said, "Code");
+        let kept = std::fs::read_to_string(folder.path().join("right/config")).expect("the settings");
+        assert!(!kept.contains("extraHeader") && !kept.contains("5521"), "{kept}");
     }
 }

@@ -13,10 +13,11 @@ mod trees;
 
 use std::path::{Path, PathBuf};
 
-use grace_domain::{id::IntentId, input::InputFile, intent::Repository};
+use grace_domain::{id::IntentId, intent::Artifacts};
 use grace_sandbox::beneath;
 
 use crate::inputs::FOLDER;
+pub(crate) use clone::Access;
 use clone::Bounds;
 use git::{Call, Git};
 pub use made::Made;
@@ -112,13 +113,8 @@ impl Workspace {
         format!("grace/{}", self.intent)
     }
 
-    /// Makes the workspace, or finds it made. A given repository is cloned into it once, and given files are laid out in it.
-    pub async fn prepare(
-        &self,
-        repository: Option<&Repository>,
-        files: &[InputFile],
-        sandbox: &grace_sandbox::Sandbox,
-    ) -> Result<(), WorkspaceError> {
+    /// Makes the workspace, or finds it made. A given repository is cloned into it once, with what opens it, and given files are laid out in it.
+    pub async fn prepare(&self, given: &Artifacts, access: Option<&Access>, sandbox: &grace_sandbox::Sandbox) -> Result<(), WorkspaceError> {
         if self.git.git_dir.join(READY).is_file() && self.git.work_tree.is_dir() {
             return Ok(());
         }
@@ -133,7 +129,7 @@ impl Workspace {
         }
         let branch = format!("refs/heads/{}", self.branch());
         let bounds = Bounds::USUAL;
-        match repository {
+        match &given.repository {
             None => {
                 self.git.run(Call::new("init", &["init", "--quiet", "--initial-branch=main"])).await?;
                 self.write_settings().await?;
@@ -142,7 +138,7 @@ impl Workspace {
                 self.git.run(Call::new("update-ref", &["update-ref", BASE, &base])).await?;
             }
             Some(repository) => {
-                clone::clone(&self.git, repository, &bounds).await?;
+                clone::clone(&self.git, repository, access, &bounds).await?;
                 self.write_settings().await?;
                 self.git.run(Call::new("update-ref", &["update-ref", BASE, "HEAD"])).await.map_err(|_| WorkspaceError::Clone {
                     reason: "it has no commit on its default branch. Push one first, or leave the repository out.".into(),
@@ -152,11 +148,11 @@ impl Workspace {
         self.git.run(Call::new("update-ref", &["update-ref", &branch, BASE])).await?;
         self.git.run(Call::new("symbolic-ref", &["symbolic-ref", "HEAD", &branch])).await?;
         self.git.run(Call::new("reset", &["reset", "--quiet", "--hard", "HEAD"])).await?;
-        let missing = match repository {
-            Some(repository) => submodules::fetch(&self.git, repository, &bounds).await?,
+        let missing = match &given.repository {
+            Some(repository) => submodules::fetch(&self.git, repository, access, &bounds).await?,
             None => Vec::new(),
         };
-        self.place_inputs(files).await?;
+        self.place_inputs(&given.files).await?;
         self.hand_over(sandbox).await?;
         let ready = self.git.git_dir.join(READY);
         tokio::fs::write(&ready, missing.join("\n")).await.map_err(|source| WorkspaceError::Folder { path: ready, source })

@@ -10,7 +10,7 @@ use grace_domain::intent::Repository;
 
 use super::{
     WorkspaceError,
-    clone::{Bounds, bounded, fetch_from, refused},
+    clone::{Access, Bounds, bounded, fetch_from, refused},
     git::{Call, Git},
 };
 
@@ -25,7 +25,7 @@ struct Module {
 }
 
 /// Fetches what the commit at `HEAD` names; answers with what is missing, for people.
-pub(super) async fn fetch(git: &Git, repository: &Repository, bounds: &Bounds) -> Result<Vec<String>, WorkspaceError> {
+pub(super) async fn fetch(git: &Git, repository: &Repository, access: Option<&Access>, bounds: &Bounds) -> Result<Vec<String>, WorkspaceError> {
     let modules = listed(git).await?;
     let mut missing = Vec::new();
     for (number, module) in modules.iter().enumerate() {
@@ -34,7 +34,7 @@ pub(super) async fn fetch(git: &Git, repository: &Repository, bounds: &Bounds) -
             break;
         }
         let of = Git { git_dir: git.git_dir.join("grace-modules").join(number.to_string()), work_tree: git.work_tree.join(&module.path) };
-        match one(git, &of, module, repository, bounds).await {
+        match one(git, &of, module, (repository, access), bounds).await {
             Ok(false) => {}
             Ok(true) => missing.push(format!("submodules within the submodule {}", module.path)),
             Err(WorkspaceError::Clone { reason }) => missing.push(format!("the submodule {} ({})", module.path, reason.trim_end_matches('.'))),
@@ -66,7 +66,13 @@ async fn listed(git: &Git) -> Result<Vec<Module>, WorkspaceError> {
 }
 
 /// Whether it has submodules of its own, which are not fetched.
-async fn one(git: &Git, of: &Git, module: &Module, repository: &Repository, bounds: &Bounds) -> Result<bool, WorkspaceError> {
+async fn one(
+    git: &Git,
+    of: &Git,
+    module: &Module,
+    (repository, access): (&Repository, Option<&Access>),
+    bounds: &Bounds,
+) -> Result<bool, WorkspaceError> {
     // `160000 commit HASH\tPATH`: only what the commit itself has as a submodule is one.
     let entry = git.run(Call::new("ls-tree", &["ls-tree", "HEAD", "--", &module.path])).await?.text();
     let Some(commit) = entry.strip_prefix("160000 commit ").and_then(|rest| rest.split_whitespace().next()) else {
@@ -76,7 +82,7 @@ async fn one(git: &Git, of: &Git, module: &Module, repository: &Repository, boun
         tokio::fs::create_dir_all(folder).await.map_err(|source| WorkspaceError::Folder { path: folder.clone(), source })?;
     }
     of.run(Call::new("init", &["init", "--quiet"])).await?;
-    fetch_from(of, &source(module, repository)?, commit, bounds).await?;
+    fetch_from(of, &source(module, repository)?, access, commit, bounds).await?;
     bounded(of, commit, bounds).await?;
     of.run(Call::new("checkout", &["checkout", "--quiet", commit, "--", "."])).await?;
     let nested = format!("{commit}:.gitmodules");
@@ -188,11 +194,11 @@ mod tests {
 
         let build = Git { git_dir: folder.path().join("repository.git"), work_tree: folder.path().join("work") };
         let given = Repository::Path(app.work_tree.to_string_lossy().into_owned());
-        super::super::clone::clone(&build, &given, &Bounds::USUAL).await.expect("a clone");
+        super::super::clone::clone(&build, &given, None, &Bounds::USUAL).await.expect("a clone");
         std::fs::create_dir(&build.work_tree).expect("a folder");
         build.run(Call::new("config", &["config", "core.bare", "false"])).await.expect("a setting");
         build.run(Call::new("reset", &["reset", "--quiet", "--hard", "HEAD"])).await.expect("files");
-        let missing = fetch(&build, &given, &Bounds::USUAL).await.expect("submodules");
+        let missing = fetch(&build, &given, None, &Bounds::USUAL).await.expect("submodules");
         assert!(missing.len() == 1 && missing[0].starts_with("the submodule gone (there is no folder"), "{missing:?}");
         let laid = build.work_tree.join("vendor/lib");
         assert_eq!(std::fs::read_to_string(laid.join("old.txt")).expect("a file"), "old.txt");

@@ -5,7 +5,9 @@ use std::{path::Path, process::Command};
 use crate::support::{Act, Place, Scripted, draft, shop::spec, step, until_status, until_within};
 use grace_domain::{
     intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft},
+    list::ListQuery,
     problem::ProblemKind,
+    secret::{SecretAction, SecretDraft},
     status::{Stage, Status},
 };
 use grace_engine::Engine;
@@ -135,5 +137,30 @@ async fn an_address_that_cannot_be_reached_fails_the_build_and_says_what_would_h
     let failure = until_status(&engine, intent, Status::Failed).await.failure.clone().unwrap();
     assert!(failure.contains("The repository cannot be used: nothing.invalid") && failure.contains("give its path"), "{failure}");
     assert_eq!(agent.runs_of("code"), 0);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_repository_is_a_secret_that_is_read_for_the_clone_and_missed_by_name() {
+    let place = Place::new().await;
+    let agent = Scripted::new(vec![step("code", Stage::Coding, &[], Act::Write("a.txt", "a\n"))]);
+    let engine = place.start(&agent).await;
+    let mut request = in_repository("https://nothing.invalid/a.git", "Where is it");
+    request.artifacts.repository_secret = Some("REPOSITORY_TOKEN".into());
+    let failed = async || {
+        let hash = engine.preview(request.clone()).await.unwrap().plan_hash;
+        let wanted = RequestDraft { plan_hash: Some(hash), ..request.clone() };
+        let intent = engine.create(wanted, None).await.unwrap().intent_id.unwrap();
+        (intent, until_status(&engine, intent, Status::Failed).await.failure.clone().unwrap())
+    };
+    let (_, missing) = failed().await;
+    assert!(missing.contains("no value for the secret REPOSITORY_TOKEN") && missing.contains("/settings?secret=REPOSITORY_TOKEN"), "{missing}");
+    engine.save_secret(SecretDraft { name: "REPOSITORY_TOKEN".into(), intent_id: None, value: "tok-canary-5521".to_owned().into() }).await.unwrap();
+    let (intent, away) = failed().await;
+    assert!(away.contains("nothing.invalid cannot be found"), "the vault is opened first: {away}");
+    let audit = engine.secret_audit(ListQuery::default()).await.unwrap().items;
+    let reads: Vec<_> = audit.iter().filter(|entry| entry.action == SecretAction::Read).collect();
+    assert_eq!(reads.len(), 1);
+    assert_eq!((reads[0].intent_id, reads[0].purpose.as_str()), (Some(intent), "clone of https://nothing.invalid/a.git"));
     engine.shutdown().await;
 }
