@@ -50,8 +50,13 @@ test("a description is text, never markup", async ({ page }) => {
   expect(await page.title()).not.toContain("owned");
 });
 
-test("the page of an unknown build says so", async ({ page, request }) => {
-  expect((await request.get("/builds/int-code-999999")).status()).toBe(404);
-  await page.goto("/settings");
-  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+test.describe("the page of an unknown build", () => {
+  test.use({ expectedComplaint: /404/ });
+  test("says so and leads to those that there are", async ({ page }) => {
+    const answer = await page.goto("/builds/int-code-999999");
+    expect(answer?.status()).toBe(404);
+    await expect(page.getByRole("main").getByRole("alert")).toContainText("There is no build");
+    await page.getByRole("main").getByRole("link", { name: "All builds" }).click();
+    await expect(page.getByRole("heading", { name: /Active builds/i })).toBeVisible();
+  });
 });

@@ -122,6 +122,12 @@ fn one_column(file: &FileDiff) -> AnyView {
 }
 
 fn two_columns(file: &FileDiff) -> AnyView {
+    // A file that is new, or gone, has nothing on the other side.
+    let has = |kind: Kind| file.lines.iter().any(|line| line.kind == kind);
+    let has_both = has(Kind::Context) || has(Kind::Added) && has(Kind::Removed);
+    if !has_both {
+        return one_column(file);
+    }
     let side = |line: Option<&Line>, old: bool| match line {
         None => "<span class=\"side none\"></span>".to_owned(),
         Some(line) => {

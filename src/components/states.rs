@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use grace_domain::{list::MAX_LIMIT, view::BuildList};
+use grace_domain::{list::MAX_LIMIT, problem::ProblemKind, view::BuildList};
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use leptos::tachys::reactive_graph::OwnedView;
@@ -80,13 +80,15 @@ fn loaded_from(source: impl Waited, content: Arc<dyn Fn() -> AnyView + Send + Sy
         async move {
             match source.first().await {
                 Ok(()) => content(),
-                Err(error) => view! {
-                    <div class="panel pad">
-                        {problem(error)}
-                        <button type="button" class="btn" on:click=move |_| source.retry()>{icon("refresh")}"Try again"</button>
-                    </div>
+                Err(error) => {
+                    // Asking again for what is not there does not help.
+                    let way = if error.0.kind == ProblemKind::NotFound {
+                        view! { <a class="btn" href="/#active-builds">"All builds"</a> }.into_any()
+                    } else {
+                        view! { <button type="button" class="btn" on:click=move |_| source.retry()>{icon("refresh")}"Try again"</button> }.into_any()
+                    };
+                    view! { <div class="panel pad">{problem(error)}{way}</div> }.into_any()
                 }
-                .into_any(),
             }
         }
     })

@@ -216,7 +216,8 @@ impl Asked<'_> {
         let name = &self.profile.name;
         let unreachable = |text: String| ModelError::new(Failure::WrongAddress, format!("{text} Check “base_url” of the model profile “{name}”."));
         if error.is_timeout() {
-            ModelError::new(Failure::Timeout, format!("{} did not accept a connection in time.", self.address))
+            // Connecting alone is timed by the client; what comes later is timed by whoever reads the answer.
+            ModelError::new(Failure::Unconnected, format!("{} did not accept a connection in time.", self.address))
         } else if error.is_connect() && causes.contains("dns") {
             unreachable(format!("The host of {} is not known.", self.address))
         } else if error.is_connect() && causes.contains("refused") {

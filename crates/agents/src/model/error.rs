@@ -49,6 +49,8 @@ pub enum Failure {
     /// The connection or the answer ended before its end.
     Truncated,
     Timeout,
+    /// No connection came about in time: the provider never heard of the request.
+    Unconnected,
     /// The provider understood the request and will not do it.
     Refused,
     Cancelled,
@@ -59,7 +61,7 @@ pub enum Failure {
 impl Failure {
     /// Whether the same request can succeed a little later.
     pub fn passes(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Overloaded | Self::Truncated | Self::Timeout)
+        matches!(self, Self::RateLimited | Self::Overloaded | Self::Truncated | Self::Timeout | Self::Unconnected)
     }
 }
 

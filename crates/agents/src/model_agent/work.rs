@@ -275,6 +275,8 @@ impl Work<'_> {
                 () = self.tools.listen() => unreachable!("listening never ends"),
             };
             match answer {
+                // The stop came with the answer: nothing of it is begun any more.
+                Ok(_) if cancel.is_cancelled() => return Err(TaskFailure::stopped()),
                 Ok(answer) => return Ok(answer),
                 Err(Unanswered::Failed(error)) if error.failure == Failure::ContextOverflow => room /= 2,
                 Err(Unanswered::Failed(error)) if error.failure == Failure::Cancelled => return Err(TaskFailure::stopped()),

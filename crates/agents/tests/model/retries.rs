@@ -1,9 +1,14 @@
 //! When it is tried again, and how long after.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use grace_agents::model::{Failure, Piece, Provider, Settings};
+use grace_agents::model::{Failure, ModelProfile, Piece, Provider, Settings, Usage};
+use grace_agents::{Account, Patience, Refusal, Unanswered};
+use grace_domain::model::{ModelRole, Took};
 use grace_script_model::{Fault, Script, Turn};
+use tokio_util::sync::CancellationToken;
 
 use crate::server::{ask, brisk, impatient, model, profile, respond, start};
 
@@ -80,4 +85,48 @@ async fn all_attempts_together_end_in_time() {
     let error = respond(&model(profile(&server, Provider::Ollama), settings), &ask("You?")).await.0.unwrap_err();
     assert_eq!(error.failure, Failure::Timeout, "{error}");
     assert!(begun.elapsed() < Duration::from_millis(1500));
+}
+
+/// Keeps what was put into the account for each request.
+#[derive(Default)]
+struct Kept(Mutex<Vec<(Usage, Took)>>);
+
+#[async_trait::async_trait]
+impl Account for Kept {
+    async fn reserve(&self, _: &ModelProfile, _: &Usage, _: u64) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn settle(&self, _: &ModelProfile, (reserved, _): (&Usage, u64), took: &Took, _: Duration) {
+        self.0.lock().unwrap().push((*reserved, *took));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_about_is_tried_again_and_costs_nothing() {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, getsockname, listen, socket};
+    // A host that takes no more connections: its queue has room for one, and nobody takes that out.
+    let host = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&host, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    listen(&host, 0).unwrap();
+    let address = SocketAddr::try_from(getsockname(&host).unwrap()).unwrap();
+    let first = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    connect(&first, &address).unwrap();
+
+    let server = start(Script::of([])).await;
+    let shut = ModelProfile { base_url: Some(format!("http://{address}/v1/")), ..profile(&server, Provider::OpenAi) };
+    let settings = Settings { connect_timeout: Duration::from_millis(300), ..brisk() };
+    let models = [Ok(Arc::new(model(shut, settings)))];
+    let patience = Patience { retries: 1, first_pause: Duration::from_millis(10), ..Patience::default() };
+    let account = Kept::default();
+    let answered = grace_agents::ask(ModelRole::Building, models.into_iter(), &account, &patience, &ask("You?"), &CancellationToken::new()).await;
+    let Err(Unanswered::Failed(error)) = answered else { panic!("{answered:?}") };
+    assert_eq!(error.failure, Failure::Unconnected, "{error}");
+    assert!(error.message.contains("did not accept a connection in time"), "{error}");
+    let kept = account.0.lock().unwrap();
+    assert_eq!(kept.len(), 2, "it is tried again");
+    for (reserved, took) in kept.iter() {
+        assert!(reserved.input_tokens > 0 && reserved.output_tokens > 0);
+        assert_eq!((took.usage, took.counted), (Usage { requests: 1, ..Usage::default() }, true));
+    }
 }

@@ -247,7 +247,11 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                 let mut go_back = |oracle: &mut Oracle| {
                     went_back += 1;
                     oracle.died();
-                    tree::clear(folder);
+                    // What the dead one still had in hand ends in a folder that nobody looks at: it holds that one, not its name.
+                    let left = folder.with_extension(format!("left-{went_back}"));
+                    std::fs::rename(folder, &left).unwrap();
+                    std::fs::create_dir(folder).unwrap();
+                    let _ = std::fs::remove_dir_all(left);
                     base.write(folder);
                     sandbox.adopt(folder).unwrap();
                 };
