@@ -3,7 +3,7 @@
 use grace_domain::{
     event::{Event, EventKind, Level},
     id::IntentId,
-    policy::CommandFate,
+    policy::{CommandFate, QUESTION},
     present::time,
     system::{KernelCommand, KernelState, KernelView},
 };
@@ -159,7 +159,8 @@ fn line(key: &str, event: &Event) -> Option<(Level, String)> {
             if matches!(judged.fate, CommandFate::AllowedOnce | CommandFate::AllowedForBuild) { Level::Info } else { Level::Warn },
             format!("{}: {}", judged.fate.label(), judged.command),
         )),
-        ("policy", EventKind::ReviewOpened { question, .. }) => Some((Level::Warn, format!("Asked a person: {question}"))),
+        // Of a command, its own line says more.
+        ("policy", EventKind::ReviewOpened { question, .. }) if question != QUESTION => Some((Level::Warn, format!("Asked a person: {question}"))),
         ("policy", EventKind::ReviewAnswered { answer, decided_by_grace, .. }) => {
             info(format!("{}: {answer}", if *decided_by_grace { "Grace decided" } else { "A person answered" }))
         }

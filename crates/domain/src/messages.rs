@@ -107,8 +107,9 @@ pub fn rest_ready(id: IntentId, plan: &Plan, revision: u32) -> Message {
 }
 
 /// What is left of a plan could not be changed as asked; the build is paused.
-pub fn rest_unchanged(id: IntentId, title: &str, reason: &str) -> Message {
+pub fn rest_unchanged(id: IntentId, title: &str, reason: &str, wishes: Vec<String>) -> Message {
     Message {
+        lines: wishes,
         actions: vec![link("Open the plan", ActionStyle::Normal, format!("/builds/{id}?tab=plan"))],
         waiting: true,
         ..message(
@@ -204,8 +205,9 @@ pub fn build_failed(id: IntentId, title: &str, reason: &str) -> Message {
 }
 
 /// The plan could not be changed as asked; the one before still waits.
-pub fn plan_unchanged(id: IntentId, title: &str, reason: &str) -> Message {
+pub fn plan_unchanged(id: IntentId, title: &str, reason: &str, wishes: Vec<String>) -> Message {
     Message {
+        lines: wishes,
         actions: vec![
             button("approve", "Approve as it is", ActionStyle::Normal),
             Action { action: "modify".to_owned(), ..link("Modify plan", ActionStyle::Normal, format!("/builds/{id}?tab=plan")) },

@@ -264,18 +264,20 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, intent: IntentId, modification
         Err(error) => {
             let reason = Problem::from(error).message;
             decision.log(Level::Error, format!("No plan could be made: {reason}"), None);
+            // What was typed is not lost.
+            let asked = modifications.iter().map(|wish| format!("You asked for: {}", wish.trim())).collect();
             let current = plan_fetch(&mut decision.tx, intent).await?;
             if current.is_some_and(|row| row.answer == Some(PlanAnswer::Approved)) {
                 // What is left stays as it is, and a person decides how it goes on.
                 decision.apply(Trigger::PlanFailed, Some(&reason))?;
                 let title = decision.row.intent.title.clone();
-                decision.notify(messages::rest_unchanged(intent, &title, &reason)).await?;
+                decision.notify(messages::rest_unchanged(intent, &title, &reason, asked)).await?;
             } else if decision.row.plan_revision > 0 {
                 // The plan that was to be changed is still there, and still waits.
                 decision.apply(Trigger::PlanProposed, None)?;
                 let id = decision.intent();
                 let title = decision.row.intent.title.clone();
-                decision.notify(messages::plan_unchanged(id, &title, &reason)).await?;
+                decision.notify(messages::plan_unchanged(id, &title, &reason, asked)).await?;
             } else {
                 decision.apply(Trigger::PlanFailed, Some(&reason))?;
             }

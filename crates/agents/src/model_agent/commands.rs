@@ -3,7 +3,7 @@
 use grace_domain::{
     event::Level,
     plan::Question,
-    policy::{ALLOW_FOR_BUILD, ALLOW_ONCE, CommandFate, CommandRequest, Decision, REFUSE},
+    policy::{ALLOW_FOR_BUILD, ALLOW_ONCE, CommandFate, CommandRequest, Decision, QUESTION, REFUSE},
     review::Wish,
     secret::SecretName,
 };
@@ -62,8 +62,7 @@ pub async fn permitted(context: &dyn TaskContext, call: &ToolCall, verdict: &Ver
                 return Ok(Permitted::No(why));
             }
             context.log(Level::Info, SOURCE, &format!("Wants to run `{}`.", short(command))).await;
-            let question =
-                Question { key, text: "Allow this command?".into(), options: Vec::new(), default: REFUSE.into(), default_reason: String::new() };
+            let question = Question { key, text: QUESTION.into(), options: Vec::new(), default: REFUSE.into(), default_reason: String::new() };
             Ok(Permitted::Person(Box::new((question, Wish::Command { request, reason: reason.to_owned() }))))
         }
     }

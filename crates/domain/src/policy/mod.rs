@@ -203,6 +203,8 @@ pub struct CommandRequest {
     pub background: bool,
 }
 
+/// What a person is asked of a command; the command stands beside it.
+pub const QUESTION: &str = "Allow this command?";
 /// The answers to a request for a command.
 pub const ALLOW_ONCE: &str = "Allow once";
 pub use crate::secret::{ALLOW as ALLOW_FOR_BUILD, REFUSE};

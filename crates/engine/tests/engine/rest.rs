@@ -233,6 +233,8 @@ async fn words_make_the_rest_anew_and_the_model_is_told_what_is_done() {
     let status = until_status(&engine, intent, Status::Paused).await;
     assert_eq!((&status.plan, status.revision), (&first.plan, 1), "no usable plan: it stays as it was");
     assert_eq!(waiting_plan(&engine).await, ["In line: what is left was not changed"]);
+    let told = engine.notifications().await.unwrap();
+    assert!(told.iter().any(|one| one.lines == ["You asked for: say it badly"]), "what was typed is not lost: {told:?}");
 
     engine.approve(intent, wish("Write docs too")).await.unwrap();
     let second = until_status(&engine, intent, Status::AwaitingApproval).await;

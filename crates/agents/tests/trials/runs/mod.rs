@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::bench::{Bench, Ledger, Speaker};
 use self::oracle::{Ended, Oracle};
 use crate::random::Random;
-use crate::tree::{self, Tree};
+use crate::tree::Tree;
 
 const PROTOCOLS: [(Provider, Protocol); 5] = [
     (Provider::OpenAi, Protocol::OpenAi),
