@@ -115,6 +115,31 @@ fn shows(error: &Option<CallError>, prefix: &str) -> bool {
     error.as_ref().is_some_and(|error| error.0.errors.iter().any(|field| field.field.starts_with(prefix) && field.field != "constraints.stack"))
 }
 
+/// A row with a text of the draft; `name` is the field's, and its id.
+fn typed(
+    name: &'static str,
+    label: &'static str,
+    hint: &'static str,
+    draft: RwSignal<RequestDraft>,
+    part: fn(&mut RequestDraft) -> &mut Option<String>,
+) -> AnyView {
+    let text = move || {
+        let mut copy = draft.get();
+        part(&mut copy).take().unwrap_or_default()
+    };
+    let take = move |event| {
+        let text = event_target_value(&event);
+        draft.update(|draft| *part(draft) = (!text.trim().is_empty()).then_some(text));
+    };
+    view! {
+        <div class="lrow">
+            <label class="label" for=name>{label}</label>
+            <input class="input" id=name name=name autocomplete="off" placeholder=hint value=untrack(text) prop:value=text on:input=take/>
+        </div>
+    }
+    .into_any()
+}
+
 #[component]
 pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
     let draft = state.desk.draft;
@@ -130,10 +155,7 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             )
         })
     };
-    let repository = move || draft.with(|draft| draft.artifacts.repository.clone().unwrap_or_default());
-    let first = untrack(repository);
     // A path on this machine needs no token; what is named already can be taken out.
-    let token = move || draft.with(|draft| draft.artifacts.repository_secret.clone().unwrap_or_default());
     let has_address = Memo::new(move |_| {
         draft.with(|draft| {
             draft.artifacts.repository_secret.is_some()
@@ -146,40 +168,11 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
         })
     };
     let body = view! {
-        <div class="lrow">
-            <label class="label" for="repository">"Repository"</label>
-            <input
-                class="input"
-                id="repository"
-                name="repository"
-                placeholder="https://… or the path of a repository on this machine"
-                value=first
-                prop:value=repository
-                on:input=move |event| {
-                    let text = event_target_value(&event);
-                    draft.update(|draft| draft.artifacts.repository = (!text.trim().is_empty()).then_some(text));
-                }
-            />
-        </div>
+        {typed("repository", "Repository", "https://… or the path of a repository on this machine", draft, |draft| &mut draft.artifacts.repository)}
         {field_error(state.error, "artifacts.repository")}
-        {move || has_address.get().then(|| view! {
-            <div class="lrow">
-                <label class="label" for="repository-secret">"Its token"</label>
-                <input
-                    class="input mono"
-                    id="repository-secret"
-                    name="repository_secret"
-                    maxlength="64"
-                    autocomplete="off"
-                    placeholder="Only if it is not public: name of a secret, such as REPOSITORY_TOKEN"
-                    value=untrack(token)
-                    prop:value=token
-                    on:input=move |event| {
-                        let text = event_target_value(&event);
-                        draft.update(|draft| draft.artifacts.repository_secret = (!text.trim().is_empty()).then_some(text));
-                    }
-                />
-            </div>
+        {move || has_address.get().then(|| {
+            let hint = "Only if it is not public: name of a secret, such as REPOSITORY_TOKEN";
+            typed("repository_secret", "Its token", hint, draft, |draft| &mut draft.artifacts.repository_secret)
         })}
         {field_error(state.error, "artifacts.repository_secret")}
         <LinkList label="Datasets" name="datasets" add="Add dataset URL" draft part=|draft| &mut draft.artifacts.datasets reason=reason("datasets") error=state.error/>

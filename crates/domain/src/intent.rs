@@ -7,7 +7,7 @@ use crate::{
     input::{InputFile, wrong_files},
     model::Budget,
     problem::{FieldError, Problem},
-    secret::SecretName,
+    secret::{SecretName, name_wanted},
 };
 
 /// Longest description, in characters.
@@ -494,11 +494,9 @@ impl Errors {
             self.add(FIELD, "A token is shown to the host of a repository's address; a path on this machine needs none. Leave it empty.");
             return None;
         }
-        // The token itself may have been pasted here, so the text is not repeated.
         let read = name.trim().parse().ok();
         if read.is_none() {
-            let rule = "It begins with A to Z, goes on with A to Z, 0 to 9 and _, and is no variable that changes how commands run";
-            self.add(FIELD, format!("Give the name of a secret of the vault, such as REPOSITORY_TOKEN; never the token itself. {rule}."));
+            self.add(FIELD, name_wanted("REPOSITORY_TOKEN", "token"));
         }
         read
     }

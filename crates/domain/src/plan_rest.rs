@@ -119,8 +119,6 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::{
-        id::{IntentId, TaskId},
-        intent::Priority,
         plan_draft::{PhaseDraft, PlanDraft, TaskDraft},
         status::Stage,
     };
@@ -156,32 +154,7 @@ mod tests {
 
     fn task(key: &str, state: TaskState) -> Task {
         let at = |begun: bool| begun.then(|| "2025-11-14T10:00:00Z".parse().expect("valid"));
-        Task {
-            id: TaskId(1),
-            intent_id: IntentId(1),
-            position: 1,
-            phase: "Work".into(),
-            key: key.into(),
-            title: String::new(),
-            stage: Stage::Coding,
-            state,
-            priority: Priority::Normal,
-            depends_on: Vec::new(),
-            asks: None,
-            attempt: 0,
-            max_attempts: 4,
-            estimated_seconds: 60,
-            sla_deadline: None,
-            queued_at: None,
-            started_at: at(!matches!(state, TaskState::Waiting | TaskState::Ready)),
-            finished_at: None,
-            input_bytes: 0,
-            output_bytes: 0,
-            error: None,
-            commit: None,
-            worker: None,
-            apart: None,
-        }
+        Task { state, started_at: at(!matches!(state, TaskState::Waiting | TaskState::Ready)), ..Task::sample(key) }
     }
 
     /// `a` is done, `c` is being worked on.

@@ -94,6 +94,14 @@ impl FromStr for SecretName {
     }
 }
 
+/// What to say where a secret's name was wanted and something else was given: the `value` itself may have been, so what was given is not repeated.
+pub fn name_wanted(example: &str, value: &str) -> String {
+    format!(
+        "Give the name of a secret of the vault, such as {example}; never the {value} itself. It begins with A to Z, goes on with A to Z, 0 to 9 and _, and \
+         is no variable that changes how commands run."
+    )
+}
+
 impl<'de> Deserialize<'de> for SecretName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)

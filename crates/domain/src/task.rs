@@ -71,6 +71,39 @@ pub struct Task {
     pub apart: Option<bool>,
 }
 
+#[cfg(test)]
+impl Task {
+    /// One that waits, for tests that say what they need of it.
+    pub(crate) fn sample(key: &str) -> Self {
+        Self {
+            id: TaskId(1),
+            intent_id: IntentId(1),
+            position: 1,
+            phase: "Work".into(),
+            key: key.into(),
+            title: String::new(),
+            stage: Stage::Coding,
+            state: TaskState::Waiting,
+            priority: Priority::Normal,
+            depends_on: Vec::new(),
+            asks: None,
+            attempt: 0,
+            max_attempts: 4,
+            estimated_seconds: 60,
+            sla_deadline: None,
+            queued_at: None,
+            started_at: None,
+            finished_at: None,
+            input_bytes: 0,
+            output_bytes: 0,
+            error: None,
+            commit: None,
+            worker: None,
+            apart: None,
+        }
+    }
+}
+
 impl Task {
     /// It has run, whatever came of it: what is left of a plan is what has not. An event tells a page of the state before the page knows the time.
     pub fn has_begun(&self) -> bool {

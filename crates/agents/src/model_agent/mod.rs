@@ -5,6 +5,7 @@
 mod baseline;
 mod commands;
 mod context;
+mod kind;
 mod own_tools;
 mod plan;
 mod prompt;
@@ -15,8 +16,8 @@ mod session;
 mod summary;
 mod work;
 
+pub use kind::kind_of;
 pub use prompt::merging;
-pub use work::kind_of;
 
 use async_trait::async_trait;
 use grace_domain::baseline::KEY as BASELINE;

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use grace_domain::{
-    event::{ArtifactKind, Level},
+    event::Level,
     input::InputFile,
     model::ModelRole,
     plan::{Choice, PlannedTask, Question},
@@ -16,6 +16,7 @@ use grace_sandbox::beneath::Root;
 use serde_json::{Value, json};
 
 use super::context::{self, Fit};
+use super::kind::kind_of;
 use super::session::{Session, Waiting};
 use super::{commands, own_tools, prompt, reports, secrets, summary};
 use crate::{
@@ -554,49 +555,4 @@ impl Work<'_> {
 /// The result of a call that the end of the run came before.
 fn not_done(call_id: String) -> ToolResult {
     ToolResult { call_id, content: "Not done: the work was interrupted. Call again if it is still wanted.".into(), is_error: true }
-}
-
-/// What a file is, by its name.
-pub fn kind_of(path: &str) -> ArtifactKind {
-    let lower = path.to_ascii_lowercase();
-    let name = lower.rsplit('/').next().unwrap_or_default();
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    if lower.split('/').any(|part| matches!(part, "test" | "tests" | "__tests__" | "spec"))
-        || name.starts_with("test_")
-        || name.contains(".test.")
-        || name.contains("_test.")
-        || name.contains(".spec.")
-    {
-        ArtifactKind::Test
-    } else if matches!(ending, "md" | "rst" | "adoc") || name.starts_with("license") {
-        ArtifactKind::Doc
-    } else if matches!(ending, "sol") {
-        ArtifactKind::Contract
-    } else if matches!(ending, "tf" | "tfvars") || name == "dockerfile" || name.starts_with("compose.") {
-        ArtifactKind::Infrastructure
-    } else if matches!(ending, "toml" | "json" | "yaml" | "yml" | "ini" | "cfg" | "lock" | "") || name.starts_with('.') {
-        ArtifactKind::Config
-    } else {
-        ArtifactKind::Code
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_told_apart_by_their_names() {
-        for (path, kind) in [
-            ("src/lib.rs", ArtifactKind::Code),
-            ("tests/it.rs", ArtifactKind::Test),
-            ("src/a.test.ts", ArtifactKind::Test),
-            ("README.md", ArtifactKind::Doc),
-            ("Cargo.toml", ArtifactKind::Config),
-            (".gitignore", ArtifactKind::Config),
-            ("main.tf", ArtifactKind::Infrastructure),
-        ] {
-            assert_eq!(kind_of(path), kind, "{path}");
-        }
-    }
 }

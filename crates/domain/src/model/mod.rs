@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     intent::{choice, shown},
     problem::{FieldError, Problem},
-    secret::SecretName,
+    secret::{SecretName, name_wanted},
 };
 
 /// Longest name of a profile, of a model and of a variable, in characters.
@@ -184,9 +184,7 @@ impl ProfileDraft {
         let named = given(self.key_secret);
         let key_secret = named.as_deref().and_then(|name| name.parse::<SecretName>().ok());
         if named.is_some() && key_secret.is_none() {
-            // Here too a key may have been pasted.
-            let rule = "It begins with A to Z, goes on with A to Z, 0 to 9 and _, and is no variable that changes how commands run";
-            wrong("key_secret", format!("Give the name of a secret of the vault, such as OPENAI_API_KEY; never the key itself. {rule}."));
+            wrong("key_secret", name_wanted("OPENAI_API_KEY", "key"));
         } else if named.is_some() && key_variable.is_some() {
             wrong("key_secret", "The key has one place: name a secret here or an environment variable in “key_variable”, not both.".into());
         }

@@ -60,40 +60,16 @@ pub fn lanes(tasks: &[Task], now: Timestamp) -> Option<Lanes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        id::{IntentId, TaskId},
-        intent::Priority,
-        status::Stage,
-        task::TaskState,
-    };
+    use crate::task::TaskState;
 
     fn task(worker: &str, from: Option<&str>, to: Option<&str>) -> Task {
         let at = |text: &str| text.parse().expect("tests write valid times");
         Task {
-            id: TaskId(1),
-            intent_id: IntentId(1),
-            position: 1,
-            phase: "Testing".into(),
-            key: "test.unit".into(),
-            title: "Run the tests".into(),
-            stage: Stage::Testing,
             state: if to.is_some() { TaskState::Done } else { TaskState::Running },
-            priority: Priority::Normal,
-            depends_on: Vec::new(),
-            asks: None,
-            attempt: 1,
-            max_attempts: 3,
-            estimated_seconds: 10,
-            sla_deadline: None,
-            queued_at: None,
             started_at: from.map(at),
             finished_at: to.map(at),
-            input_bytes: 0,
-            output_bytes: 0,
-            error: None,
-            commit: None,
             worker: Some(worker.into()),
-            apart: None,
+            ..Task::sample("test.unit")
         }
     }
 

@@ -1,21 +1,18 @@
 //! A server that is killed with SIGKILL in the middle of a build, again and again, and the one that takes up what it left.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use crate::support::{Act, Place, Scripted, start_build, step, until_within};
+use crate::support::{
+    Act, Place, Scripted,
+    doomed::{Doomed, doomed_config},
+    start_build, step, until_within,
+};
 use grace_domain::{
     event::EventKind,
     status::{Stage, Status},
     task::TaskState,
 };
 use grace_engine::{Cursor, Engine};
-
-const DATA: &str = "GRACE_TEST_CRASH_DATA";
-const DATABASE: &str = "GRACE_TEST_CRASH_DATABASE";
 
 fn script() -> Arc<Scripted> {
     Scripted::new(vec![
@@ -31,10 +28,9 @@ fn script() -> Arc<Scripted> {
 /// Not a test of its own: the server that the test below kills. It prints a line for every event.
 #[test]
 fn server_to_be_killed() {
-    let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
+    let Some(config) = doomed_config() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let config = crate::support::config(data_dir.into(), database_url);
         let engine = Engine::start_with(config, vec![script()]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         println!("event started");
@@ -44,20 +40,10 @@ fn server_to_be_killed() {
     });
 }
 
-/// Starts a server as a process of its own and kills it after so many events. False: the build ended before.
+/// Starts a server and kills it after so many events; it may have finished the build before.
 fn run_and_kill(place: &Place, events: usize) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::server_to_be_killed", "--exact", "--nocapture"])
-        .env(DATA, &place.data_dir)
-        .env(DATABASE, &place.database_url)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let _ = lines.map_while(Result::ok).filter(|line| line.contains("event ")).nth(events);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut server = Doomed::start(place, "crash::server_to_be_killed", &[], &[]);
+    let _ = std::iter::from_fn(|| server.says()).filter(|line| line.contains("event ")).nth(events);
 }
 
 #[tokio::test(flavor = "multi_thread")]

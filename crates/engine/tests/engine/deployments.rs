@@ -1,13 +1,10 @@
 //! Deployments through the engine: rollback, cancelling, releases that do not hold, and servers that end in the middle.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::support::{
     Place,
+    doomed::{Doomed, doomed_config},
     shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
     until, until_status,
 };
@@ -179,16 +176,12 @@ async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_af
     engine.shutdown().await;
 }
 
-const DATA: &str = "GRACE_TEST_DEPLOY_DATA";
-const DATABASE: &str = "GRACE_TEST_DEPLOY_DATABASE";
-
 /// Not a test of its own: the server that the test below kills. It prints where the newest deployment is.
 #[test]
 fn server_to_be_killed() {
-    let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
+    let Some(config) = doomed_config() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let config = crate::support::config(data_dir.into(), database_url);
         let engine = Engine::start_with(config, vec![agent("exit 0", vec![])]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         let newest = engine.deployments(ListQuery::default()).await.unwrap().items.remove(0);
@@ -210,22 +203,10 @@ fn server_to_be_killed() {
     });
 }
 
-/// Starts a server as a process of its own and kills it when the newest deployment is at this step.
+/// Starts a server and kills it when the newest deployment is at this step.
 fn run_and_kill(place: &Place, step: &str) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["deployments::server_to_be_killed", "--exact", "--nocapture"])
-        .env(DATA, &place.data_dir)
-        .env(DATABASE, &place.database_url)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let wanted = format!("at {step} ");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let reached = lines.any(|line| line.contains(&wanted));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(reached, "the server ended before its deployment was at {step}");
+    let mut server = Doomed::start(place, "deployments::server_to_be_killed", &[], &[]);
+    assert!(server.said(&format!("at {step} ")), "the server ended before its deployment was at {step}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,16 @@
 //! What becomes of the files of a model's commands: repositories within, removed and ignored files, outputs of tools, and crashes at a bad time.
 
 use std::{
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::Arc,
 };
 
-use crate::support::{Act, Place, Scripted, approved, start_build, step, until, with_model};
+use crate::support::{
+    Act, Place, Scripted, approved,
+    doomed::{Doomed, doomed_config},
+    start_build, step, until, with_model,
+};
 use grace_domain::{
     id::IntentId,
     review::Answer,
@@ -151,9 +154,6 @@ async fn a_commit_that_a_crash_kept_from_being_saved_is_found_by_the_next_run() 
     engine.shutdown().await;
 }
 
-const DATA: &str = "GRACE_TEST_FILES_DATA";
-const DATABASE: &str = "GRACE_TEST_FILES_DATABASE";
-
 fn script(shell: &'static str) -> Arc<Scripted> {
     Scripted::new(vec![step("one", Stage::Coding, &[], Act::Write("one.txt", "one\n")), step("two", Stage::Coding, &["one"], Act::Shell(shell))])
 }
@@ -161,11 +161,11 @@ fn script(shell: &'static str) -> Arc<Scripted> {
 /// Not a test of its own: the server that [`crashed`] kills. It says its events.
 #[test]
 fn server_to_be_killed() {
-    let (Ok(data_dir), Ok(database_url)) = (std::env::var(DATA), std::env::var(DATABASE)) else { return };
+    let Some(config) = doomed_config() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let agent = script("git init -q app && echo x > app/x && echo it began && sleep 60");
-        let engine = Engine::start_with(crate::support::config(data_dir.into(), database_url), vec![agent]).await.unwrap();
+        let engine = Engine::start_with(config, vec![agent]).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
         println!("listening");
         while let Some(stored) = events.next().await {
@@ -181,18 +181,8 @@ async fn crashed(place: &Place) -> IntentId {
     let intent = start_build(&engine, "Survive").await;
     engine.queue_resume().await.unwrap();
     engine.shutdown().await;
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["model_files::server_to_be_killed", "--exact", "--nocapture"])
-        .env(DATA, &place.data_dir)
-        .env(DATABASE, &place.database_url)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("it began")), "the server ended by itself");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut server = Doomed::start(place, "model_files::server_to_be_killed", &[], &[]);
+    assert!(server.said("it began"), "the server ended by itself");
     intent
 }
 

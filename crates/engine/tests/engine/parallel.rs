@@ -1,18 +1,17 @@
 //! Tasks of one build at the same time: each in its own folder, landed as a line of commits; what collides is merged by a task; nothing of it is lost
 //! by a restart or a kill.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{path::PathBuf, process::Command, sync::Arc};
 
-use crate::support::{Place, approved, profile, until, with_model};
-use grace_domain::{id::IntentId, model::Provider, review::Answer, status::Status, task::TaskState, view::StatusView};
-use grace_engine::{Engine, EngineConfig};
-use grace_script_model::{Call, Protocol, Script, ScriptModel, Turn, When};
-use serde_json::{Value, json};
+use crate::support::{
+    Place, approved,
+    doomed::{Doomed, doomed_config},
+    until, with_model,
+};
+use grace_domain::{id::IntentId, review::Answer, status::Status, task::TaskState, view::StatusView};
+use grace_engine::Engine;
+use grace_script_model::{Call, Script, ScriptModel, Turn, When};
+use serde_json::json;
 
 /// `one` and `two` beside each other, then `last`; each with the command that proves it.
 async fn model_of(verify: [&str; 3], turns: impl IntoIterator<Item = Turn>) -> ScriptModel {
@@ -177,15 +176,10 @@ async fn what_collides_is_merged_by_a_task_for_which_the_rest_waits_over_a_resta
     engine.shutdown().await;
 }
 
-const DATA: &str = "GRACE_TEST_PARALLEL_DATA";
-const DATABASE: &str = "GRACE_TEST_PARALLEL_DATABASE";
-const PROFILE: &str = "GRACE_TEST_PARALLEL_PROFILE";
-
 /// Not a test of its own: the server that is killed. It says its events.
 #[test]
 fn server_to_be_killed() {
-    let (Ok(data_dir), Ok(database_url), Ok(profile)) = (std::env::var(DATA), std::env::var(DATABASE), std::env::var(PROFILE)) else { return };
-    let config = EngineConfig { models: vec![serde_json::from_str(&profile).unwrap()], ..crate::support::config(data_dir.into(), database_url) };
+    let Some(config) = doomed_config() else { return };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let engine = Engine::start(config).await.unwrap();
         let mut events = engine.subscribe().await.unwrap();
@@ -211,25 +205,14 @@ async fn a_kill_while_two_tasks_work_loses_nothing_and_doubles_nothing() {
     let intent = approved(&engine).await;
     engine.queue_resume().await.unwrap();
     engine.shutdown().await;
-    let profile: Value = serde_json::to_value(profile(&model, (Provider::OpenAi, Protocol::OpenAi))).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["parallel::server_to_be_killed", "--exact", "--nocapture"])
-        .env(DATA, &place.data_dir)
-        .env(DATABASE, &place.database_url)
-        .env(PROFILE, profile.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut server = Doomed::start(&place, "parallel::server_to_be_killed", &with_model(&place, &model).models, &[]);
     let mut began = [false, false];
     while began != [true, true] {
-        let line = lines.next().expect("the server ended by itself");
+        let line = server.says().expect("the server ended by itself");
         began[0] |= line.contains("began 0 one");
         began[1] |= line.contains("began 0 two");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(server);
 
     let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let status = completed(&engine, intent, &model).await;

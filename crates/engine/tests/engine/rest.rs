@@ -1,17 +1,15 @@
 //! Changing what is left of a plan while its tasks are carried out: by hand and in words, approved and rejected, over kills, and with every wrong input.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use crate::support::{Place, Scripted, approved, profile, start_build, step, until, until_status, with_model};
+use crate::support::{
+    Place, Scripted, approved,
+    doomed::{Doomed, doomed_config},
+    start_build, step, until, until_status, with_model,
+};
 use grace_domain::{
     copilot::NotificationKind,
     id::IntentId,
-    model::Provider,
     plan_draft::{PhaseDraft, PlanDraft, TaskDraft},
     plan_rest::Kept,
     problem::Problem,
@@ -22,7 +20,7 @@ use grace_domain::{
     view::{Approval, StatusView},
 };
 use grace_engine::{Engine, EngineConfig};
-use grace_script_model::{Call, Fault, Protocol, Script, ScriptModel, Turn, When};
+use grace_script_model::{Call, Fault, Script, ScriptModel, Turn, When};
 use serde_json::{Value, json};
 
 /// `a`, then `b`, then `c`; each proved by the file of its name.
@@ -381,22 +379,17 @@ async fn a_task_that_fails_meanwhile_drops_the_change_and_a_retry_builds_what_wa
     engine.shutdown().await;
 }
 
-const DATA: &str = "GRACE_TEST_REST_DATA";
-const DATABASE: &str = "GRACE_TEST_REST_DATABASE";
-const PROFILE: &str = "GRACE_TEST_REST_PROFILE";
 const STEP: &str = "GRACE_TEST_REST_STEP";
 const INTENT: &str = "GRACE_TEST_REST_INTENT";
 
 /// Not a test of its own: the server that is killed after the step that it is told to take.
 #[test]
 fn server_to_be_killed() {
-    let variable = |name: &str| std::env::var(name).ok();
-    let (Some(data_dir), Some(url), Some(profile)) = (variable(DATA), variable(DATABASE), variable(PROFILE)) else { return };
-    let intent: IntentId = variable(INTENT).unwrap().parse().unwrap();
-    let config = EngineConfig { models: vec![serde_json::from_str(&profile).unwrap()], ..crate::support::config(data_dir.into(), url) };
+    let Some(config) = doomed_config() else { return };
+    let intent: IntentId = std::env::var(INTENT).unwrap().parse().unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let engine = Engine::start(config).await.unwrap();
-        match variable(STEP).unwrap().as_str() {
+        match std::env::var(STEP).unwrap().as_str() {
             "words" => assert_eq!(engine.approve(intent, wish("Write docs too")).await.unwrap().status, Status::Planning),
             "planned" => drop(until_status(&engine, intent, Status::AwaitingApproval).await),
             "approve" => {
@@ -418,24 +411,14 @@ async fn a_kill_between_any_two_steps_of_a_change_loses_nothing_and_doubles_noth
     let model = model_of([hangs, rest, planning(), does("a"), asks("b"), answered(), does("c"), does("docs")]).await;
     let (engine, intent, first) = under_way(&place, &model).await;
     engine.shutdown().await;
-    let profile = serde_json::to_string(&profile(&model, (Provider::OpenAi, Protocol::OpenAi))).unwrap();
     for taken in ["words", "planned", "approve"] {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["rest::server_to_be_killed", "--exact", "--nocapture"])
-            .envs([(DATA, place.data_dir.to_str().unwrap()), (DATABASE, &place.database_url), (PROFILE, &profile)])
-            .envs([(STEP, taken), (INTENT, &intent.to_string())])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("the step is taken")), "{taken}: the server ended by itself");
+        let told = [(STEP, taken), (INTENT, &intent.to_string())];
+        let mut server = Doomed::start(&place, "rest::server_to_be_killed", &with_model(&place, &model).models, &told);
+        assert!(server.said("the step is taken"), "{taken}: the server ended by itself");
         while !model.journal().iter().any(|entry| entry.body.to_string().contains("Write docs too")) {
             // The first kill is one of a server that waits for the model.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
     let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let status = engine.status(intent).await.unwrap();

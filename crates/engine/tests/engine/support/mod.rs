@@ -1,6 +1,7 @@
 //! An engine on a real database and a real sandbox, with an agent that does what the test says.
 
 pub mod canary;
+pub mod doomed;
 pub mod shop;
 
 use std::{
