@@ -187,6 +187,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
     let clock = Clock::default();
     let context = Context {
         inner: inner.clone(),
+        sandbox: inner.sandbox.ahead(),
         plan: run.plan.clone(),
         answers: run.answers.clone(),
         files: workspace.files().to_owned(),
@@ -442,6 +443,8 @@ fn sentence(text: &str) -> String {
 /// What the agent sees and says.
 struct Context {
     inner: Arc<Inner>,
+    /// For commands of this task, one after the other.
+    sandbox: Sandbox,
     plan: Plan,
     answers: BTreeMap<String, String>,
     files: PathBuf,
@@ -470,7 +473,7 @@ impl TaskContext for Context {
     }
 
     fn sandbox(&self) -> &Sandbox {
-        &self.inner.sandbox
+        &self.sandbox
     }
 
     fn cancel(&self) -> CancellationToken {

@@ -8,10 +8,10 @@ use std::{
     fs, io,
     net::TcpListener,
     os::{
-        fd::{AsRawFd, FromRawFd},
+        fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::{ffi::OsStrExt, net::UnixStream, process::CommandExt},
     },
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI32, Ordering},
@@ -46,10 +46,17 @@ pub fn run() -> ExitCode {
     sys::close_on_exec_from(wire::CONTROL_FD);
     // SAFETY: whoever started us put the control socket there, and nothing else uses it.
     let mut control = unsafe { UnixStream::from_raw_fd(wire::CONTROL_FD) };
-    let Ok(Some((wire::SPEC, body))) = wire::read_frame(&mut control) else {
+    let mut head = [0; 5];
+    let Ok((5, descriptors)) = sys::receive_with_descriptors(control.as_raw_fd(), &mut head) else {
         return ExitCode::from(2);
     };
-    match start(&control, &body) {
+    let Ok(Some((wire::SPEC, body))) = wire::read_body(&head, &mut control) else {
+        return ExitCode::from(2);
+    };
+    let Ok(standard) = <[OwnedFd; 3]>::try_from(descriptors) else {
+        return ExitCode::from(2);
+    };
+    match start(&control, &body, standard) {
         Ok(supervisor) => {
             let _ = wire::write_frame(&mut control, wire::STARTED, &Body::default());
             supervisor.reap();
@@ -62,7 +69,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(control: &UnixStream, body: &[u8]) -> io::Result<Arc<Supervisor>> {
+fn start(control: &UnixStream, body: &[u8], [input, output, errors]: [OwnedFd; 3]) -> io::Result<Arc<Supervisor>> {
     let mut fields = Fields(body);
     let namespaced = fields.number()? == 1;
     let listens = fields.number()? == 1;
@@ -90,7 +97,9 @@ fn start(control: &UnixStream, body: &[u8]) -> io::Result<Arc<Supervisor>> {
         .args(arguments.iter().map(|argument| OsStr::from_bytes(argument)))
         .env_clear()
         .current_dir(OsStr::from_bytes(folder))
-        .stdin(Stdio::inherit());
+        .stdin(input)
+        .stdout(output)
+        .stderr(errors);
     for pair in variables.chunks_exact(2) {
         command.env(OsStr::from_bytes(pair[0]), OsStr::from_bytes(pair[1]));
     }
@@ -159,8 +168,14 @@ impl Supervisor {
             kill_descendants();
         }
         if let Some((kind, value)) = how {
+            if self.namespaced {
+                // All of the namespace but this process, in one step of the kernel's; whoever is an orphan is our child. Another thread may wait for
+                // some of them: either way there is none left when there is nobody to wait for.
+                let _ = sys::kill(-1, sys::SIGKILL);
+                while sys::wait_any().is_some() {}
+            }
             let mut body = Body::default();
-            body.number(u64::from(kind)).number(u64::from(value));
+            body.number(u64::from(kind)).number(u64::from(value)).number(sys::children_microseconds());
             let _ = wire::write_frame(&mut &self.control, wire::EXITED, &body);
         }
         std::process::exit(0);

@@ -45,6 +45,13 @@ struct ResourceLimit {
     hard: u64,
 }
 
+/// The kernel's `rusage`: two times in seconds and microseconds, and fourteen counts.
+#[repr(C)]
+struct Usage {
+    times: [[c_long; 2]; 2],
+    counts: [c_long; 14],
+}
+
 #[repr(C)]
 struct IoVec {
     base: *mut c_void,
@@ -98,6 +105,7 @@ unsafe extern "C" {
     fn c_setsid() -> c_int;
     fn setpgid(pid: c_int, group: c_int) -> c_int;
     fn setpriority(which: c_int, who: c_uint, priority: c_int) -> c_int;
+    fn getrusage(who: c_int, usage: *mut Usage) -> c_int;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     #[link_name = "fork"]
     fn c_fork() -> c_int;
@@ -243,6 +251,17 @@ pub fn wait_any() -> Option<(c_int, c_int)> {
             Err(_) => return None,
         }
     }
+}
+
+/// CPU time of all descendants that were waited for, in microseconds.
+pub fn children_microseconds() -> u64 {
+    const RUSAGE_CHILDREN: c_int = -1;
+    let mut usage = Usage { times: [[0; 2]; 2], counts: [0; 14] };
+    // SAFETY: the struct is the kernel's and outlives the call.
+    if check(unsafe { getrusage(RUSAGE_CHILDREN, &mut usage) }).is_err() {
+        return 0;
+    }
+    usage.times.iter().map(|[seconds, rest]| seconds.unsigned_abs() * 1_000_000 + rest.unsigned_abs()).sum()
 }
 
 /// Forks; 0 in the child. Only for a process with a single thread.

@@ -43,6 +43,8 @@ const GENTLE_END: Duration = Duration::from_millis(400);
 const HARD_END: Duration = Duration::from_millis(1200);
 /// A program that was just written cannot be started while another thread's fork still holds it open.
 const BUSY_ATTEMPTS: u32 = 40;
+/// Length and kind of a frame.
+const HEAD_BYTES: usize = 5;
 
 /// Starts and keeps the waiting processes.
 #[derive(Debug)]
@@ -86,8 +88,9 @@ pub enum Message {
     Started,
     /// Where the proxy is to listen.
     Listener(OwnedFd),
-    /// The command has ended: a kind and a value, as in [`wire::EXITED`].
-    Exited(u64, u64),
+    /// The command has ended, and nobody but the supervisor is left of the tree: a kind and a value, as in [`wire::EXITED`], and the CPU time of all
+    /// that the supervisor has reaped.
+    Exited { kind: u64, value: u64, cpu: Duration },
     /// The command could not be started.
     Failed(String),
     /// The supervisor is gone.
@@ -188,14 +191,19 @@ impl Drop for Process {
 impl Parked {
     fn hand_over(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>; 4]) -> io::Result<()> {
         use std::io::Write;
-        // The head travels with the descriptors, the rest as plain bytes.
-        let (head, rest) = frame.split_at(5);
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        rustix::net::sendmsg(&self.socket, &[io::IoSlice::new(head)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        let (head, rest) = frame.split_at(HEAD_BYTES);
+        send_head(self.socket.as_fd(), head, descriptors)?;
         (&self.socket).write_all(rest)
     }
+}
+
+/// Sends the head of a frame with the descriptors that travel with it; the rest follows as plain bytes.
+fn send_head(socket: BorrowedFd<'_>, head: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    rustix::net::sendmsg(socket, &[io::IoSlice::new(head)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 impl AsRawFd for Process {
@@ -210,9 +218,34 @@ impl Tree {
         self.process.get_ref().pid.as_raw_nonzero().get()
     }
 
+    /// Whether it has ended by itself.
+    pub fn is_gone(&self) -> bool {
+        let process = WaitId::PidFd(self.process.get_ref().handle.as_fd());
+        !matches!(rustix::process::waitid(process, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT), Ok(None))
+    }
+
+    /// CPU time of all that ever ran in it, where the kernel counts that.
+    pub fn cpu(&self) -> Option<Duration> {
+        self.process.get_ref().group.cpu()
+    }
+
     /// Whether the kernel has killed in it for memory.
     pub fn memory_kills(&self) -> u64 {
         self.process.get_ref().group.memory_kills()
+    }
+
+    /// Sends a frame to the supervisor, and descriptors with it.
+    pub async fn send_with(&self, frame: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+        let (head, rest) = frame.split_at(HEAD_BYTES);
+        let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        loop {
+            self.control.writable().await?;
+            match self.control.try_io(Interest::WRITABLE, || send_head(self.control.as_fd(), head, &descriptors)) {
+                Ok(()) => return self.send(rest).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Sends a frame to the supervisor.
@@ -236,7 +269,10 @@ impl Tree {
                 let mut fields = wire::Fields(&body);
                 return Ok(match kind {
                     wire::STARTED => Message::Started,
-                    wire::EXITED => Message::Exited(fields.number()?, fields.number()?),
+                    wire::EXITED => {
+                        let (kind, value, cpu) = (fields.number()?, fields.number()?, fields.number()?);
+                        Message::Exited { kind, value, cpu: Duration::from_micros(cpu) }
+                    }
                     wire::FAILED => Message::Failed(String::from_utf8_lossy(fields.bytes()?).into_owned()),
                     wire::LISTENER => match self.descriptors.pop_front() {
                         Some(descriptor) => Message::Listener(descriptor),
@@ -269,6 +305,15 @@ impl Tree {
         let body = self.received[5..5 + length].to_vec();
         self.received.drain(..5 + length);
         Ok(Some((kind, body)))
+    }
+
+    /// Ends it without anybody waiting.
+    pub fn end_in_background(self) {
+        tokio::spawn(async move {
+            if let Err(error) = self.end().await {
+                tracing::warn!(%error, "a sandbox whose command had ended is still there");
+            }
+        });
     }
 
     /// Ends every process of the tree and returns the CPU time that it has used. Idempotent in effect: a tree that

@@ -127,6 +127,11 @@ impl<'a> Layout<'a> {
         self
     }
 
+    /// What is bound, outside.
+    pub fn bound(&self) -> impl Iterator<Item = &Path> {
+        self.binds.iter().map(|bind| bind.outside.as_path())
+    }
+
     fn full(&self) -> bool {
         self.ground.isolation == Isolation::Full
     }

@@ -11,6 +11,7 @@
 //! Every sandbox starts as `init`, a small program that this crate embeds. It is connected to the server by a socket;
 //! when the server ends, however it ends, the socket closes and the tree is gone.
 
+mod ahead;
 pub mod beneath;
 mod cgroup;
 mod command;
@@ -46,6 +47,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    ahead::Ahead,
     cgroup::Hierarchies,
     egress::AllowList,
     launcher::Launcher,
@@ -53,7 +55,7 @@ use crate::{
     ledger::Ledger,
     owner::Owner,
     registry::Toolchains,
-    run::Duty,
+    run::{Base, Duty},
     toolchain::{Installed, Places},
 };
 pub use crate::{
@@ -98,7 +100,10 @@ pub enum Isolation {
 
 /// Runs commands confined. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sandbox(Arc<Inner>);
+pub struct Sandbox {
+    inner: Arc<Inner>,
+    ahead: Option<Arc<Ahead>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -107,6 +112,12 @@ struct Inner {
     allowed: Arc<AllowList>,
     probes: Vec<Probe>,
     programs: OnceCell<Vec<Program>>,
+}
+
+impl Inner {
+    fn base<'a>(&'a self, ahead: Option<&'a Arc<Ahead>>) -> Base<'a> {
+        Base { launcher: &self.launcher, ground: &self.ground, allowed: &self.allowed, ahead, unlisted: None }
+    }
 }
 
 impl Sandbox {
@@ -133,44 +144,55 @@ impl Sandbox {
         ground.installed = Installed::within(places, ground.isolation, &owner);
         ground.installed.write_names(&ground.names())?;
         launcher.refill();
-        Ok(Self(Arc::new(Inner { ground, launcher, allowed, probes, programs: OnceCell::new() })))
+        Ok(Self { inner: Arc::new(Inner { ground, launcher, allowed, probes, programs: OnceCell::new() }), ahead: None })
+    }
+
+    /// The same sandbox for who runs several commands in one place: while one runs, the surroundings of the next are made. What is made and not used
+    /// ends with the last clone of what this returns.
+    pub fn ahead(&self) -> Self {
+        Self { inner: self.inner.clone(), ahead: Some(Arc::default()) }
+    }
+
+    /// Whether the surroundings of a next command are made.
+    pub fn is_ready(&self) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.is_ready())
     }
 
     /// How strongly commands are confined.
     pub fn isolation(&self) -> Isolation {
-        self.0.ground.isolation
+        self.inner.ground.isolation
     }
 
     /// What was tried at start, and whether it held.
     pub fn probes(&self) -> &[Probe] {
-        &self.0.probes
+        &self.inner.probes
     }
 
     /// The package registries that commands with [`Network::Registries`] can reach.
     pub fn registries(&self) -> &[Registry] {
-        self.0.ground.toolchains.registries()
+        self.inner.ground.toolchains.registries()
     }
 
     /// The toolchains that commands can use, each with what it says of its version when it is run in the sandbox. Tried once.
     pub async fn programs(&self) -> &[Program] {
-        self.0.programs.get_or_init(|| usable::try_all(self, &self.0.ground.installed)).await
+        self.inner.programs.get_or_init(|| usable::try_all(self, &self.inner.ground.installed)).await
     }
 
     /// User and group of confined processes; what they are to write must belong to them.
     pub fn owner(&self) -> (u32, u32) {
-        (self.0.ground.owner.uid, self.0.ground.owner.gid)
+        (self.inner.ground.owner.uid, self.inner.ground.owner.gid)
     }
 
     /// Gives a tree to that user, without following links; returns how many entries changed hands. Does nothing when
     /// the server itself runs commands. Blocks on the file system.
     pub fn adopt(&self, path: &Path) -> Result<u64, Error> {
-        self.0.ground.owner.adopt(path).map_err(|source| Error::Adopt { path: path.to_owned(), source })
+        self.inner.ground.owner.adopt(path).map_err(|source| Error::Adopt { path: path.to_owned(), source })
     }
 
     /// Runs a command to its end. Output comes in order per stream; a full channel makes the command wait. When
     /// `cancel` fires, or when the returned future is dropped, the whole tree ends.
     pub async fn run(&self, command: Command, output: mpsc::Sender<Output>, cancel: CancellationToken) -> Result<Outcome, Error> {
-        let inner = self.0.clone();
+        let (inner, ahead) = (self.inner.clone(), self.ahead.clone());
         let cancel = cancel.child_token();
         let _ended_with_this_future = cancel.clone().drop_guard();
         // A task of its own: the tree is ended and reaped even when nobody waits for the outcome any more.
@@ -179,8 +201,7 @@ impl Sandbox {
                 let none = Duration::ZERO;
                 return Ok(Outcome { exit: Exit::Cancelled, wall: none, cpu: none, output_bytes: 0 });
             }
-            let Inner { launcher, ground, allowed, .. } = &*inner;
-            let running = run::start(launcher, ground, allowed, command, output, Duty::Command, None).await?;
+            let running = run::start(inner.base(ahead.as_ref()), command, output, Duty::Command).await?;
             running.finish(cancel, CancellationToken::new()).await
         });
         task.await.map_err(|error| Error::Supervise(io::Error::other(error)))?
@@ -189,15 +210,14 @@ impl Sandbox {
     /// Starts a process that is meant to go on, such as a deployed release; returns when it runs. It ends when the
     /// [`Service`] is dropped. Wall time and output are not limited; output that nobody takes is dropped.
     pub async fn start(&self, command: Command, output: mpsc::Sender<Output>) -> Result<Service, Error> {
-        let Inner { launcher, ground, allowed, .. } = &*self.0;
-        let running = run::start(launcher, ground, allowed, command, output, Duty::Service, None).await?;
+        let running = run::start(self.inner.base(None), command, output, Duty::Service).await?;
         Ok(Service::watch(running))
     }
 
     /// Ends every process that earlier, no longer running servers left in this state folder; returns how many there
     /// were. To be called when a server starts.
     pub async fn sweep(&self) -> Result<u32, Error> {
-        let abandoned = self.0.launcher.hierarchies().abandoned();
+        let abandoned = self.inner.launcher.hierarchies().abandoned();
         let mut members: std::collections::BTreeSet<i32> = std::collections::BTreeSet::new();
         for group in &abandoned {
             members.extend(group.members());
@@ -209,10 +229,10 @@ impl Sandbox {
         if stubborn {
             return Err(Error::Sweep(io::Error::other("a control group is still not empty")));
         }
-        let owner = self.0.ground.owner.clone();
+        let owner = self.inner.ground.owner.clone();
         let tidied = tokio::task::spawn_blocking(move || scratch::sweep(&owner)).await;
         tidied.map_err(|error| Error::Sweep(io::Error::other(error)))?;
-        let noted = self.0.launcher.ledger().sweep().await.map_err(Error::Sweep)?;
+        let noted = self.inner.launcher.ledger().sweep().await.map_err(Error::Sweep)?;
         Ok(u32::try_from(members.len()).unwrap_or(u32::MAX).saturating_add(noted))
     }
 }

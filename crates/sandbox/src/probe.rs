@@ -21,7 +21,7 @@ use crate::{
     egress::AllowList,
     launcher::Launcher,
     layout::{Ground, Layout},
-    run::{self, Duty},
+    run::{self, Base, Duty},
     scratch::Scratch,
 };
 
@@ -122,6 +122,10 @@ struct Trial<'a> {
 type Answers = BTreeMap<String, String>;
 
 impl Trial<'_> {
+    fn base<'a>(&'a self, allowed: &'a Arc<AllowList>, unlisted: Option<&'a Path>) -> Base<'a> {
+        Base { launcher: self.launcher, ground: self.ground, allowed, ahead: None, unlisted }
+    }
+
     fn command(&self, arguments: &[&str], limits: Limits) -> Command {
         let mut command = Command::new("/proc/self/exe", self.yard.workspace()).args(["probe"]);
         command = command.args(arguments.iter().copied());
@@ -131,9 +135,8 @@ impl Trial<'_> {
 
     async fn attempt(&self, command: Command) -> Result<(Answers, Outcome), Error> {
         let (sender, mut receiver) = mpsc::channel(256);
-        let unlisted = Some(self.yard.unlisted());
-        let allowed = Arc::new(AllowList::default());
-        let running = run::start(self.launcher, self.ground, &allowed, command, sender, Duty::Command, unlisted).await?;
+        let (unlisted, allowed) = (self.yard.unlisted(), Arc::new(AllowList::default()));
+        let running = run::start(self.base(&allowed, Some(&unlisted)), command, sender, Duty::Command).await?;
         let collect = async {
             let mut answers = Answers::new();
             while let Some(output) = receiver.recv().await {
@@ -248,7 +251,7 @@ impl Trial<'_> {
         let (sender, mut receiver) = mpsc::channel(16);
         let command = self.command(&["linger", &target], Limits::default());
         let allowed = Arc::new(AllowList::default());
-        let running = run::start(self.launcher, self.ground, &allowed, command, sender, Duty::Command, None).await?;
+        let running = run::start(self.base(&allowed, None), command, sender, Duty::Command).await?;
         let cancel = CancellationToken::new();
         let watch = async {
             let first = receiver.recv().await;

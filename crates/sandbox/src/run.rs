@@ -2,8 +2,8 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    os::fd::OwnedFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Command, Error, Exit, Isolation, Network, Outcome, Output, Stream,
+    ahead::{Ahead, Surroundings, Wanted},
     egress::{self, AllowList},
     launcher::{Launcher, Message, Tree},
     layout::{Ground, Layout},
@@ -37,6 +38,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 const SHORT_DRAIN: Duration = Duration::from_millis(500);
 /// How long a sandbox may take to come up.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How much of what a sandbox says when it cannot come up is passed on, in bytes.
+const SAID_BYTES: usize = 4096;
 
 /// Whether a command ends by itself or is meant to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum Duty {
 pub struct Running {
     tree: Tree,
     duty: Duty,
+    /// Whether the supervisor's word is enough that nobody but itself is left of the tree.
+    vouched: bool,
     limits: crate::Limits,
     started: Instant,
     output: mpsc::Sender<Output>,
@@ -65,20 +70,27 @@ pub struct Running {
     scratch: Option<Scratch>,
 }
 
+/// What a command is started on.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    pub launcher: &'a Arc<Launcher>,
+    pub ground: &'a Ground,
+    pub allowed: &'a Arc<AllowList>,
+    /// Where surroundings of the next command are kept, for who runs several.
+    pub ahead: Option<&'a Arc<Ahead>>,
+    /// For probes: see [`Layout::with_unlisted`].
+    pub unlisted: Option<&'a Path>,
+}
+
 /// Starts a command; returns when it runs.
-pub async fn start(
-    launcher: &Arc<Launcher>,
-    ground: &Ground,
-    allowed: &Arc<AllowList>,
-    command: Command,
-    output: mpsc::Sender<Output>,
-    duty: Duty,
-    unlisted: Option<PathBuf>,
-) -> Result<Running, Error> {
+pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output>, duty: Duty) -> Result<Running, Error> {
     let failed = |error: io::Error| Error::Start(error.to_string());
+    let Base { launcher, ground, allowed, ahead, unlisted } = base;
     let started = Instant::now();
-    let scratch = if ground.isolation == Isolation::Full { None } else { Some(make_scratch(ground)?) };
-    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.path().to_owned()))?.with_unlisted(unlisted.as_deref());
+    let full = ground.isolation == Isolation::Full;
+    let scratch = if full { None } else { Some(make_scratch(ground)?) };
+    let layout = Layout::new(ground, &command, scratch.as_ref().map(|scratch| scratch.path().to_owned()))?.with_unlisted(unlisted);
+    let wanted = Wanted::new(&layout, &command.limits);
 
     let (stdout, stdout_inside) = io::pipe().map_err(failed)?;
     let (stderr, stderr_inside) = io::pipe().map_err(failed)?;
@@ -86,10 +98,7 @@ pub async fn start(
         Some(_) => io::pipe().map(|(inside, outside)| (inside.into(), Some(outside.into()))).map_err(failed)?,
         None => (std::fs::File::open("/dev/null").map_err(failed)?.into(), None),
     };
-    let limits = &command.limits;
-    let standard = [input.as_fd(), stdout_inside.as_fd(), stderr_inside.as_fd()];
-    let mut tree = launcher.launch(&layout.launch(), limits.memory_bytes, limits.pids, standard).await?;
-    drop((input, stdout_inside, stderr_inside));
+    let standard = [input, stdout_inside.into(), stderr_inside.into()];
 
     let (mut proxy, proxy_stop) = (JoinSet::new(), CancellationToken::new());
     let mut serve = |listener: TcpListener| {
@@ -98,15 +107,15 @@ pub async fn start(
     let mut port = None;
     if command.network == Network::Registries {
         port = Some(wire::PROXY_PORT);
-        if ground.isolation != Isolation::Full {
+        if !full {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
             port = Some(listener.local_addr().map_err(failed)?.port());
             serve(listener);
         }
     }
-    tree.send(&layout.spec(Some(tree.pid()), port)?).await.map_err(Error::Supervise)?;
 
-    let mut stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
+    let Surroundings { mut tree, mut said } = hand_over(launcher, ahead, &wanted, &standard, |pid| layout.spec(Some(pid), port)).await?;
+    drop(standard);
     loop {
         match timeout(START_PATIENCE, tree.next()).await {
             Ok(Ok(Message::Started)) => break,
@@ -121,18 +130,23 @@ pub async fn start(
             }
             other => {
                 tree.end().await?;
-                let mut said = vec![0; 4096];
-                let length = timeout(SHORT_DRAIN, stderr.read(&mut said)).await.ok().and_then(Result::ok).unwrap_or(0);
-                let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();
-                return Err(Error::Start(if said.is_empty() { format!("no answer: {other:?}") } else { said }));
+                let mut text = vec![0; SAID_BYTES];
+                let length = timeout(SHORT_DRAIN, said.read(&mut text)).await.ok().and_then(Result::ok).unwrap_or(0);
+                let text = String::from_utf8_lossy(&text[..length]).trim().to_owned();
+                return Err(Error::Start(if text.is_empty() { format!("no answer: {other:?}") } else { text }));
             }
         }
     }
+    if full && let Some(ahead) = ahead {
+        ahead.make_next(launcher, wanted);
+    }
 
+    let limits = &command.limits;
     let (written, dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let flood = CancellationToken::new();
     let mut streams = JoinSet::new();
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
+    let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
     for (pipe, stream) in [(stdout, Stream::Stdout), (stderr, Stream::Stderr)] {
         let reader = Reader {
             stream,
@@ -151,7 +165,33 @@ pub async fn start(
         streams.spawn(async move { drop(pipe.write_all(&bytes).await) });
     }
     let limits = command.limits.clone();
-    Ok(Running { tree, duty, limits, started, output, written, dropped, flood, streams, proxy, proxy_stop, scratch })
+    Ok(Running { tree, duty, vouched: full, limits, started, output, written, dropped, flood, streams, proxy, proxy_stop, scratch })
+}
+
+/// Gives the command to surroundings that were made ahead and still fit, or else to new ones.
+async fn hand_over(
+    launcher: &Arc<Launcher>,
+    ahead: Option<&Arc<Ahead>>,
+    wanted: &Wanted,
+    standard: &[OwnedFd; 3],
+    spec: impl Fn(i32) -> Result<Vec<u8>, Error>,
+) -> Result<Surroundings, Error> {
+    if let Some(ready) = ahead.and_then(|ahead| ahead.take(wanted)) {
+        match ready.tree.send_with(&spec(ready.tree.pid())?, standard).await {
+            Ok(()) => return Ok(ready),
+            // Who is gone has not read it, so nothing is done twice.
+            Err(error) => tracing::debug!(%error, "surroundings made ahead were gone"),
+        }
+    }
+    let fresh = Surroundings::make(launcher, wanted).await?;
+    let sent = fresh.tree.send_with(&spec(fresh.tree.pid())?, standard).await;
+    // A sandbox that could not come up is heard out by the caller.
+    if let Err(error) = sent
+        && !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    {
+        return Err(Error::Supervise(error));
+    }
+    Ok(fresh)
 }
 
 fn make_scratch(ground: &Ground) -> Result<Scratch, Error> {
@@ -178,6 +218,7 @@ impl Running {
         };
         tokio::pin!(wall);
         let mut asked = false;
+        let mut counted = None;
         let exit = loop {
             tokio::select! {
                 biased;
@@ -189,8 +230,9 @@ impl Running {
                     let _ = self.tree.send(&Body::default().frame(wire::TERMINATE)).await;
                 }
                 message = self.tree.next() => match message {
-                    Ok(Message::Exited(kind, value)) => {
+                    Ok(Message::Exited { kind, value, cpu }) => {
                         let value = i32::try_from(value).unwrap_or(i32::MAX);
+                        counted = Some(cpu);
                         break match u32::try_from(kind) {
                             Ok(wire::BY_CODE) => Some(Exit::Code(value)),
                             Ok(wire::BY_SIGNAL) => Some(Exit::Signal(value)),
@@ -206,7 +248,15 @@ impl Running {
         let by_us = matches!(exit, Some(Exit::Cancelled | Exit::TimedOut | Exit::OutputLimit));
         let wall = self.started.elapsed();
         let memory_kills = self.tree.memory_kills();
-        let cpu = self.tree.end().await?;
+        let cpu = match counted {
+            // Nobody is left but the supervisor, on its way out: what the kernel takes down after it needs no waiting for.
+            Some(counted) if self.vouched => {
+                let cpu = self.tree.cpu().unwrap_or_default().max(counted);
+                self.tree.end_in_background();
+                cpu
+            }
+            _ => self.tree.end().await?,
+        };
         self.proxy_stop.cancel();
         let patience = if by_us { SHORT_DRAIN } else { DRAIN };
         let _ = timeout(patience, async {

@@ -15,9 +15,9 @@ pub const CONTROL_FD: i32 = 3;
 /// Where binds are staged when the command runs under another user than the server.
 pub const STAGE_DIR: &str = "/tmp";
 
-/// Server to parked program: what to become. Carries stdin, stdout, stderr and the control socket.
+/// Server to parked program: what to become. Carries the stdin, stdout and stderr of what is said on the way there, and the control socket.
 pub const LAUNCH: u8 = b'l';
-/// Server to inner program: the command and its limits.
+/// Server to inner program: the command and its limits. Carries the command's stdin, stdout and stderr.
 pub const SPEC: u8 = b's';
 /// Server to inner program: send SIGTERM to the command.
 pub const TERMINATE: u8 = b't';
@@ -25,7 +25,8 @@ pub const TERMINATE: u8 = b't';
 pub const LISTENER: u8 = b'L';
 /// Inner program to server: the command runs.
 pub const STARTED: u8 = b'S';
-/// Inner program to server: the command ended; a `u32` of 0 (code), 1 (signal) or 2 (memory), and a `u32` value.
+/// Inner program to server: the command ended, and what it had started is gone; 0 (code), 1 (signal) or 2 (memory), a value, and the microseconds of
+/// CPU time that were used.
 pub const EXITED: u8 = b'X';
 /// Inner program to server: it could not be started; a string that says why.
 pub const FAILED: u8 = b'F';
@@ -110,6 +111,11 @@ pub fn read_frame(stream: &mut impl Read) -> io::Result<Option<(u8, Vec<u8>)>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     }
+    read_body(&head, stream)
+}
+
+/// Reads what follows the head of a frame.
+pub fn read_body(head: &[u8; 5], stream: &mut impl Read) -> io::Result<Option<(u8, Vec<u8>)>> {
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
     if length > FRAME_LIMIT {
         return Err(io::ErrorKind::InvalidData.into());

@@ -24,6 +24,11 @@ macro_rules! in_every_isolation {
             $(#[tokio::test]
             async fn $name() { ($body)(Yard::open(Isolation::Full).await).await; })+
         }
+        mod in_surroundings_made_ahead {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() { ($body)(Yard::open(Isolation::Full).await.ahead().await).await; })+
+        }
         mod reduced {
             use super::*;
             $(#[tokio::test]

@@ -72,6 +72,54 @@ async fn a_service_that_ignores_the_request_to_stop_is_ended_after_the_grace() {
 }
 
 #[tokio::test]
+async fn commands_one_after_the_other_share_nothing_but_the_workspace() {
+    let yard = Yard::open(Isolation::Full).await.ahead().await;
+    for round in 0..3 {
+        let ended = yard.run(yard.shell("ls -A /tmp; touch /tmp/left; echo $$ >> numbers; wc -l < numbers")).await.unwrap();
+        assert_eq!(ended.text, (round + 1).to_string());
+        yard.until_ready().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_ahead_is_not_used_where_it_no_longer_fits() {
+    let yard = Yard::open(Isolation::Full).await.ahead().await;
+    // Mounts would go on showing the folder that was there.
+    std::fs::rename(&yard.workspace, yard.outside("former")).unwrap();
+    std::fs::create_dir(&yard.workspace).unwrap();
+    std::fs::write(yard.workspace.join("new"), "").unwrap();
+    yard.sandbox.adopt(&yard.workspace).unwrap();
+    assert_eq!(yard.run(yard.shell("ls")).await.unwrap().text, "new");
+    yard.until_ready().await;
+    let bound = yard.outside("bound");
+    std::fs::create_dir(&bound).unwrap();
+    let mut command = yard.shell("ls -d /bound");
+    command.read_only_binds.push((bound, "/bound".into()));
+    assert_eq!(yard.run(command).await.unwrap().text, "/bound");
+}
+
+#[tokio::test]
+async fn what_was_made_ahead_ends_with_whoever_runs_commands() {
+    let mut yard = Yard::open(Isolation::Full).await.ahead().await;
+    assert!(holders(&yard) > 0, "nobody has the workspace mounted");
+    yard.sandbox = yard.sandbox.ahead();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while holders(&yard) > 0 {
+        assert!(Instant::now() < patience, "{} processes still have the workspace mounted", holders(&yard));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Processes in whose file system the workspace is mounted.
+fn holders(yard: &Yard) -> usize {
+    // From the root of its file system on, which may be mounted anywhere.
+    let folder = yard.workspace.parent().and_then(|folder| folder.file_name()).unwrap();
+    let workspace = format!("/{}/workspace ", folder.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|process| std::fs::read_to_string(process.path().join("mountinfo")).ok()).filter(|mounts| mounts.contains(&workspace)).count()
+}
+
+#[tokio::test]
 async fn a_service_that_nobody_keeps_ends() {
     let yard = Yard::open(Isolation::Full).await;
     let (service, root, mut output) = serve(&yard, "polite").await;

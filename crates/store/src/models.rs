@@ -127,8 +127,9 @@ pub async fn account_reserve(conn: &mut PgConnection, intent: IntentId, most: &U
 /// Puts what a request really took in place of what was reserved for it, and answers with the account then.
 pub async fn account_settle(conn: &mut PgConnection, intent: IntentId, reserved: (&Usage, u64), took: &Took) -> StoreResult<Account> {
     let change = Change { usage: took.usage, cost: took.cost.unwrap_or(0), priced: took.cost.is_some(), counted: took.counted };
-    account_add(conn, intent, &change, Some(reserved)).await?;
-    account_fetch(conn, intent).await
+    let mut account = account_add(conn, intent, &change, Some(reserved)).await?.unwrap_or_default();
+    account.spent.worked_seconds = worked_seconds(conn, intent).await?;
+    Ok(account)
 }
 
 struct Change {
@@ -138,13 +139,14 @@ struct Change {
     counted: bool,
 }
 
-async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, minus: Option<(&Usage, u64)>) -> StoreResult<()> {
+/// Answers with the account then, without the time that was worked.
+async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, minus: Option<(&Usage, u64)>) -> StoreResult<Option<Account>> {
     let (less, less_cost) = minus.map_or((Usage::default(), 0), |(usage, cost)| (*usage, cost));
     sqlx::query(
         "UPDATE accounts SET requests = requests + $2 - $3, input_tokens = input_tokens + $4 - $5, cached_tokens = cached_tokens + $6 - $7,
                 written_tokens = written_tokens + $8 - $9, output_tokens = output_tokens + $10 - $11, cost = cost + $12 - $13,
                 unpriced = unpriced + $14, uncounted = uncounted + $15
-          WHERE intent_id = $1",
+          WHERE intent_id = $1 RETURNING *",
     )
     .bind(intent.0)
     .bind(int(plus.usage.requests))
@@ -161,10 +163,10 @@ async fn account_add(conn: &mut PgConnection, intent: IntentId, plus: &Change, m
     .bind(big(less_cost))
     .bind(i32::from(!plus.priced))
     .bind(i32::from(!plus.counted))
-    .execute(conn)
+    .try_map(|row| account(&row))
+    .fetch_optional(conn)
     .await
-    .during("account_add")?;
-    Ok(())
+    .during("account_add")
 }
 
 /// Gives a build another budget, and warns anew when that is nearly spent.

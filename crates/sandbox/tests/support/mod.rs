@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use grace_sandbox::{Command, Error, Isolation, Limits, Outcome, Output, Sandbox, SandboxConfig};
+use grace_sandbox::{Command, Error, Exit, Isolation, Limits, Outcome, Output, Sandbox, SandboxConfig};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,23 @@ impl Yard {
         let sandbox = Sandbox::open_at_most(config(folder.path()), ceiling).await.unwrap();
         sandbox.adopt(&workspace).unwrap();
         Self { sandbox, workspace, folder }
+    }
+
+    /// With what the next command needs ready, where its limits are those of [`Self::command`].
+    pub async fn ahead(self) -> Self {
+        let yard = Self { sandbox: self.sandbox.ahead(), ..self };
+        assert_eq!(yard.run(yard.shell("true")).await.unwrap().outcome.exit, Exit::Code(0));
+        yard.until_ready().await;
+        yard
+    }
+
+    /// Waits until what the next command needs is ready; at once without full isolation.
+    pub async fn until_ready(&self) {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.sandbox.isolation() == Isolation::Full && !self.sandbox.is_ready() {
+            assert!(tokio::time::Instant::now() < patience, "nothing was made ahead");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// A path beneath the temporary folder but outside the workspace.
