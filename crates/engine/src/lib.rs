@@ -40,6 +40,7 @@ mod system;
 mod talk;
 mod unfinished;
 mod vault;
+mod workshop;
 mod workspace;
 
 pub use grace_agents::policy;

@@ -208,6 +208,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
                 task: Some(task.id),
                 cancel: cancel.clone(),
                 asking: clock.asking.clone(),
+                found: std::sync::Mutex::default(),
             },
         }),
     };

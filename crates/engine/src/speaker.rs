@@ -63,6 +63,8 @@ pub(crate) struct Speaker {
     pub cancel: CancellationToken,
     /// Requests under way.
     pub asking: Arc<AtomicUsize>,
+    /// Who was found to answer, for the request that follows at once.
+    pub found: Mutex<Option<(ModelRole, Vec<ModelProfile>)>>,
 }
 
 /// Counts a request for as long as it is under way.
@@ -84,7 +86,11 @@ impl Drop for Asking<'_> {
 #[async_trait]
 impl Models for Speaker {
     async fn respond(&self, role: ModelRole, request: &ModelRequest, cancel: &CancellationToken) -> Result<ModelAnswer, Unanswered> {
-        let profiles = self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?;
+        let found = self.found.lock().expect("no holder of the lock panics").take().filter(|(of, _)| *of == role);
+        let profiles = match found {
+            Some((_, profiles)) => profiles,
+            None => self.inner.models_for(role).await.map_err(|error| Unanswered::Unavailable(broken(&error)))?,
+        };
         let keys = VaultKeys::new(&self.inner, self.intent.map(|intent| (intent, self.task)));
         let models = profiles.iter().map(|profile| {
             let model = self.inner.connections.to(profile)?;
@@ -111,7 +117,9 @@ impl Models for Speaker {
     async fn context_tokens(&self, role: ModelRole) -> u32 {
         let profiles = self.inner.models_for(role).await.unwrap_or_default();
         // Whoever stands in must be able to take the conversation over.
-        profiles.iter().map(|profile| profile.context_tokens).min().unwrap_or(128_000)
+        let tokens = profiles.iter().map(|profile| profile.context_tokens).min().unwrap_or(128_000);
+        *self.found.lock().expect("no holder of the lock panics") = Some((role, profiles));
+        tokens
     }
 }
 

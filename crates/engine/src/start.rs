@@ -24,8 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::Cache, inputs::Inputs, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections,
-    vault::Vault, workspace::Workspace,
+    vault::Vault, workshop::Workshop, workspace::Workspace,
 };
+
+/// Most connections to the database for what people ask for.
+const CONNECTIONS: u32 = 12;
+/// The same for builds, however many there may be at once.
+const MOST_CONNECTIONS: u32 = 24;
 
 /// How one server runs.
 #[derive(Debug, Clone)]
@@ -62,6 +67,8 @@ pub enum StartError {
     Database(#[source] StoreError),
     #[error("the sandbox cannot be used")]
     Sandbox(#[source] grace_sandbox::Error),
+    #[error("the threads that builds work on could not be started")]
+    Threads(#[source] std::io::Error),
     #[error("the job queue did not start")]
     Queue(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("what an earlier run left could not be taken up")]
@@ -72,12 +79,26 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    builds: Arc<Inner>,
+}
+
+/// What the engine's parts work with. There are two: one for what people ask for and one for builds, each with its own way to the database.
+pub(crate) struct Inner {
+    pub store: Store,
+    parts: Arc<Parts>,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// Everything that the engine's parts share.
-pub(crate) struct Inner {
+pub(crate) struct Parts {
     pub config: EngineConfig,
-    pub store: Store,
     pub sandbox: Sandbox,
     pub agents: Vec<Arc<dyn Agent>>,
     pub proxy: Proxy,
@@ -98,6 +119,7 @@ pub(crate) struct Inner {
     pub shutdown: CancellationToken,
     /// Cancelled once the releases that an earlier run left live were started again, or could not be.
     pub restored: CancellationToken,
+    workshop: Workshop,
     git_locks: Mutex<HashMap<IntentId, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
@@ -105,7 +127,7 @@ pub(crate) struct Inner {
     lock: Mutex<Option<FolderLock>>,
 }
 
-impl Inner {
+impl Parts {
     pub fn now(&self) -> Timestamp {
         now()
     }
@@ -164,15 +186,16 @@ impl Engine {
         let (database, sandbox) = tokio::join!(open_database(&config), open_sandbox(&config));
         let (database, url) = database?;
         let sandbox = sandbox?;
-        let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(8).min(36);
-        let store = Store::connect(&url, connections).await.map_err(StartError::Database)?;
+        let store = Store::connect(&url, CONNECTIONS).await.map_err(StartError::Database)?;
         let proxy = Proxy::new();
         let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port, config.watch);
-        let inner = Arc::new(Inner {
+        let workshop = Workshop::open().map_err(StartError::Threads)?;
+        let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_add(4).min(MOST_CONNECTIONS);
+        let builds_store = workshop.enter(|| store.beside(connections));
+        let parts = Arc::new(Parts {
             agents,
             target,
             proxy,
-            store,
             sandbox,
             statuses: Cache::new(128 << 20),
             active_pages: Cache::new(16 << 20),
@@ -186,24 +209,31 @@ impl Engine {
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),
             restored: CancellationToken::new(),
+            workshop,
             git_locks: Mutex::default(),
             tasks: Mutex::default(),
             database: tokio::sync::Mutex::new(database),
             lock: Mutex::new(Some(lock)),
             config,
         });
+        let inner = Arc::new(Inner { store, parts: parts.clone() });
+        let builds = Arc::new(Inner { store: builds_store, parts });
         let follower = recovery::follow_events(&inner);
         inner.keep(tokio::spawn(follower));
         recovery::recover(&inner).await.map_err(StartError::Recovery)?;
         if let Err(error) = inner.sweep_inputs().await {
             tracing::warn!(error = %error.chain(), "given files that nothing refers to could not be removed");
         }
-        for worker in jobs::start(&inner).await? {
+        let workers = inner.workshop.spawn({
+            let builds = builds.clone();
+            async move { jobs::start(&builds).await }
+        });
+        for worker in workers.await.map_err(|error| StartError::Queue(Box::new(error)))?? {
             inner.keep(worker);
         }
         inner.keep(tokio::spawn(recovery::keep_alive(inner.clone())));
         inner.keep(tokio::spawn(recovery::restore_releases(inner.clone())));
-        Ok(Self { inner })
+        Ok(Self { inner, builds })
     }
 
     /// Ends work in an orderly way: running commands are cancelled and their tasks made ready again for the next start. Takes at most some seconds.
@@ -219,7 +249,9 @@ impl Engine {
         }
         inner.target.shutdown().await;
         recovery::sign_off(inner).await;
+        self.builds.store.close().await;
         inner.store.close().await;
+        inner.workshop.close();
         if let Some(database) = inner.database.lock().await.take() {
             database.stop().await;
         }

@@ -29,6 +29,7 @@ const RELAXED: u32 = 8;
 /// The database. Cheap to clone; all clones share the connections and the live stream.
 #[derive(Clone)]
 pub struct Store {
+    options: PgConnectOptions,
     pool: PgPool,
     relaxed: PgPool,
     live: Arc<Live>,
@@ -41,9 +42,16 @@ impl Store {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
         let pool = pool_of(connections).connect_with(options.clone()).await.map_err(StoreError::Connect)?;
         migrate(&pool).await?;
-        let relaxed = pool_of(RELAXED).connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]));
-        let live = Arc::new(Live::start(options).await?);
-        Ok(Self { pool, relaxed, live })
+        let live = Arc::new(Live::start(options.clone()).await?);
+        Ok(Self { relaxed: relaxed_pool(&options), options, pool, live })
+    }
+
+    /// The same database over connections of their own, at most this many besides up to eight relaxed ones; the live stream is shared. For another
+    /// runtime, in which this must be called: a connection is driven by the runtime that opened it.
+    #[must_use]
+    pub fn beside(&self, connections: u32) -> Self {
+        let pool = pool_of(connections).connect_lazy_with(self.options.clone());
+        Self { options: self.options.clone(), pool, relaxed: relaxed_pool(&self.options), live: self.live.clone() }
     }
 
     pub async fn begin(&self) -> StoreResult<Transaction> {
@@ -81,7 +89,7 @@ impl Store {
         self.live.subscribe()
     }
 
-    /// Ends the live stream and closes all connections, in that order: a listening connection would hold up the pool's end.
+    /// Ends the live stream and closes all of these connections, in that order: a listening connection would hold up the pool's end.
     pub async fn close(&self) {
         self.live.stop().await;
         self.relaxed.close().await;
@@ -103,6 +111,10 @@ fn pool_of(connections: u32) -> PgPoolOptions {
             Ok(resting.idle_for < TRUSTED || connection.ping().await.is_ok())
         })
     })
+}
+
+fn relaxed_pool(options: &PgConnectOptions) -> PgPool {
+    pool_of(RELAXED).connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]))
 }
 
 fn acquire(error: sqlx::Error) -> StoreError {

@@ -22,12 +22,12 @@ use crate::{
 /// Runs of each part; the figure is the median of theirs.
 const RUNS: usize = 5;
 const CROWDED_RUNS: usize = 3;
-/// Commands of the long task. A task may take 200 answers of the model, and one of them ends it.
-const LONG: usize = 199;
+/// Commands of the long task. A task may take 500 answers of the model, and one of them ends it.
+const LONG: usize = 499;
 /// Steps on each side of those that are compared: one by itself says little.
 const AROUND: usize = 4;
 const EARLY: usize = 5;
-const LATE: usize = 195;
+const LATE: usize = 495;
 /// Builds at once, with as many workers.
 const CROWD: usize = 32;
 /// Commands of each of them.
@@ -163,7 +163,7 @@ async fn alone(options: &Options, runs: usize, rows: &mut Vec<Row>) -> Outcome {
     rows.push(row("model agent: approval → first request, work", milliseconds(work), "≤ 100 ms", work <= limit));
     let (early, late) = (figure(&mut early), figure(&mut late));
     rows.push(row(
-        "model agent: step 5 / step 195 (a task has at most 200)",
+        "model agent: step 5 / step 495 (a task has at most 500)",
         format!("{} / {}", milliseconds(early), milliseconds(late)),
         "≤ 2 ×",
         late <= early * 2,

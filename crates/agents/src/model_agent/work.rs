@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Answers of the model in one task.
-const STEPS: u32 = 200;
+const STEPS: u32 = 500;
 /// How often a failing check goes back to the model.
 const FIXES: u32 = 6;
 /// Answers in a row without a usable call.
