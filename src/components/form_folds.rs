@@ -155,11 +155,11 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             )
         })
     };
-    // A path on this machine needs no token; what is named already can be taken out.
+    // A path on this machine needs nothing to open it; what is named already can be taken out.
     let has_address = Memo::new(move |_| {
         draft.with(|draft| {
             draft.artifacts.repository_secret.is_some()
-                || draft.artifacts.repository.as_ref().is_some_and(|text| text.trim_start().starts_with("http"))
+                || draft.artifacts.repository.as_ref().is_some_and(|text| !matches!(text.trim_start().chars().next(), None | Some('/')))
         })
     });
     let reason = move |name: &'static str| {
@@ -168,11 +168,11 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
         })
     };
     let body = view! {
-        {typed("repository", "Repository", "https://… or the path of a repository on this machine", draft, |draft| &mut draft.artifacts.repository)}
+        {typed("repository", "Repository", "https://…, git@… or the path of a repository on this machine", draft, |draft| &mut draft.artifacts.repository)}
         {field_error(state.error, "artifacts.repository")}
         {move || has_address.get().then(|| {
-            let hint = "Only if it is not public: name of a secret, such as REPOSITORY_TOKEN";
-            typed("repository_secret", "Its token", hint, draft, |draft| &mut draft.artifacts.repository_secret)
+            let hint = "Name of a secret: of a token where it is not public, or of a private key for ssh";
+            typed("repository_secret", "Its token or key", hint, draft, |draft| &mut draft.artifacts.repository_secret)
         })}
         {field_error(state.error, "artifacts.repository_secret")}
         <LinkList label="Datasets" name="datasets" add="Add dataset URL" draft part=|draft| &mut draft.artifacts.datasets reason=reason("datasets") error=state.error/>

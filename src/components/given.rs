@@ -28,7 +28,7 @@ pub fn given(intent: IntentId, artifacts: Artifacts) -> AnyView {
     let datasets = passed_on("dataset, passed on as a reference", datasets);
     let docs = passed_on("document, passed on as a reference", docs);
     let repository =
-        repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">{repository_secret.map_or_else(|| "repository".to_owned(), |name| format!("repository; its token is the secret {name}"))}</span></li> });
+        repository.map(|repository| view! { <li><span class="clip">{repository.to_string()}</span>" "<span class="hint">{repository_secret.map_or_else(|| "repository".to_owned(), |name| format!("repository, opened with the secret {name}"))}</span></li> });
     let some = !files.is_empty() || !datasets.is_empty() || !docs.is_empty() || repository.is_some();
     some.then(|| view! { <ul class="given" aria-label="Given with it">{files}{datasets}{docs}{repository}</ul> }).into_any()
 }

@@ -36,6 +36,17 @@ pub fn bubblewrap() {
     }
 }
 
+/// A server for the tests of cloning over `ssh`; they say that they are skipped without one. Where Debian would start it at once, for everybody to reach,
+/// that is the person's to decide.
+pub fn ssh_server() {
+    if Path::new("/usr/sbin/sshd").exists() || !is_root() || Path::new("/run/systemd/system").exists() {
+        return;
+    }
+    if let Err(why) = apt_install("openssh-server", "sshd") {
+        eprintln!("note: {why}");
+    }
+}
+
 /// A browser for the tests. Returns its path.
 pub fn chromium() -> Outcome<String> {
     let present = || ["chromium", "chromium-browser", "google-chrome"].iter().find_map(|name| find(name));

@@ -39,6 +39,7 @@ pub fn test(arguments: &[String]) -> Outcome {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let site_needed = !has("--no-browser") || !has("--no-soak");
     prerequisites::bubblewrap();
+    prerequisites::ssh_server();
     let mut total = Tally::default();
     for (_, outcome) in lint::checks(|name| !name.contains(lint::COMPILING))? {
         total.add(match outcome {

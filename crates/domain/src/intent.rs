@@ -218,7 +218,7 @@ pub struct Constraints {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Artifacts {
-    /// `https` address of a git repository on a public host, or the absolute path of one on this machine.
+    /// `https` or `ssh` address of a git repository on a public host, or the absolute path of one on this machine.
     pub repository: Option<Repository>,
     /// The secret of the vault, for all builds, that the repository's host is shown when it is cloned; only of an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -474,13 +474,13 @@ impl Errors {
         if text.starts_with('/') && !text.contains('\0') && text.len() <= 1_000 {
             return Some(Repository::Path(text.to_owned()));
         }
-        match public_https(text) {
+        match ssh_address(text).unwrap_or_else(|| public_https(text)) {
             #[allow(clippy::useless_conversion, reason = "a text in browsers")]
             Ok(url) => Some(Repository::Url(url.into())),
             Err(why) => {
                 self.add(
                     "artifacts.repository",
-                    format!("{why} Give an https address of a public host, or the absolute path of a repository on this machine."),
+                    format!("{why} Give an https or ssh address of a public host, or the absolute path of a repository on this machine."),
                 );
                 None
             }
@@ -488,15 +488,24 @@ impl Errors {
     }
 
     fn repository_secret(&mut self, name: Option<String>, repository: Option<&Repository>) -> Option<SecretName> {
-        let name = name.filter(|name| !name.trim().is_empty())?;
         const FIELD: &str = "artifacts.repository_secret";
+        let by_key = matches!(repository, Some(Repository::Url(url)) if url.as_str().starts_with("ssh://"));
+        let Some(name) = name.filter(|name| !name.trim().is_empty()) else {
+            if by_key {
+                self.add(
+                    FIELD,
+                    "An ssh address is opened with a private key. Keep one as a secret for all builds in Settings, and give that secret's name.",
+                );
+            }
+            return None;
+        };
         if !matches!(repository, Some(Repository::Url(_))) && !self.names("artifacts.repository") {
             self.add(FIELD, "A token is shown to the host of a repository's address; a path on this machine needs none. Leave it empty.");
             return None;
         }
         let read = name.trim().parse().ok();
         if read.is_none() {
-            self.add(FIELD, name_wanted("REPOSITORY_TOKEN", "token"));
+            self.add(FIELD, if by_key { name_wanted("REPOSITORY_KEY", "key") } else { name_wanted("REPOSITORY_TOKEN", "token") });
         }
         read
     }
@@ -548,6 +557,38 @@ pub fn public_https(text: &str) -> Result<url::Url, String> {
             if private { Err(format!("`{}` is a host of a private network.", shown(&host))) } else { Ok(url) }
         }
     }
+}
+
+/// An address over `ssh` in either of git's forms, `ssh://user@host:port/path` or `user@host:path`, as a URL; `None` for what is of neither form. The user
+/// is `git` unless another is named. Says what is wrong with one whose host is not public, as [`public_https`] does.
+pub fn ssh_address(text: &str) -> Option<Result<url::Url, String>> {
+    let (at, path) = match text.strip_prefix("ssh://") {
+        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+        None => {
+            let (at, path) = text.split_once(':')?;
+            if at.contains('/') || path.starts_with("//") || !at.contains(['@', '.']) {
+                return None;
+            }
+            (at, path.trim_start_matches('/'))
+        }
+    };
+    let (user, host) = at.rsplit_once('@').unwrap_or(("git", at));
+    let read = || {
+        if user.contains(':') {
+            return Err("The address holds a password, which would be shown in the log.".to_owned());
+        }
+        if user.is_empty() || user.starts_with('-') || !user.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter)) {
+            return Err(format!("`{}` is no user's name.", shown(user)));
+        }
+        if path.is_empty() || path.starts_with('-') || path.chars().any(char::is_control) {
+            return Err("The address names no repository.".to_owned());
+        }
+        let place = public_https(&format!("https://{host}/"))?;
+        let port = place.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let text = format!("ssh://{user}@{}{port}/{path}", place.host_str().unwrap_or_default());
+        url::Url::parse(&text).map_err(|error| format!("`{}` is not an address ({error}).", shown(&text)))
+    };
+    Some(read())
 }
 
 /// A person's wrong input, shortened for the message about it.

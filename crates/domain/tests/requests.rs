@@ -88,7 +88,6 @@ fn repositories_on_private_networks_or_with_passwords_are_refused() {
     for wrong in [
         "file:///etc/passwd",
         "http://example.com/a.git",
-        "ssh://git@example.com/a",
         "https://127.0.0.1/a",
         "https://10.0.0.8/a",
         "https://[::1]/a",
@@ -136,6 +135,44 @@ fn a_token_is_named_never_given_and_goes_with_an_address() {
         assert_eq!((problem.errors.len(), problem.errors[0].field.as_str()), (1, "artifacts.repository_secret"), "{repository} {secret}");
         assert!(!problem.message.contains("5521"), "{problem}");
     }
+}
+
+#[test]
+fn an_ssh_address_in_either_form_goes_with_the_name_of_a_key() {
+    let of = |repository: &str, secret: &str| {
+        let mut given = draft("An API for books");
+        given.artifacts.repository = Some(repository.into());
+        given.artifacts.repository_secret = Some(secret.into());
+        given.parse(today())
+    };
+    for (text, expected) in [
+        ("git@example.com:org/books.git", "ssh://git@example.com/org/books.git"),
+        ("example.com:org/books.git", "ssh://git@example.com/org/books.git"),
+        ("ssh://example.com/~/books.git", "ssh://git@example.com/~/books.git"),
+        (" ssh://deploy@Example.com:2222/srv/books.git ", "ssh://deploy@example.com:2222/srv/books.git"),
+    ] {
+        let request = of(text, "REPOSITORY_KEY").unwrap();
+        assert_eq!(request.artifacts.repository.as_ref().map(ToString::to_string).as_deref(), Some(expected), "{text}");
+        assert_eq!(RequestDraft::from(request.clone()).parse(today()), Ok(request));
+    }
+    for wrong in [
+        "git@localhost:books.git",
+        "ssh://git@10.0.0.1/books.git",
+        "ssh://git:hunter2@example.com/books.git",
+        "ssh://-oProxyCommand=x@example.com/books.git",
+        "-oProxyCommand=x@example.com:books.git",
+        "ssh://example.com",
+        "git@example.com:",
+        "git@example.com:-x",
+    ] {
+        let problem = of(wrong, "REPOSITORY_KEY").unwrap_err();
+        assert_eq!(problem.errors.len(), 1, "{wrong}: {problem:?}");
+        assert_eq!(problem.errors[0].field, "artifacts.repository", "{wrong}");
+        assert!(!problem.message.contains("hunter2"), "{problem}");
+    }
+    let without = of("git@example.com:books.git", "").unwrap_err();
+    assert_eq!(without.errors[0].field, "artifacts.repository_secret");
+    assert!(without.errors[0].message.contains("private key"), "{without}");
 }
 
 #[test]

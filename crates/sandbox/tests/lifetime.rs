@@ -116,7 +116,10 @@ fn holders(yard: &Yard) -> usize {
     let folder = yard.workspace.parent().and_then(|folder| folder.file_name()).unwrap();
     let workspace = format!("/{}/workspace ", folder.display());
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.filter_map(|process| std::fs::read_to_string(process.path().join("mountinfo")).ok()).filter(|mounts| mounts.contains(&workspace)).count()
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("mountinfo")).ok())
+        .filter(|mounts| mounts.contains(&workspace))
+        .count()
 }
 
 #[tokio::test]

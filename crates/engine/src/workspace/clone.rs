@@ -13,6 +13,7 @@ use url::Url;
 use super::{
     WorkspaceError,
     git::{Call, Git},
+    ssh::Key,
 };
 
 /// How much of a repository is taken.
@@ -36,28 +37,49 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Longest list of files that is read to add up their sizes, in bytes.
 const LIST: u64 = 64 << 20;
 
-/// What opens a repository that is not public. Git is told it in its environment, which only the server's own user can read, and shows it to that
-/// host alone.
-pub(crate) struct Access {
-    secret: SecretName,
-    /// The setting that it goes into, and the header.
-    setting: String,
-    header: SecretString,
+/// What opens a repository that is not public: shown to its host alone, and kept nowhere.
+pub(crate) enum Access {
+    Token {
+        secret: SecretName,
+        /// The setting that it goes into, and the header. Git is told both in its environment, which only the server's own user can read.
+        setting: String,
+        header: SecretString,
+    },
+    Key(Key),
 }
 
 impl Access {
-    /// `token`: `user:password`, or a token alone, which hosts take with any user's name.
-    pub fn new(url: &Url, secret: &SecretName, token: &SecretString) -> Self {
-        let token = token.expose_secret().trim();
+    /// `value`: for `https` addresses `user:password`, or a token alone, which hosts take with any user's name; for `ssh` ones a private key without a
+    /// passphrase. `hosts`: the file of the hosts whose keys are known.
+    pub fn new(url: &Url, secret: &SecretName, value: &SecretString, hosts: &Path) -> Result<Self, WorkspaceError> {
+        if url.scheme() == "ssh" {
+            return Key::new(secret, value, hosts).map(Self::Key);
+        }
+        let token = value.expose_secret().trim();
         let pair = if token.contains(':') { Cow::Borrowed(token) } else { Cow::Owned(format!("x-access-token:{token}")) };
         let header = format!("Authorization: Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
         let host = url.origin().ascii_serialization();
-        Self { secret: secret.clone(), setting: format!("http.{host}/.extraHeader"), header: header.into() }
+        Ok(Self::Token { secret: secret.clone(), setting: format!("http.{host}/.extraHeader"), header: header.into() })
+    }
+
+    /// What people should know of the host that was asked, once it was.
+    pub fn news(&self) -> Option<String> {
+        match self {
+            Self::Token { .. } => None,
+            Self::Key(key) => key.news(),
+        }
+    }
+
+    fn secret(&self) -> &SecretName {
+        match self {
+            Self::Token { secret, .. } => secret,
+            Self::Key(key) => key.secret(),
+        }
     }
 }
 
 pub(super) async fn clone(git: &Git, repository: &Repository, access: Option<&Access>, bounds: &Bounds) -> Result<(), WorkspaceError> {
-    clone_from(git, &Origin::of(repository).await?, access, bounds).await
+    clone_from(git, &Origin::of(repository, access).await?, access, bounds).await
 }
 
 async fn clone_from(git: &Git, origin: &Origin, access: Option<&Access>, bounds: &Bounds) -> Result<(), WorkspaceError> {
@@ -79,7 +101,7 @@ pub(super) async fn fetch_from(
     commit: &str,
     bounds: &Bounds,
 ) -> Result<(), WorkspaceError> {
-    let origin = Origin::of(repository).await?;
+    let origin = Origin::of(repository, access).await?;
     let mut arguments = origin.settings();
     arguments.extend(["fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules", "--", &origin.address, commit]);
     let call = origin.call("fetch", &arguments, access).within(bounds.within);
@@ -94,8 +116,13 @@ struct Origin {
 }
 
 impl Origin {
-    async fn of(repository: &Repository) -> Result<Self, WorkspaceError> {
+    async fn of(repository: &Repository, access: Option<&Access>) -> Result<Self, WorkspaceError> {
         match repository {
+            Repository::Url(url) if url.scheme() == "ssh" => {
+                let host = url.host_str().unwrap_or_default();
+                let Some(Access::Key(key)) = access else { return Err(refused(format!("{url} is opened with a private key, and none is named."))) };
+                Ok(Self { address: url.to_string(), protocol: "ssh", setting: key.command(host, public_address(host).await?) })
+            }
             Repository::Url(url) => {
                 let host = url.host_str().unwrap_or_default();
                 let address = public_address(host).await?;
@@ -113,8 +140,8 @@ impl Origin {
     fn call<'a>(&'a self, step: &'static str, arguments: &[&'a str], access: Option<&'a Access>) -> Call<'a> {
         let call = Call::new(step, arguments).env("GIT_ALLOW_PROTOCOL", self.protocol);
         match access {
-            None => call,
-            Some(Access { setting, header, .. }) => {
+            None | Some(Access::Key(_)) => call,
+            Some(Access::Token { setting, header, .. }) => {
                 call.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", setting).env("GIT_CONFIG_VALUE_0", header.expose_secret())
             }
         }
@@ -124,16 +151,25 @@ impl Origin {
 /// What to do when a host wants to know who asks, or does not let them in.
 fn opened(error: WorkspaceError, access: Option<&Access>) -> WorkspaceError {
     let WorkspaceError::Clone { reason } = error else { return error };
-    let shut = ["could not read Username", "Authentication failed", "returned error: 401", "returned error: 403"];
+    let reason = reason.trim();
     let remedy = match access {
-        _ if !shut.iter().any(|words| reason.contains(words)) => return refused(reason),
-        None => "Its host wants to know who asks. Keep an access token as a secret for all builds in Settings, and name that secret beside the repository.".into(),
-        Some(Access { secret, .. }) => format!(
-            "Its host does not accept the token in the secret {secret}. Replace it in Settings ({}), with one that may read this repository.",
-            field_for(secret.as_str(), None)
-        ),
+        Some(Access::Key(key)) => key.remedy(reason),
+        _ if !["could not read Username", "Authentication failed", "returned error: 401", "returned error: 403"].iter().any(|words| reason.contains(words)) => {
+            None
+        }
+        None => {
+            Some("Its host wants to know who asks. Keep an access token as a secret for all builds in Settings, and name that secret beside the repository.".into())
+        }
+        Some(access) => Some(format!(
+            "Its host does not accept the token in the secret {}. Replace it in Settings ({}), with one that may read this repository.",
+            access.secret(),
+            field_for(access.secret().as_str(), None)
+        )),
     };
-    refused(format!("{remedy} ({})", reason.trim()))
+    match remedy {
+        None => refused(reason.to_owned()),
+        Some(remedy) => refused(format!("{remedy} ({reason})")),
+    }
 }
 
 /// Waits for what git brings, and ends it when it is too much.
@@ -343,7 +379,9 @@ mod tests {
         let host = host(folder.path(), "Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS01NTIx").await;
         let origin = Origin { address: format!("{host}/given/.git"), protocol: "http", setting: "http.proxy=".into() };
         let name: SecretName = "REPOSITORY_TOKEN".parse().expect("a name");
-        let with = |address: &str, token: &str| Access::new(&address.parse().expect("an address"), &name, &token.to_owned().into());
+        let with = |address: &str, token: &str| {
+            Access::new(&address.parse().expect("an address"), &name, &token.to_owned().into(), folder.path()).expect("a token is taken as it is")
+        };
         let tried = async |target: &str, access: Option<Access>| {
             let done = clone_from(&at(target), &origin, access.as_ref(), &Bounds::USUAL).await;
             done.err().map(|error| error.to_string()).unwrap_or_default()
@@ -364,5 +402,129 @@ mod tests {
         assert_eq!(said, "Code");
         let kept = std::fs::read_to_string(folder.path().join("right/config")).expect("the settings");
         assert!(!kept.contains("extraHeader") && !kept.contains("5521"), "{kept}");
+    }
+
+    /// The machine's own `ssh` server, for one user who comes with this public key; each connection is one process. None where it is not installed.
+    async fn ssh_host(folder: &Path) -> Option<(tokio::net::TcpListener, std::path::PathBuf)> {
+        let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].iter().map(std::path::PathBuf::from).find(|path| path.exists())?;
+        for name in ["host", "other-host", "key", "other-key"] {
+            let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join(name)).status();
+            assert!(made.expect("ssh-keygen is there with sshd").success());
+        }
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        Some((listener, program))
+    }
+
+    fn serve_ssh(
+        listener: std::sync::Arc<tokio::net::TcpListener>,
+        program: std::path::PathBuf,
+        folder: &Path,
+        host_key: &str,
+    ) -> tokio::task::JoinHandle<()> {
+        let settings = [
+            format!("HostKey {}", folder.join(host_key).display()),
+            format!("AuthorizedKeysFile {}", folder.join("key.pub").display()),
+            "StrictModes no".into(),
+            "UsePAM no".into(),
+            "PasswordAuthentication no".into(),
+        ];
+        let file = folder.join(format!("sshd-{host_key}"));
+        std::fs::write(&file, settings.join("\n")).expect("a file");
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let stream = stream.into_std().expect("a socket");
+                stream.set_nonblocking(false).expect("a socket");
+                let output = std::os::fd::OwnedFd::from(stream.try_clone().expect("a socket"));
+                let mut server = tokio::process::Command::new(&program)
+                    .args(["-i", "-q", "-f"])
+                    .arg(&file)
+                    .stdin(std::os::fd::OwnedFd::from(stream))
+                    .stdout(output)
+                    .stderr(std::process::Stdio::null())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .expect("sshd runs");
+                tokio::spawn(async move { server.wait().await });
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn a_repository_is_cloned_over_ssh_with_the_key_of_a_secret_from_the_host_that_was_known_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // As root, sshd wants this folder of its own.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let Some((listener, program)) = ssh_host(folder.path()).await else {
+            eprintln!("skipped: there is no sshd on this machine (package openssh-server)");
+            return;
+        };
+        let listener = std::sync::Arc::new(listener);
+        let at = |name: &str| Git { git_dir: folder.path().join(name), work_tree: folder.path().join("given") };
+        let given = at("given/.git");
+        std::fs::create_dir_all(&given.work_tree).expect("a folder");
+        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
+        std::fs::write(given.work_tree.join("README"), "Code").expect("a file");
+        given.run(Call::new("add", &["add", "."])).await.expect("files");
+        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+
+        let user = std::process::Command::new("id").arg("-un").output().expect("a user");
+        let user = String::from_utf8_lossy(&user.stdout).trim().to_owned();
+        let port = listener.local_addr().expect("an address").port();
+        let url: Url = format!("ssh://{user}@code.test:{port}{}", given.git_dir.display()).parse().expect("an address");
+        let address = url.as_str().replace("code.test", "127.0.0.1");
+        let name: SecretName = "REPOSITORY_KEY".parse().expect("a name");
+        let hosts = folder.path().join("ssh/known hosts");
+        let with = |value: String| Access::new(&url, &name, &value.into(), &hosts);
+        let key = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("a key");
+        let tried = async |target: &str, access: &Access| {
+            let Access::Key(key) = access else { panic!("an ssh address is opened with a key") };
+            let setting = key.command("code.test", IpAddr::from([127, 0, 0, 1]));
+            let origin = Origin { address: address.clone(), protocol: "ssh", setting };
+            let done = clone_from(&at(target), &origin, Some(access), &Bounds::USUAL).await;
+            done.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+
+        let first = serve_ssh(listener.clone(), program.clone(), folder.path(), "host");
+        // As it comes from a form: with carriage returns and without its last line's end.
+        let right = with(key("key").trim().replace('\n', "\r\n")).expect("a key");
+        assert_eq!(tried("right", &right).await, "");
+        let said = at("right").run(Call::new("show", &["show", "HEAD:README"])).await.expect("the file").text();
+        assert_eq!(said, "Code");
+        let shown = std::process::Command::new("ssh-keygen").args(["-l", "-f"]).arg(folder.path().join("host.pub")).output().expect("a fingerprint");
+        let shown = String::from_utf8_lossy(&shown.stdout).split_whitespace().nth(1).expect("a fingerprint").to_owned();
+        let news = right.news().expect("a host that was not known");
+        assert!(news.contains("code.test") && news.contains(&shown), "{news} {shown}");
+
+        let again = with(key("key")).expect("a key");
+        assert_eq!(tried("again", &again).await, "");
+        assert_eq!(again.news(), None);
+
+        let wrong = tried("wrong", &with(key("other-key")).expect("a key")).await;
+        assert!(wrong.contains("does not let in who holds the key in the secret REPOSITORY_KEY") && wrong.contains("/settings?secret="), "{wrong}");
+
+        first.abort();
+        assert!(first.await.is_err_and(|error| error.is_cancelled()));
+        let second = serve_ssh(listener, program, folder.path(), "other-host");
+        let changed = tried("changed", &with(key("key")).expect("a key")).await;
+        assert!(changed.contains("another key than before") && changed.contains("known hosts"), "{changed}");
+        second.abort();
+
+        let token = with("ghp_canary5521".into()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(token.contains("holds no private key") && !token.contains("5521"), "{token}");
+        // The first lines say the kind and the public half, which other files have too.
+        let secret = key("key").lines().nth(4).expect("a line of the key").to_owned();
+        for entry in files_of(folder.path()).into_iter().filter(|path| !path.ends_with("key")) {
+            let bytes = std::fs::read(&entry).expect("a file");
+            assert!(!String::from_utf8_lossy(&bytes).contains(&secret), "{} holds the key", entry.display());
+        }
+    }
+
+    fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) { files.extend(files_of(&entry.path())) } else { files.push(entry.path()) }
+        }
+        files
     }
 }

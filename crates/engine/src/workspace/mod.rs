@@ -8,6 +8,7 @@ mod git;
 mod inputs;
 mod made;
 mod nested;
+mod ssh;
 mod submodules;
 mod trees;
 

@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use grace_domain::intent::Repository;
+use grace_domain::intent::{Repository, ssh_address};
 
 use super::{
     WorkspaceError,
@@ -112,6 +112,14 @@ fn source(module: &Module, repository: &Repository) -> Result<Repository, Worksp
             return folder.join(&module.url).map(Repository::Url).map_err(|error| refused(format!("{} is no address: {error}", module.url)));
         }
         Repository::Url(_) => {}
+    }
+    // The key is for the host that the person named, and for no other.
+    if let (Repository::Url(given), Some(Ok(url))) = (repository, ssh_address(&module.url)) {
+        let place = |url: &url::Url| (url.scheme().to_owned(), url.username().to_owned(), url.host_str().map(str::to_owned), url.port());
+        return match place(given) == place(&url) {
+            true => Ok(Repository::Url(url)),
+            false => Err(refused(format!("{} is on another host than the repository", module.url))),
+        };
     }
     let found = Repository::Url(module.url.parse().map_err(|_| refused(format!("{} cannot be fetched from here", module.url)))?);
     match &found {
