@@ -23,7 +23,7 @@ use crate::{
         plan_dialogs::{DeployDialog, ModifyDialog},
         plan_preview,
     },
-    pages::{build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+    pages::{analytics::AnalyticsPage, build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
 };
 
 /// A part could not be loaded: the server is away, or it is newer than this page.
@@ -92,6 +92,7 @@ page!(BuildRoute, build_page, load_build in build => BuildPage);
 page!(TasksRoute, tasks_page, load_tasks in layers => TasksPage);
 page!(OperationsRoute, operations_page, load_operations in layers => OperationsPage);
 page!(SettingsRoute, settings_page, load_settings in layers => SettingsPage);
+page!(AnalyticsRoute, analytics_page, load_analytics in layers => AnalyticsPage);
 
 part!(dialogs() -> AnyView, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
 

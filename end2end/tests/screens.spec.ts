@@ -1,6 +1,6 @@
 import { expect, expectNoViolations, open, test } from "./harness";
 
-const pages = ["/", "/tasks", "/operations", "/settings"];
+const pages = ["/", "/tasks", "/operations", "/analytics", "/settings"];
 
 for (const width of [360, 768, 1280, 1920]) {
   test(`no page is wider than a screen of ${width} pixels`, async ({ page }) => {
@@ -25,6 +25,36 @@ test("the co-pilot folds to a rail, stays so over a reload, and opens again", as
   await expect(field).toBeHidden();
   await fold.click();
   await expect(field).toBeVisible();
+});
+
+test("analytics draw what ended, by span, each drawing with its table and its file", async ({ page, request }) => {
+  const created = await request.post("/api/coding_agent/create", { data: { description: "Drawer has name and depth." } });
+  const { intent_id: intent } = (await created.json()) as { intent_id: string };
+  const { plan_hash } = (await (await request.get(`/api/coding_agent/status/${intent}`)).json()) as { plan_hash: string };
+  await request.post(`/api/coding_agent/${intent}/approve`, { data: { approved: false, plan_hash } });
+  await open(page, "/analytics");
+  const figures = page.getByRole("main").locator("dl.measures").first();
+  const stopped = async () => Number(await figures.locator("div").filter({ hasText: "Stopped" }).locator("dd").textContent());
+  const before = await stopped();
+  expect(before).toBeGreaterThan(0);
+  const outcomes = page.locator(".chart-panel").filter({ has: page.getByRole("heading", { name: "Outcomes" }) });
+  await expect(outcomes.getByRole("img")).toHaveAttribute("aria-label", /^Outcomes, Builds that ended: from 0 to \d+ in 30 parts/);
+  await outcomes.getByText("Table", { exact: true }).click();
+  await expect(outcomes.getByRole("row").last()).toContainText(/\d+ stopped/);
+  await expectNoViolations(page);
+  const [download] = await Promise.all([page.waitForEvent("download"), outcomes.getByRole("link", { name: "CSV" }).click()]);
+  expect(download.suggestedFilename()).toBe("grace-over-time-30-days.csv");
+
+  // What ends meanwhile is counted without a reload; another span keeps the place.
+  const second = await request.post("/api/coding_agent/create", { data: { description: "Cupboard has name and width." } });
+  const { intent_id: other } = (await second.json()) as { intent_id: string };
+  await request.post(`/api/coding_agent/${other}/stop`, { data: {} });
+  await expect.poll(stopped).toBe(before + 1);
+  await page.getByRole("navigation", { name: "Span" }).getByRole("link", { name: "7 days" }).click();
+  await expect(page).toHaveURL(/days=7$/);
+  await expect(outcomes.getByRole("img")).toHaveAttribute("aria-label", /in 7 parts/);
+  await page.goBack();
+  await expect(outcomes.getByRole("img")).toHaveAttribute("aria-label", /in 30 parts/);
 });
 
 test("deploying all asks first, and says so when nothing is ready", async ({ page }) => {

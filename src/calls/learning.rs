@@ -1,6 +1,7 @@
 //! Retrospectives and saved forms.
 
 use grace_domain::{
+    analytics::{AnalyticsQuery, AnalyticsView},
     id::RetrospectiveId,
     intent::RequestDraft,
     list::{ListQuery, Page},
@@ -13,6 +14,8 @@ use super::doors;
 doors! {
     /// Newest first.
     list_retrospectives at "list_retrospectives" (query: ListQuery) -> Page<Retrospective> => |engine| engine.retrospectives(query);
+    /// What builds that have ended came to.
+    read_analytics at "read_analytics" (query: AnalyticsQuery) -> AnalyticsView => |engine| engine.analytics(query);
     /// Turns the insights into playbook entries; answers with the entries.
     apply_learnings at "apply_learnings" (retrospective: RetrospectiveId) -> Vec<String> => |engine| engine.apply_learnings(retrospective);
     /// Saved forms by name.

@@ -1,6 +1,7 @@
 //! What can be done with a build: approve, pause, resume, stop, retry, deploy. The status machine says when, and why not.
 
 use grace_domain::{
+    deployment::NOT_DEPLOYABLE,
     id::IntentId,
     present::build::refusal,
     status::{Status, Trigger},
@@ -89,10 +90,10 @@ pub fn reject_rest_button(intent: IntentId) -> AnyView {
     view! { <ActButton label="Go on as before" icon="undo" class="btn needs-script" deed/> }.into_any()
 }
 
-/// Opens the dialog that chooses an environment; with the reason while the build is not finished.
-pub fn deploy_button(intent: IntentId, title: String, status: Status, label: &'static str) -> AnyView {
+/// Opens the dialog that chooses an environment; with the reason while the build is not finished, or cannot be started here at all.
+pub fn deploy_button(intent: IntentId, title: String, status: Status, deployable: bool, label: &'static str) -> AnyView {
     let desk = desk();
-    let reason = refusal(status, Trigger::DeployRequested);
+    let reason = if deployable { refusal(status, Trigger::DeployRequested) } else { Some(NOT_DEPLOYABLE.to_owned()) };
     view! {
         <button
             type="button"

@@ -319,7 +319,10 @@ fn Chat() -> AnyView {
                 <input
                     id="chat-input"
                     aria-label="Message to Grace"
-                    placeholder="Ask about a build, or give a command"
+                    placeholder=move || match desk.chat_about.get() {
+                        Some(intent) => format!("Ask about {intent}, or tell its agent"),
+                        None => "Ask about a build, or give a command".to_owned(),
+                    }
                     maxlength="4000"
                     autocomplete="off"
                     prop:value=move || text.get()

@@ -41,7 +41,7 @@ async fn candidates() -> Result<Vec<Candidate>, CallError> {
     let query = ListQuery { status: Some(Status::Completed), limit: Some(MAX_LIMIT), ..ListQuery::default() };
     let list = list_completed(query).await?;
     let mut ready = Vec::new();
-    for build in list.builds.into_iter().take(MOST) {
+    for build in list.builds.into_iter().filter(|build| build.deployable).take(MOST) {
         let request = build_status(build.intent_id).await?.request;
         let environment = request.constraints.environments.first().copied().unwrap_or(Environment::Development);
         ready.push(Candidate {

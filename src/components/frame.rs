@@ -43,7 +43,8 @@ pub fn Rail() -> AnyView {
                     <span>"Co-pilot"</span>
                     {waiting_badge(desk)}
                 </button>
-                <a href="/settings" class="end" title="Settings" aria-current=move || here("/settings")>{icon("settings")}<span>"Settings"</span></a>
+                <a href="/analytics" class="end small-hide" title="Analytics" aria-current=move || here("/analytics")>{icon("chart")}<span>"Analytics"</span></a>
+                <a href="/settings" title="Settings" aria-current=move || here("/settings")>{icon("settings")}<span>"Settings"</span></a>
             </div>
         </nav>
     }

@@ -258,6 +258,7 @@ fn entries(desk: Desk, searched: RwSignal<Vec<BuildSummary>>, text: &str) -> Vec
         Entry::Go("builder", "Layer 3: Builder", "/".to_owned()),
         Entry::Go("tasks", "Layer 2: Tasks", "/tasks".to_owned()),
         Entry::Go("ops", "Layer 4: Operations", "/operations".to_owned()),
+        Entry::Go("chart", "Analytics", "/analytics".to_owned()),
         Entry::Go("settings", "Settings", "/settings".to_owned()),
         Entry::Do(
             "theme",

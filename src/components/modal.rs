@@ -51,6 +51,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let desk = desk();
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
     let title = part(feed, |build| build.title.clone());
+    let deployable = part(feed, |build| build.deployable);
     let hash = part(feed, |build| build.plan_hash.clone());
     let progress = Signal::derive(move || {
         feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((
@@ -118,7 +119,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                     {pause_button(intent, &title, status, false)}
                     {stop_button(intent, &title, status, false, "Stop")}
                     <ChatButton intent/>
-                    {deploy_button(intent, title.clone(), status, "Deploy now")}
+                    {deploy_button(intent, title.clone(), status, deployable.get(), "Deploy now")}
                 }
             }}
         </footer>

@@ -80,6 +80,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, Stage::Planning, Status::Queued))
     });
     let agent = part(feed, |build| build.agent.clone());
+    let deployable = part(feed, |build| build.deployable);
     let hash = part(feed, |build| build.plan_hash.clone());
     let query = use_query_map();
     // The reviews' own tab shows the question itself.
@@ -103,7 +104,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             {pause_button(intent, &title, status, false)}
             {stop_button(intent, &title, status, false, "Stop")}
             <ChatButton intent/>
-            {deploy_button(intent, title.clone(), status, "Deploy")}
+            {deploy_button(intent, title.clone(), status, deployable.get(), "Deploy")}
         }
     };
     view! {

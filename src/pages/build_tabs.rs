@@ -2,6 +2,7 @@
 
 use grace_domain::{
     baseline::Baseline,
+    deployment::NOT_DEPLOYABLE,
     event::{CheckReport, TestReport},
     id::IntentId,
     list::ListQuery,
@@ -406,7 +407,11 @@ pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let deployments = part(feed, |build| build.deployments.clone());
     let status = status_of(feed);
     let title = part(feed, |build| build.title.clone());
-    let why = move || refusal(status.get(), Trigger::DeployRequested).map(|reason| view! { <span class="hint">{reason}</span> });
+    let deployable = part(feed, |build| build.deployable);
+    let why = move || {
+        let reason = if deployable.get() { refusal(status.get(), Trigger::DeployRequested) } else { Some(NOT_DEPLOYABLE.to_owned()) };
+        reason.map(|reason| view! { <span class="hint">{reason}</span> })
+    };
     let body = move || {
         let mut deployments = deployments.get();
         deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.deployment_id));
@@ -420,7 +425,7 @@ pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
             <div class="head">
                 <h2 id="h-build-deployments">"Deployments"</h2>
                 {why}
-                <div class="tools">{move || deploy_button(intent, title.get(), status.get(), "Deploy")}</div>
+                <div class="tools">{move || deploy_button(intent, title.get(), status.get(), deployable.get(), "Deploy")}</div>
             </div>
             <div class="stack">{body}</div>
         </section>

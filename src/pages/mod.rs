@@ -1,5 +1,6 @@
 //! One file per page. A page reads what it shows and lays it out; parts that several pages share are components.
 
+pub mod analytics;
 pub mod build;
 pub mod build_tabs;
 pub mod home;

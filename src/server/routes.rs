@@ -7,6 +7,7 @@ use axum::{
     routing::get,
 };
 use grace_domain::{
+    analytics::{AnalyticsQuery, AnalyticsView},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
     deployment::{DeployRequest, DeployResponse, Deployment},
     event::{Artifact, Event},
@@ -222,6 +223,16 @@ fn rest(api: Documented) -> Documented {
             learning("Turns its insights into playbook entries.").answers::<learning::Applied>(200),
         )
         .get("/api/learning/stats", learning::get_stats, learning("What finished builds measured.").answers::<learning::Stats>(200))
+        .get(
+            "/api/learning/analytics",
+            learning::get_analytics,
+            learning("What builds that have ended came to: over time, by type, by agent.").query::<AnalyticsQuery>().answers::<AnalyticsView>(200),
+        )
+        .get(
+            "/api/learning/analytics.csv",
+            learning::export_analytics,
+            learning("A part of it as a table.").query::<learning::AnalyticsTable>().answers_with(200, "text/csv"),
+        )
         .get("/api/learning/templates", learning::list_templates, learning("Saved forms.").answers_page::<Template>())
         .post(
             "/api/learning/templates",

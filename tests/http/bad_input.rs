@@ -107,6 +107,28 @@ fn a_wrong_limit_is_named_with_what_it_should_hold() {
 }
 
 #[test]
+fn a_span_of_the_analytics_is_one_of_those_that_there_are() {
+    run(async |client| {
+        let (intent, hash) = client.created("Shelf has name.").await;
+        client.post(&format!("/api/coding_agent/{intent}/approve"), &json!({ "approved": false, "plan_hash": hash })).await;
+        for path in ["/api/learning/analytics", "/api/learning/analytics.csv"] {
+            let answer = client.get(&format!("{path}?days=31")).await;
+            assert_eq!(answer.fields(), ["days"], "{path}");
+            assert!(answer.text.contains("7, 30, 90, 365"), "{}", answer.text);
+        }
+        let view = client.get("/api/learning/analytics?days=7").await.json();
+        assert_eq!(
+            (&view["all"]["stopped"], &view["all"]["success_percent"], view["over_time"].as_array().map(Vec::len)),
+            (&json!(1), &Value::Null, Some(7))
+        );
+        let table = client.get("/api/learning/analytics.csv?days=7&part=by_agent").await;
+        let expected = "agent,completed,failed,stopped,success_percent,work_seconds,estimate_error_percent,coverage_percent,cost_usd,retries\n\
+                        blueprint,0,0,1,,,,,,0\n";
+        assert_eq!(table.text, expected);
+    });
+}
+
+#[test]
 fn an_unknown_field_is_named_by_its_path() {
     run(async |client| {
         assert_eq!(client.post(CREATE, &json!({ "description": "a chat", "colour": "red" })).await.fields(), ["colour"]);

@@ -18,6 +18,8 @@ pub const MAX_MESSAGE: usize = 4_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     Command(IntentId, Command),
+    /// The message, less what [`told`] takes off, is for the build's agent.
+    Tell(IntentId),
     About(IntentId, Topic),
     /// All builds at a glance.
     Overview,
@@ -48,23 +50,52 @@ pub enum Topic {
     Cost,
 }
 
-/// Reads a message. `known` are the builds that it may speak of, the likeliest first; `about` is the one on the page.
-pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>) -> Ask {
+/// First words of questions.
+const ASKING: [&str; 22] = [
+    "how", "what", "whats", "why", "where", "when", "which", "who", "is", "are", "did", "does", "do", "has", "have", "was", "were", "show", "status",
+    "progress", "list", "log",
+];
+/// Words that a command may have beside its verb and its build.
+const FILLERS: [&str; 15] =
+    ["please", "grace", "now", "and", "the", "this", "that", "it", "build", "plan", "task", "tasks", "again", "work", "working"];
+/// A question may be so short without looking like one: "tests and coverage".
+const SHORT: usize = 3;
+
+/// Reads a message. `known` are the builds that it may speak of, the likeliest first; `about` is the one that the chat is about, and `listens` whether an
+/// agent is at work on it that reads messages: what neither asks nor commands is for that agent.
+pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>, listens: bool) -> Ask {
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).take(200).collect();
     let has = |any: &[&str]| words.iter().any(|word| any.contains(word));
     if words.is_empty() || (has(&["help", "commands"]) && words.len() <= 6) {
         return Ask::Help;
     }
-    // A command begins with its verb: "why did you stop" is a question.
-    let command = match words.iter().find(|word| !["please", "grace", "now", "and"].contains(word)) {
-        Some(&"approve") => Some(Command::Approve),
-        Some(&"pause") => Some(Command::Pause),
-        Some(&("resume" | "continue")) => Some(Command::Resume),
-        Some(&("stop" | "cancel" | "abort")) => Some(Command::Stop),
-        Some(&("retry" | "rerun" | "restart")) => Some(Command::Retry),
+    let first = words.iter().copied().find(|word| !["please", "grace", "now", "and"].contains(word));
+    if first == Some("tell") {
+        return match named(&words, &lower, known).or(about) {
+            Some(id) => Ask::Tell(id),
+            None => Ask::Which,
+        };
+    }
+    // A command begins with its verb: "why did you stop" is a question. It has little else, since "stop using tabs" is none.
+    let title = about.or_else(|| named(&words, &lower, known)).and_then(|id| known.iter().find(|build| build.intent_id == id));
+    let title = title.map(|build| build.title.to_lowercase()).unwrap_or_default();
+    let others = |word: &&&str| {
+        let word = **word;
+        Some(word) != first && !FILLERS.contains(&word) && word.parse::<IntentId>().is_err() && !title.split_whitespace().any(|part| part == word)
+    };
+    let command = match first.filter(|_| words.iter().filter(others).count() == 0) {
+        Some("approve") => Some(Command::Approve),
+        Some("pause") => Some(Command::Pause),
+        Some("resume" | "continue") => Some(Command::Resume),
+        Some("stop" | "cancel" | "abort") => Some(Command::Stop),
+        Some("retry" | "rerun" | "restart") => Some(Command::Retry),
         _ => None,
     };
+    let asks = text.contains('?') || words.len() <= SHORT || first.is_some_and(|word| ASKING.contains(&word));
+    if let Some(id) = about.filter(|_| listens && command.is_none() && !asks) {
+        return Ask::Tell(id);
+    }
     let topic = if has(&["why", "fail", "failed", "failing", "error", "errors", "wrong", "broken"]) {
         Some(Topic::Failure)
     } else if has(&["test", "tests", "coverage", "passed", "lint", "linter"]) {
@@ -99,8 +130,24 @@ pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>) -
             }
         }
         (None, None, Some(id)) if named(&words, &lower, known).is_some() => Ask::About(id, Topic::Progress),
+        (None, None, Some(id)) if listens && about == Some(id) => Ask::Tell(id),
         (None, None, _) => Ask::Unknown,
     }
+}
+
+/// What an agent is told by a message: without "tell int-code-007" or "tell the agent" in front.
+pub fn told(message: &str) -> &str {
+    let rest = message.trim_start();
+    let Some(rest) = rest.get(..4).filter(|word| word.eq_ignore_ascii_case("tell")).map(|_| &rest[4..]) else { return message.trim() };
+    let mut rest = rest.trim_start();
+    while let Some((word, after)) = rest.split_once(char::is_whitespace) {
+        let bare = word.trim_end_matches([':', ',']).to_ascii_lowercase();
+        if !(["the", "agent", "its", "of", "it", "that", "to"].contains(&bare.as_str()) || bare.parse::<IntentId>().is_ok()) {
+            break;
+        }
+        rest = after.trim_start();
+    }
+    rest.trim()
 }
 
 /// A build named by its id or, if it is the only one with it, by its title.
@@ -145,7 +192,7 @@ pub fn help(understood: bool) -> ChatReply {
     let lead = if understood { "" } else { "I have no model configured, so I cannot answer that in my own words. " };
     reply(
         format!(
-            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title."
+            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title, and “tell” with what its agent should know."
         ),
         Vec::new(),
         None,
@@ -281,7 +328,7 @@ mod tests {
     #[test]
     fn commands_begin_with_their_verb_and_questions_do_not() {
         let id = IntentId(7);
-        let ask = |text: &str| understand(text, &[], Some(id));
+        let ask = |text: &str| understand(text, &[], Some(id), false);
         assert_eq!(ask("pause"), Ask::Command(id, Command::Pause));
         assert_eq!(ask("Please stop int-code-012"), Ask::Command(IntentId(12), Command::Stop));
         assert_eq!(ask("why did you stop?"), Ask::About(id, Topic::Failure));
@@ -290,6 +337,27 @@ mod tests {
         assert_eq!(ask("sing me a song"), Ask::Unknown);
         assert_eq!(ask("help"), Ask::Help);
         assert_eq!(ask(""), Ask::Help);
-        assert_eq!(understand("stop", &[], None), Ask::Overview);
+        assert_eq!(understand("stop", &[], None, false), Ask::Overview);
+    }
+
+    #[test]
+    fn what_neither_asks_nor_commands_is_for_the_agent_that_listens() {
+        let id = IntentId(7);
+        let ask = |text: &str| understand(text, &[], Some(id), true);
+        for told in ["Use four spaces, and log each error", "stop using tabs", "The tests should run without a network", "Tell the agent: stop"] {
+            assert_eq!(ask(told), Ask::Tell(id), "{told}");
+        }
+        assert_eq!(ask("stop"), Ask::Command(id, Command::Stop));
+        assert_eq!(ask("pause it please"), Ask::Command(id, Command::Pause));
+        assert_eq!(ask("How far is it?"), Ask::About(id, Topic::Progress));
+        assert_eq!(ask("what does the log say"), Ask::About(id, Topic::Log));
+        assert_eq!(ask("tests"), Ask::About(id, Topic::Tests));
+        assert_eq!(ask("help"), Ask::Help);
+        assert_eq!(understand("stop using tabs", &[], Some(id), false), Ask::Unknown, "nobody is stopped by a word about tabs");
+        assert_eq!(understand("tell int-code-012 to use tabs", &[], None, false), Ask::Tell(IntentId(12)));
+        assert_eq!(told("Tell int-code-012 to use tabs "), "use tabs");
+        assert_eq!(told("tell the agent: stop"), "stop");
+        assert_eq!(told(" Use four spaces"), "Use four spaces");
+        assert_eq!(told("tell"), "");
     }
 }

@@ -56,6 +56,14 @@ pub enum StepState {
     Skipped,
 }
 
+/// Why some builds have no deployments.
+pub const NOT_DEPLOYABLE: &str = "Grace deploys web services of the blueprint agent, whose start it knows. How to start what a model built, it does not: take the archive or the branch.";
+
+/// Whether what an agent of this name makes can be started here.
+pub fn is_deployable(agent: &str) -> bool {
+    agent == "blueprint"
+}
+
 /// One step of a deployment with its real timings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

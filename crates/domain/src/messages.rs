@@ -192,7 +192,8 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         .collect();
     actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}?tab=artifacts")));
     actions.push(link("View report", ActionStyle::Ghost, format!("/api/coding_agent/{id}/report")));
-    Message { facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), "Ready to deploy?".to_owned()) }
+    let text = if first.is_some() { "Ready to deploy?" } else { "It is committed, and can be downloaded." };
+    Message { facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), text.to_owned()) }
 }
 
 /// Not one of the five, but nobody would want to miss it.

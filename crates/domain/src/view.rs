@@ -128,6 +128,8 @@ pub struct BuildSummary {
     pub url: Option<String>,
     /// Why it failed.
     pub failure: Option<String>,
+    /// Whether what it makes can be started here; see [`crate::deployment::is_deployable`].
+    pub deployable: bool,
 }
 
 /// `GET …/active` and `…/completed`.
@@ -188,6 +190,8 @@ pub struct StatusView {
     // Beyond the seed.
     pub agent_type: String,
     pub agent: String,
+    /// Whether what it makes can be started here; see [`crate::deployment::is_deployable`].
+    pub deployable: bool,
     pub title: String,
     pub request: IntentRequest,
     pub stage: Stage,

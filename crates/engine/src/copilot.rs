@@ -60,8 +60,12 @@ impl Engine {
             return Err(Problem::invalid_field("message", format!("Longer than {MAX_MESSAGE} characters; shorten it.")));
         }
         let known = self.inner.known_builds().await?;
-        let ask = chat::understand(&message, &known, request.intent_id);
-        let reply = self.reply(ask, &known).await?;
+        let listens = match request.intent_id {
+            Some(intent) => self.inner.listens(intent).await?,
+            None => false,
+        };
+        let ask = chat::understand(&message, &known, request.intent_id, listens);
+        let reply = self.reply(ask, &message, &known).await?;
         self.inner.keep_chat(&message, &reply, request.intent_id).await?;
         Ok(reply)
     }
@@ -149,8 +153,15 @@ impl Engine {
         Ok(ControlResponse { intent_id: intent, status: row.state.status, message: message.to_owned() })
     }
 
-    async fn reply(&self, ask: Ask, known: &[BuildSummary]) -> Result<ChatReply, Problem> {
+    async fn reply(&self, ask: Ask, message: &str, known: &[BuildSummary]) -> Result<ChatReply, Problem> {
         match ask {
+            Ask::Tell(intent) => {
+                let answer = match self.message(intent, chat::told(message).to_owned()).await {
+                    Ok(done) => done.message,
+                    Err(problem) => problem.message,
+                };
+                Ok(chat::commanded(intent, &format!("To the agent of {intent}: {answer}")))
+            }
             Ask::Command(intent, command) => Ok(chat::commanded(intent, &self.command(intent, command).await)),
             Ask::About(intent, topic) => match self.inner.facts(intent, topic).await {
                 Ok(reply) => Ok(reply),
@@ -208,6 +219,13 @@ impl Inner {
         let mut known = intents_list(&mut conn, Listing::Active, &query(50)).await?.builds;
         known.extend(intents_list(&mut conn, Listing::Completed, &query(20)).await?.builds);
         Ok(known)
+    }
+
+    /// Whether an agent is, or will be, at work on it that reads messages.
+    async fn listens(&self, intent: IntentId) -> Result<bool> {
+        let mut conn = self.store.connection().await?;
+        let Some(row) = grace_store::intent_fetch(&mut conn, intent).await? else { return Ok(false) };
+        Ok(self.is_slow(&row.agent) && row.state.status.is_active() && !row.state.status.is_built())
     }
 
     async fn facts(&self, intent: IntentId, topic: Topic) -> Result<ChatReply> {

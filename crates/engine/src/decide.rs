@@ -5,6 +5,7 @@
 
 use grace_domain::{
     Timestamp,
+    deployment::is_deployable,
     event::{EventKind, Level, LogLine},
     id::{IntentId, TaskId},
     intent::Priority,
@@ -233,7 +234,8 @@ impl<'a> Decision<'a> {
                 self.apply(Trigger::AllTasksDone, None)?;
                 let artifacts = grace_store::artifacts_of(&mut self.tx, intent).await?;
                 self.log(Level::Info, format!("All {} tasks are done.", tasks.len()), None);
-                let environments = &self.row.intent.request.constraints.environments;
+                let wanted = &self.row.intent.request.constraints.environments;
+                let environments: &[_] = if is_deployable(&self.row.agent) { wanted } else { &[] };
                 let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, self.row.tests.as_ref(), environments);
                 self.notify(message).await?;
             }

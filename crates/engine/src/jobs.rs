@@ -24,6 +24,10 @@ pub(crate) const DEPLOY: &str = "deploy";
 /// Plans, deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
 const SERVICE_SLOTS: usize = 4;
 
+/// The file in the data folder that has the names under which this server's workers hold jobs. Whoever has the folder's lock knows that the workers
+/// named there are dead, and need not wait until they have been silent for long.
+const NAMES: &str = "server.workers";
+
 /// How long an idle worker waits for a notification before it looks again by itself.
 const REFETCH: Duration = Duration::from_millis(200);
 
@@ -127,7 +131,24 @@ impl Plugin for Backoff {
 pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let tasks = options(inner, inner.config.workers).define_job::<RunTaskPayload>();
     let service = options(inner, SERVICE_SLOTS).define_job::<PlanPayload>().define_job::<RetrospectPayload>().define_job::<DeployPayload>();
-    Ok(vec![run(inner, tasks).await?, run(inner, service).await?])
+    let mut workers = Vec::new();
+    for options in [tasks, service] {
+        workers.push(options.init().await.map_err(|error| StartError::Queue(Box::new(error)))?);
+    }
+    let path = inner.config.data_dir.join(NAMES);
+    let folder = |source| StartError::DataFolder { path: path.clone(), source };
+    let dead = match std::fs::read_to_string(&path) {
+        Ok(names) => names,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(folder(error)),
+    };
+    let dead: Vec<&str> = dead.lines().collect();
+    if !dead.is_empty() {
+        workers[0].create_utils().force_unlock_workers(&dead).await.map_err(|error| StartError::Queue(Box::new(error)))?;
+    }
+    let names: Vec<&str> = workers.iter().map(|worker| worker.worker_id().as_str()).collect();
+    std::fs::write(&path, names.join("\n")).map_err(folder)?;
+    Ok(workers.into_iter().map(|worker| run(inner, worker)).collect())
 }
 
 fn options(inner: &Arc<Inner>, slots: usize) -> WorkerOptions {
@@ -161,10 +182,9 @@ fn options(inner: &Arc<Inner>, slots: usize) -> WorkerOptions {
         .add_extension(Shared(inner.clone()))
 }
 
-async fn run(inner: &Arc<Inner>, options: WorkerOptions) -> Result<JoinHandle<()>, StartError> {
-    let worker: Worker = options.init().await.map_err(|error| StartError::Queue(Box::new(error)))?;
+fn run(inner: &Arc<Inner>, worker: Worker) -> JoinHandle<()> {
     let shutdown = inner.shutdown.clone();
-    Ok(tokio::spawn(async move {
+    tokio::spawn(async move {
         loop {
             match worker.run().await {
                 Ok(()) => return,
@@ -179,5 +199,5 @@ async fn run(inner: &Arc<Inner>, options: WorkerOptions) -> Result<JoinHandle<()
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
         }
-    }))
+    })
 }

@@ -8,6 +8,7 @@ use std::{
 
 use grace_agents::Estimates;
 use grace_domain::{
+    analytics::{AnalyticsQuery, AnalyticsView, MOST, analyse, first_day},
     copilot::Fact,
     event::EventKind,
     id::{IntentId, RetrospectiveId},
@@ -24,8 +25,8 @@ use grace_domain::{
     view::Template,
 };
 use grace_store::{
-    estimates_fetch, learning_figures, playbook_add, playbook_list, playbook_of_like, retrospective_fetch, retrospective_measure, retrospective_of,
-    retrospective_record, retrospectives_list, status_fetch, template_delete, template_save, templates_list,
+    builds_ended, estimates_fetch, learning_figures, playbook_add, playbook_list, playbook_of_like, retrospective_fetch, retrospective_measure,
+    retrospective_of, retrospective_record, retrospectives_list, status_fetch, template_delete, template_save, templates_list,
 };
 
 use crate::{
@@ -124,6 +125,16 @@ impl Engine {
             facts.push(fact("Actual to planned time", format!("{ratio:.2} (median)")));
         }
         Ok(facts)
+    }
+
+    /// What builds that have ended came to.
+    pub async fn analytics(&self, query: AnalyticsQuery) -> Result<AnalyticsView, Problem> {
+        let days = query.days()?;
+        let today = self.inner.now().date_naive();
+        let since = first_day(today, days).and_time(chrono::NaiveTime::MIN).and_utc();
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let builds = builds_ended(&mut conn, since, u32::try_from(MOST).unwrap_or(u32::MAX)).await.map_err(Error::from)?;
+        Ok(analyse(&builds, today, days))
     }
 
     /// Saved forms, by name.

@@ -2,6 +2,7 @@
 
 use grace_domain::{
     Timestamp,
+    deployment::is_deployable,
     list::ListQuery,
     plan::Plan,
     present::time::duration,
@@ -44,6 +45,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         approval_needed,
         agent_type: AGENT_TYPE.into(),
         agent: agent_label.into(),
+        deployable: is_deployable(&build.agent),
         title: build.intent.title,
         request: build.intent.request,
         stage: build.progress.stage,

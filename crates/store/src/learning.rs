@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use grace_domain::{
     Timestamp,
+    analytics::Ended,
     id::{IntentId, RetrospectiveId},
     intent::{ProjectType, RequestDraft, Stack},
     list::{ListQuery, Page},
@@ -314,6 +315,33 @@ pub async fn learning_figures(conn: &mut PgConnection) -> StoreResult<LearningFi
     .fetch_one(conn)
     .await
     .during("learning_figures")
+}
+
+/// Builds that have ended since then, newest first.
+pub async fn builds_ended(conn: &mut PgConnection, since: Timestamp, limit: u32) -> StoreResult<Vec<Ended>> {
+    sqlx::query(
+        "SELECT project_type, agent, status, coalesce(finished_at, updated_at) AS at, coalesce(metrics, '{}') AS metrics,
+                CASE WHEN requests > 0 THEN cost END AS cost
+           FROM intents LEFT JOIN retrospectives ON retrospectives.intent_id = intents.id AND measured
+                        LEFT JOIN accounts ON accounts.intent_id = intents.id
+          WHERE status IN ('completed', 'deploying', 'deployed', 'failed', 'stopped') AND coalesce(finished_at, updated_at) >= $1
+          ORDER BY at DESC LIMIT $2",
+    )
+    .bind(since)
+    .bind(i64::from(limit))
+    .try_map(|row: PgRow| {
+        Ok(Ended {
+            at: row.at("at")?,
+            project_type: row.one("project_type")?,
+            agent: row.text("agent")?,
+            status: row.one("status")?,
+            metrics: row.json("metrics")?,
+            cost: row.big_option("cost")?.and_then(|cost| u64::try_from(cost).ok()),
+        })
+    })
+    .fetch_all(conn)
+    .await
+    .during("builds_ended")
 }
 
 fn retrospective(row: PgRow) -> Decoded<Retrospective> {

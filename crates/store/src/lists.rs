@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use grace_domain::{
-    deployment::Deployment,
+    deployment::{Deployment, is_deployable},
     event::Artifact,
     id::IntentId,
     list::ListQuery,
@@ -43,7 +43,7 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     let text = plain_option(query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()));
     let rows = sqlx::query(
         "SELECT id, title, description, project_type, status, stage, progress_percent, current_phase, tasks_done, tasks_total, plan_hash, latest_log,
-                deadline, created_at, started_at, finished_at, estimated_hours, tests, url, failure,
+                deadline, created_at, started_at, finished_at, estimated_hours, tests, url, failure, agent,
                 (SELECT count(*) FROM intents AS counted
                      WHERE counted.active = $1 AND ($3::text IS NULL OR counted.status = $3)
                        AND ($4::text IS NULL OR strpos(lower(counted.title || ' ' || counted.description), lower($4)) > 0)) AS total
@@ -157,5 +157,6 @@ fn summary(row: &PgRow) -> Decoded<BuildSummary> {
         tests: row.json_option("tests")?,
         url: row.text_option("url")?,
         failure: row.text_option("failure")?,
+        deployable: is_deployable(&row.text("agent")?),
     })
 }

@@ -137,6 +137,7 @@ mod tests {
             tests: None,
             url: None,
             failure: None,
+            deployable: true,
         }
     }
 

@@ -7,7 +7,7 @@ mod observer;
 mod resume;
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStatus},
+    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStatus, NOT_DEPLOYABLE, is_deployable},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
@@ -85,6 +85,9 @@ impl Inner {
         let mut decision = Decision::begin(self, intent).await?;
         // Refused here, before anything is made, when the build is not finished or another deployment of it runs.
         apply(decision.row.state, Trigger::DeployRequested)?;
+        if !is_deployable(&decision.row.agent) {
+            return Err(Problem::conflict("not_deployable", NOT_DEPLOYABLE).with_status(decision.status()).into());
+        }
         let earlier = deployments_of(&mut decision.tx, intent).await?;
         if let Some(other) = earlier.iter().find(|other| other.environment == environment && other.finished_at.is_none()) {
             let text = format!("{} to {} has not ended yet. Wait for it, answer its gate or cancel it.", other.deployment_id, environment.as_str());

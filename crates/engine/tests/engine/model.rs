@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::support::{Place, profile, until};
 use grace_domain::{
-    copilot::NotificationKind,
+    copilot::{ChatRequest, NotificationKind},
+    deployment::{DeployRequest, DeploymentConfig},
     id::IntentId,
     intent::RequestDraft,
     model::{Budget, Provider},
@@ -124,6 +125,11 @@ async fn a_description_becomes_files_that_the_tasks_own_commands_prove() {
         let kinds: Vec<String> = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()).collect();
         assert_eq!(kinds.iter().filter(|kind| *kind == "opening").count(), 2, "{kinds:?}");
         assert!(said.contains("It greets with a mark."));
+        // Nobody knows how to start it, so nothing offers to.
+        let request = DeployRequest { target_environment: "staging".into(), deployment_config: DeploymentConfig::default() };
+        assert_eq!(engine.deploy(intent, request).await.unwrap_err().code, "not_deployable");
+        let complete = engine.notifications().await.unwrap().into_iter().find(|one| one.kind == NotificationKind::BuildComplete).expect("a message");
+        assert!(!status.deployable && complete.actions.iter().all(|action| !action.action.starts_with("deploy")), "{complete:?}");
         engine.shutdown().await;
     }
 }
@@ -430,8 +436,9 @@ async fn what_a_person_says_reaches_the_model_at_its_next_step() {
     let engine = Engine::start(config(&place, &model, PROTOCOLS[1])).await.unwrap();
     let intent = approved(&engine, draft()).await;
     until(&engine, intent, "the first command", |status| status.logs.iter().any(|line| line.contains("sleep 1"))).await;
-    let answer = engine.message(intent, "with a mark".into()).await.unwrap();
-    assert!(answer.message.contains("before its next step"), "{}", answer.message);
+    // As a person says it, in the chat about this build.
+    let reply = engine.chat(ChatRequest { message: "with a mark".into(), intent_id: Some(intent) }).await.unwrap();
+    assert!(reply.text.contains("To the agent of int-code-001") && reply.text.contains("before its next step"), "{}", reply.text);
     completed(ended(&engine, intent).await.as_ref(), &model);
     engine.shutdown().await;
 }

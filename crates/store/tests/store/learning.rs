@@ -8,15 +8,16 @@ use grace_domain::{
     intent::{ProjectType, RequestDraft, Stack},
     list::ListQuery,
     messages::Message,
+    model::{Budget, Usage},
     retrospective::{Metrics, PhaseComparison, RetrospectiveDraft},
     status::Status,
 };
 use grace_store::{
-    Store, TaskResult, chat_append, chat_history, durations_last, estimates_fetch, learning_figures, notification_close, notification_dismiss,
-    notification_fetch, notification_put, notifications_close_all, notifications_open, notifications_read_all, playbook_add, playbook_list,
-    queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record, retrospectives_list,
-    setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete, template_save, templates_list, worker_beat, worker_remove,
-    workers_list,
+    Store, TaskResult, account_open, account_reserve, builds_ended, chat_append, chat_history, durations_last, estimates_fetch, learning_figures,
+    notification_close, notification_dismiss, notification_fetch, notification_put, notifications_close_all, notifications_open,
+    notifications_read_all, playbook_add, playbook_list, queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure,
+    retrospective_of, retrospective_record, retrospectives_list, setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete,
+    template_save, templates_list, worker_beat, worker_remove, workers_list,
 };
 use grace_store_testing as testing;
 
@@ -55,6 +56,40 @@ async fn estimates_are_the_medians_of_like_builds_that_completed() {
     assert_eq!(fetch(Stack::Fastapi).await.samples, 0, "another stack is not alike");
     let mut conn = db.store.connection().await.unwrap();
     assert_eq!(durations_last(&mut conn, 2).await.unwrap(), [91.0, 1_000.0]);
+}
+
+#[tokio::test]
+async fn builds_that_ended_come_with_what_they_measured_and_what_they_cost() {
+    let db = testing::database().await;
+    completed(&db.store, 10).await;
+    let failed = intent(&db.store).await;
+    set_status(&db.store, failed, Status::Executing, 0).await;
+    set_status(&db.store, failed, Status::Failed, 1_000).await;
+    // Goes on.
+    let running = intent(&db.store).await;
+    set_status(&db.store, running, Status::Executing, 2_000).await;
+    let mut conn = db.store.connection().await.unwrap();
+    let draft = RetrospectiveDraft {
+        cycle_name: "Coding build".into(),
+        insights: vec![],
+        improvements: vec![],
+        metrics: Metrics { retries: Some(3), ..Metrics::default() },
+        reusable_artifacts: vec![],
+        intent_id: Some(failed),
+    };
+    retrospective_measure(&mut conn, failed, &draft, &[], at(1_001)).await.unwrap();
+    // One that was handed in measures nothing.
+    retrospective_record(&mut conn, &RetrospectiveDraft { metrics: Metrics { retries: Some(9), ..Metrics::default() }, ..draft }, at(1_002))
+        .await
+        .unwrap();
+    account_open(&mut conn, failed, &Budget::default()).await.unwrap();
+    let usage = Usage { requests: 1, ..Usage::default() };
+    account_reserve(&mut conn, failed, &usage, 1_250_000).await.unwrap().unwrap();
+    let told = builds_ended(&mut conn, at(0), 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|build| (build.status, build.metrics.retries, build.cost, build.at)).collect();
+    assert_eq!(told, [(Status::Failed, Some(3), Some(1_250_000), at(1_000)), (Status::Completed, None, None, at(11))]);
+    assert_eq!(builds_ended(&mut conn, at(12), 10).await.unwrap().len(), 1);
+    assert_eq!(builds_ended(&mut conn, at(0), 1).await.unwrap()[0].status, Status::Failed);
 }
 
 #[tokio::test]
