@@ -55,7 +55,7 @@ pub fn Copilot() -> AnyView {
         <aside class=move || if desk.copilot_open.get() { "copilot is-open" } else { "copilot" } id="copilot" aria-label="Co-pilot">
             <header>
                 <h2>"Co-pilot"</h2>
-                <span class="chip" title="Chat answers from Grace's own records. No model is configured.">"facts only, no model"</span>
+                <span class="chip" title="Chat answers from Grace's own records, without a model.">"facts only, no model"</span>
                 <div class="tools">
                     <ActButton label="Mark all as read" icon="check" class="btn btn-ghost" icon_only=true deed=read_all/>
                     <button type="button" class="btn btn-icon btn-ghost collapse" aria-label="Collapse or open the co-pilot" title="Collapse or open the co-pilot" on:click=collapse>

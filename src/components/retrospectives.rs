@@ -32,7 +32,7 @@ pub fn Retrospectives(feed: Feed<Page<Retrospective>>) -> AnyView {
     let section = move || {
         view! {
             <section aria-labelledby="retrospectives">
-                <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| page.total)}</span></div>
+                <div class="head"><h2 id="retrospectives">"Learning retrospectives"</h2><span class="count">{move || feed.map(|page| page.total)}</span><a class="link hint tools" href="/analytics">"Analytics"</a></div>
                 <div class="panel list">{list}</div>
             </section>
         }

@@ -251,7 +251,7 @@ fn drawn(chart: &'static Chart, view: &AnalyticsView) -> AnyView {
         <section class="panel pad chart-panel">
             <div class="chart-head"><h3>{chart.title}</h3><span class="strong">{chart.words(&view.all)}</span></div>
             <p class="hint">{chart.hint}</p>
-            {drawing.unwrap_or_else(|| view! { <p class="soft">"Nothing of it was measured in these days."</p> }.into_any())}
+            {drawing.unwrap_or_else(|| view! { <p class="soft">{if known().count() > 0 { "None in these days." } else { "Nothing of it was measured in these days." }}</p> }.into_any())}
             {legend}
             <details class="sub-fold">
                 <summary>"Table"</summary>
@@ -378,7 +378,7 @@ fn groups(title: &'static str, id: &'static str, what: &'static str, part: &'sta
     view! {
         <section aria-labelledby=id>
             <div class="head"><h2 id=id>{title}</h2>{csv(part, days)}</div>
-            <div class="panel scrolls" tabindex="0" role="region" aria-label=title>
+            <div class="panel scrolls" tabindex="0" role="group" aria-label=title>
                 <table class="cards compared">
                     <thead>
                         <tr>

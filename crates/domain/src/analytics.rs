@@ -114,7 +114,8 @@ pub fn analyse(builds: &[Ended], today: NaiveDate, days: u32) -> AnalyticsView {
     let from = first_day(today, days);
     let part_of = |day: NaiveDate| (day - from).num_days().max(0) / i64::from(step_days);
     let mut parts: BTreeMap<i64, Vec<&Ended>> = (0..=part_of(today)).map(|part| (part, Vec::new())).collect();
-    let (mut types, mut agents): (BTreeMap<&str, Vec<&Ended>>, BTreeMap<&str, Vec<&Ended>>) = Default::default();
+    let mut types: BTreeMap<&str, Vec<&Ended>> = BTreeMap::new();
+    let mut agents: BTreeMap<&str, Vec<&Ended>> = BTreeMap::new();
     let inside: Vec<&Ended> = builds.iter().filter(|build| (from..=today).contains(&build.at.date_naive())).collect();
     for &build in &inside {
         parts.entry(part_of(build.at.date_naive())).or_default().push(build);

@@ -189,7 +189,7 @@ fn source(label: &str, id: IntentId, tab: &str) -> Source {
 
 /// What the chat can do, for whoever asks, and for whoever asked something else.
 pub fn help(understood: bool) -> ChatReply {
-    let lead = if understood { "" } else { "I have no model configured, so I cannot answer that in my own words. " };
+    let lead = if understood { "" } else { "I answer without a model, so I cannot put that into words of my own. " };
     reply(
         format!(
             "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title, and “tell” with what its agent should know."

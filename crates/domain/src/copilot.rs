@@ -99,7 +99,7 @@ pub struct ChatRequest {
 pub struct ChatReply {
     pub text: String,
     pub sources: Vec<Source>,
-    /// False: no model is configured, and the answer says so.
+    /// False: the answer is from Grace's own records, and no model was asked.
     pub model: bool,
     /// Commands that the person can run from here.
     pub actions: Vec<Action>,
