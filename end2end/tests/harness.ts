@@ -97,6 +97,11 @@ export async function testedProfile(page: Page): Promise<string> {
 /** Describes a build for the model agent in the home page's form and asks for its plan. */
 export async function previewDescribed(page: Page, description: string, domain: string): Promise<Locator> {
   await open(page, "/");
+  return previewDescribedHere(page, description, domain);
+}
+
+/** The same on the home page as it stands. */
+export async function previewDescribedHere(page: Page, description: string, domain: string): Promise<Locator> {
   await page.getByLabel("What would you like Grace to build?").fill(description);
   await page.getByLabel("Target domain").selectOption(domain);
   await page.getByLabel("Stack").selectOption("described");

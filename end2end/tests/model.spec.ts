@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 import { type Page } from "@playwright/test";
 
-import { expect, expectNoViolations, intentOf, open, previewDescribed, test, testedProfile, waitForStatus } from "./harness";
+import { expect, expectNoViolations, intentOf, open, previewDescribed, previewDescribedHere, test, testedProfile, waitForStatus } from "./harness";
 
 const root = join(import.meta.dirname, "../..");
 const models: ChildProcess[] = [];
@@ -251,6 +251,72 @@ test.describe("a model of one's own", () => {
     await open(page, `/builds/${intent}?tab=plan`);
     await expect(main).toContainText("Instead");
     await expect(main).toContainText("rejected");
+    expect(await (await request.get(line.replace("/v1", "/__problems"))).json()).toEqual([]);
+  });
+
+  test("a command that a person is asked about, words for the agent, and the kernels' consoles", async ({ page, request }) => {
+    test.setTimeout(90_000);
+    const task = { key: "pack", title: "Pack it", stage: "coding", detail: "As said.", files: [], after: [], verify: "test -e packed", minutes: 1 };
+    const plan = {
+      title: "Packed package", phases: [{ name: "Work", tasks: [task] }], deliverables: ["a package"], assumptions: [], not_covered: [], risks: [],
+      questions: [], changes: [],
+    };
+    const run = (command: string) => ({ name: "run", arguments: { command } });
+    const when = (last_contains: string) => ({ last_contains });
+    const line = await scriptedBy([
+      { when: { has_schema: true }, reply: { text: JSON.stringify(plan) } },
+      { when: when("Your task is `pack`"), reply: { calls: [run("touch packed && git push origin HEAD")] } },
+      // What was said while it waited comes after the answer.
+      { when: when("The person says: Use four spaces"), reply: { calls: [run("touch packed; echo in a box")] } },
+      { when: when("exit code 0"), reply: { calls: [{ name: "finish", arguments: { summary: "Packed." } }] } },
+      { when: {}, reply: { calls: [run("npm publish")] } },
+    ]);
+    await open(page, "/settings");
+    await change(page, { Address: line });
+    await open(page, "/");
+    await page.getByRole("button", { name: "Console of Coding Agent" }).click();
+    const console = page.getByRole("region", { name: "Console of Coding Agent" });
+    await expect(console).toContainText("Nothing since");
+    await previewDescribedHere(page, "A package that is packed and published.", "cli_tool");
+    await page.getByRole("button", { name: "Start build" }).click();
+    const intent = await intentOf(request, plan.title);
+    await waitForStatus(request, intent, "awaiting_review", 30_000);
+
+    // The console told it as it came; held, it stays as it is, and one build can be looked at alone.
+    await expect(console).toContainText(/Not run: .*git push origin HEAD/);
+    await expect(console).toContainText("Wants to run `npm publish`");
+    const choice = page.getByRole("combobox", { name: "Builds in the console of Coding Agent" });
+    await choice.selectOption(intent);
+    await page.getByRole("button", { name: "Live", exact: true }).click();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export", exact: true }).click()]);
+    expect(file.suggestedFilename()).toBe("coding-agent-console.txt");
+    expect(await readFile(await file.path(), "utf8")).toContain(`[${intent}] Wants to run`);
+    await expect(page.getByRole("link", { name: "View artifacts" })).toHaveAttribute("href", `/builds/${intent}?tab=artifacts`);
+    await expect(page.getByRole("button", { name: "Stop build" })).toBeEnabled();
+    await expectNoViolations(page);
+
+    // From the detail dialog to the agent: what neither asks nor commands is for it.
+    const copilot = page.getByRole("complementary", { name: "Co-pilot" });
+    await expect(copilot).toContainText("npm publish");
+    await page.getByRole("row").filter({ hasText: plan.title }).getByRole("link", { name: "View" }).first().click();
+    await page.getByRole("dialog").getByRole("button", { name: "Chat with agent" }).click();
+    const field = page.getByLabel("Message to Grace");
+    await expect(field).toHaveAttribute("placeholder", `Ask about ${intent}, or tell its agent`);
+    await field.fill("Use four spaces, and stop using tabs.");
+    await field.press("Enter");
+    await expect(page.getByRole("log", { name: "Chat" })).toContainText(`To the agent of ${intent}: Noted. The agent reads it before its next step.`);
+    await copilot.getByRole("button", { name: /^\d\s*Refuse/ }).click();
+    const done = await waitForStatus(request, intent, "completed", 60_000);
+    expect(done.tasks.map(({ key, state }) => `${key} ${state}`)).toEqual(["pack done"]);
+    const said = await (await request.get(`/api/coding_agent/${intent}/trajectory.jsonl`)).text();
+    expect(said).toContain("Use four spaces, and stop using tabs.");
+    await expect(console).not.toContainText("in a box");
+    await page.getByRole("button", { name: "Live", exact: true }).click();
+    await expect(console).toContainText("in a box");
+    // Nobody knows how to start what it made.
+    await open(page, `/builds/${intent}?tab=deployments`);
+    await expect(page.getByRole("main").getByRole("button", { name: "Deploy" }).first()).toBeDisabled();
+    await expect(page.getByRole("main")).toContainText("How to start what a model built, it does not");
     expect(await (await request.get(line.replace("/v1", "/__problems"))).json()).toEqual([]);
   });
 });

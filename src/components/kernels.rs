@@ -4,13 +4,14 @@ use grace_domain::{
     event::{Event, EventKind, Level},
     id::IntentId,
     policy::{CommandFate, QUESTION},
-    present::time,
+    present::{counted, time},
     system::{KernelCommand, KernelState, KernelView},
 };
 use leptos::prelude::*;
 
 use super::{
     actions::{ActButton, Confirmation, Deed},
+    build_controls::stop_button,
     desk::desk,
     icon::{icon, small_icon},
     states::loaded,
@@ -67,7 +68,7 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
             Ok(words)
         })
     };
-    (move || {
+    let row = move || {
         kernel.get().map(|view| {
             let (tone, hollow) = match view.state {
                 KernelState::Active => ("success", false),
@@ -96,7 +97,6 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
             };
             let unavailable = view.state == KernelState::Unavailable;
             let why = view.control_unavailable.clone().filter(|_| unavailable);
-            let aside = view.control_unavailable.clone().filter(|_| !unavailable);
             let durations = (view.durations.len() > 1).then(|| sparkline(&view.durations));
             view! {
                 <li class="kernel">
@@ -126,11 +126,21 @@ fn Kernel(feed: Feed<Vec<KernelView>>, key: String) -> AnyView {
                         </button>
                     </span>
                 </li>
-                {move || open.get().then(|| view! { <li class="kernel-open">{kernel_log_part(key.get_value(), name.clone(), aside.clone())}</li> })}
             }
         })
-    })
-    .into_any()
+    };
+    // Apart from the row, which is drawn anew with each figure: a console keeps its lines.
+    let console = move || {
+        open.get().then(|| {
+            let (name, aside) = kernel.with_untracked(|kernel| {
+                let view = kernel.as_ref();
+                let aside = view.filter(|view| view.state != KernelState::Unavailable).and_then(|view| view.control_unavailable.clone());
+                (view.map(|view| view.name.clone()).unwrap_or_default(), aside)
+            });
+            view! { <li class="kernel-open">{kernel_log_part(key.get_value(), name, aside)}</li> }
+        })
+    };
+    view! { {row}{console} }.into_any()
 }
 
 fn state_word(state: KernelState) -> &'static str {
@@ -188,6 +198,23 @@ pub fn KernelConsole(
     let desk = desk();
     let builds = key == "coding_agent";
     let lines: RwSignal<Vec<Entry>> = RwSignal::new(Vec::new());
+    // What was there when the console was held, while it is.
+    let held: RwSignal<Option<Vec<Entry>>> = RwSignal::new(None);
+    let of: RwSignal<Option<IntentId>> = RwSignal::new(None);
+    let shown = Memo::new(move |_| {
+        let wanted = of.get();
+        let pick = |all: &Vec<Entry>| all.iter().filter(|entry| wanted.is_none_or(|wanted| entry.0 == wanted)).cloned().collect::<Vec<_>>();
+        held.with(|held| held.as_ref().map(pick)).unwrap_or_else(|| lines.with(pick))
+    });
+    let known = Memo::new(move |_| {
+        let mut known: Vec<IntentId> = lines.with(|lines| lines.iter().map(|entry| entry.0).collect());
+        known.extend(desk.active.map(|list| list.builds.iter().map(|build| build.intent_id).collect::<Vec<_>>()));
+        known.extend(of.get());
+        known.sort_unstable();
+        known.dedup();
+        known.reverse();
+        known
+    });
     desk.live.listen(move |events| {
         let new: Vec<_> =
             events.iter().filter_map(|event| line(&key, event).map(|(level, words)| (event.intent_id, event.seq, event.at, level, words))).collect();
@@ -199,15 +226,47 @@ pub fn KernelConsole(
             });
         }
     });
+    let file = format!("{}-console.txt", name.to_lowercase().replace(' ', "-"));
+    let export = Deed::new(move || {
+        let file = file.clone();
+        async move {
+            let text: String = shown.with_untracked(|shown| {
+                let row = |(intent, _, at, level, words): &Entry| format!("{} {} [{intent}] {words}\n", time::machine(*at), level.as_str());
+                shown.iter().map(row).collect()
+            });
+            super::clipboard::save(&file, text).map(|()| String::new())
+        }
+    });
+    let choose = move |event| of.set(event_target_value(&event).parse().ok());
+    let new_lines = move || match held.with(|held| held.as_ref().map(Vec::len)) {
+        None => format!("{} since the console was opened", counted(shown.with(Vec::len) as u64, "line", "lines")),
+        Some(before) => format!("held; {} since", counted(lines.with(Vec::len).saturating_sub(before) as u64, "more line", "more lines")),
+    };
     view! {
         <div class="console">
             <div class="bar">
-                <span class="st"><span class="dot success"></span>"Live"</span>
-                <div class="tools"><span class="hint">{move || format!("{} lines since the console was opened", lines.with(Vec::len))}</span></div>
+                <button
+                    type="button"
+                    class="btn"
+                    aria-pressed=move || held.with(Option::is_none).to_string()
+                    title="Show new lines as they come, or hold what is shown"
+                    on:click=move |_| held.update(|held| *held = if held.is_some() { None } else { Some(lines.get_untracked()) })
+                >
+                    <span class=move || if held.with(Option::is_none) { "dot success" } else { "dot dot-hollow" }></span>
+                    "Live"
+                </button>
+                <span class="select"><select class="input" aria-label=format!("Builds in the console of {name}") prop:value=move || of.get().map(|of| of.to_string()).unwrap_or_default() on:change=choose>
+                    <option value="">"All builds"</option>
+                    <For each=move || known.get() key=|intent| *intent let:intent><option value=intent.to_string()>{intent.to_string()}</option></For>
+                </select>{small_icon("down")}</span>
+                <div class="tools">
+                    <span class="hint">{new_lines}</span>
+                    <ActButton label="Export" icon="download" deed=export/>
+                </div>
             </div>
             <div class="logpane grows" tabindex="0" role="region" aria-label=format!("Console of {name}")>
                 <ol class="log">
-                    <For each=move || lines.get() key=|(intent, seq, ..)| (*intent, *seq) let:entry>
+                    <For each=move || shown.get() key=|(intent, seq, ..)| (*intent, *seq) let:entry>
                         {
                             let (intent, _, at, level, words) = entry;
                             let class = match level { Level::Warn => "warn", Level::Error => "err", _ => "" };
@@ -222,11 +281,12 @@ pub fn KernelConsole(
                         }
                     </For>
                 </ol>
-                {move || lines.with(Vec::is_empty).then(|| view! { <p class="quiet">"Nothing since. Its next step appears here."</p> })}
+                {move || shown.with(Vec::is_empty).then(|| view! { <p class="quiet">"Nothing since. Its next step appears here."</p> })}
             </div>
             {aside.map(|why| view! { <p class="foot hint">{why}</p> })}
+            {builds.then(|| view! { <div class="foot row">{move || of_one_build(of.get())}</div> })}
             {builds.then(|| view! {
-                <div class="foot row">
+                <div class="foot row" role="group" aria-label="Quick actions">
                     <button type="button" class="btn" on:click=|_| super::keyboard::focus_form()>{small_icon("plus")}"New build"</button>
                     <a class="btn" href="#active-builds" rel="external">{small_icon("list")}"View active"</a>
                     <button type="button" class="btn" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
@@ -236,6 +296,31 @@ pub fn KernelConsole(
         </div>
     }
     .into_any()
+}
+
+/// What can be done with the build that the console shows alone.
+fn of_one_build(of: Option<IntentId>) -> AnyView {
+    let desk = desk();
+    let choose = "Choose one build above.";
+    let stop = match of {
+        None => view! { <button type="button" class="btn btn-danger" disabled title=choose>{small_icon("stop")}"Stop build"</button> }.into_any(),
+        Some(intent) => {
+            let active =
+                desk.active.map(|list| list.builds.iter().find(|build| build.intent_id == intent).map(|build| (build.title.clone(), build.status)));
+            match active {
+                Some((title, status)) => stop_button(intent, &title, status, false, "Stop build"),
+                None => {
+                    view! { <button type="button" class="btn btn-danger" disabled title="It has ended.">{small_icon("stop")}"Stop build"</button> }
+                        .into_any()
+                }
+            }
+        }
+    };
+    let artifacts = match of {
+        None => view! { <button type="button" class="btn" disabled title=choose>{small_icon("folder")}"View artifacts"</button> }.into_any(),
+        Some(intent) => view! { <a class="btn" href=format!("/builds/{intent}?tab=artifacts")>{small_icon("folder")}"View artifacts"</a> }.into_any(),
+    };
+    view! { {stop}{artifacts} }.into_any()
 }
 
 /// Durations of the last builds as a line, the newest marked.

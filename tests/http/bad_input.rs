@@ -143,7 +143,7 @@ fn an_unknown_field_is_named_by_its_path() {
 }
 
 #[test]
-fn repositories_that_are_not_public_https_addresses_are_refused() {
+fn repositories_that_are_not_public_addresses_are_refused() {
     run(async |client| {
         for repository in [
             "not an address",
@@ -155,11 +155,14 @@ fn repositories_that_are_not_public_https_addresses_are_refused() {
             "https://intranet/a",
             "https://git.internal/a",
             "https://me:secret@example.com/a",
-            "ssh://example.com/a",
+            "ssh://git@intranet/a",
+            "git@10.0.0.8:a",
         ] {
             let answer = client.post(CREATE, &json!({ "description": "a chat", "artifacts": { "repository": repository } })).await;
             assert_eq!(answer.fields(), ["artifacts.repository"], "{repository}");
         }
+        let without_key = json!({ "description": "a chat", "artifacts": { "repository": "git@example.com:a.git" } });
+        assert_eq!(client.post(CREATE, &without_key).await.fields(), ["artifacts.repository_secret"]);
     });
 }
 

@@ -175,6 +175,9 @@ pub trait Models: Send + Sync {
 
     /// Cancelled when whatever is asked for is not wanted any more.
     fn cancel(&self) -> CancellationToken;
+
+    /// Keeps what was said, where it is kept, with what it cost when it has a `usage`: `opening`, `answer`, `results` or `note`.
+    async fn record(&self, _kind: &'static str, _payload: &Value) {}
 }
 
 /// Why a model did not answer; the texts are for people.

@@ -61,7 +61,7 @@ pub const NOT_DEPLOYABLE: &str = "Grace deploys web services of the blueprint ag
 
 /// Whether what an agent of this name makes can be started here.
 pub fn is_deployable(agent: &str) -> bool {
-    agent == "blueprint"
+    agent != "model"
 }
 
 /// One step of a deployment with its real timings.

@@ -111,7 +111,7 @@ impl Engine {
     /// Figures over everything that was built here.
     pub async fn learning_stats(&self) -> Result<Vec<Fact>, Problem> {
         let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
-        let figures = learning_figures(&mut conn).await.map_err(Error::from)?;
+        let figures = learning_figures(&mut conn, self.inner.now()).await.map_err(Error::from)?;
         let fact = |name: &str, value: String| Fact { name: name.into(), value };
         let mut facts = vec![
             fact("Completed builds", figures.completed.to_string()),

@@ -91,7 +91,7 @@ impl Inner {
             policy: self.config.policy.clone(),
             rest,
         };
-        let models = Speaker { inner: self.clone(), intent, task: None, cancel, asking: Arc::default(), found: Mutex::default() };
+        let models = Speaker::new(self, (intent, None), cancel, Arc::default());
         let mut plan = agent.plan(request, &inputs, &models).await?;
         plan.assumptions.extend(taught.lessons);
         Ok(plan)

@@ -202,14 +202,7 @@ async fn work(inner: &Arc<Inner>, run: &Run) -> Result<()> {
             request: run.request.clone(),
             conversation: run.conversation.clone(),
             workspace: workspace.clone(),
-            models: Speaker {
-                inner: inner.clone(),
-                intent: Some(task.intent_id),
-                task: Some(task.id),
-                cancel: cancel.clone(),
-                asking: clock.asking.clone(),
-                found: std::sync::Mutex::default(),
-            },
+            models: Speaker::new(inner, (Some(task.intent_id), Some(task.id)), cancel.clone(), clock.asking.clone()),
         }),
     };
     let beat = tokio::spawn(heartbeat(inner.clone(), (task.intent_id, run.claim.lease), cancel.clone(), clock.clone()));

@@ -22,7 +22,8 @@ use grace_domain::{
     messages,
     model::{ModelProfile, ModelRole, Took, Usage},
 };
-use grace_store::{Account as Spent, account_fetch, account_reserve, account_settle, account_warn};
+use grace_store::{Account as Spent, account_fetch, account_reserve, account_settle, account_warn, turn_append};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -60,11 +61,19 @@ pub(crate) struct Speaker {
     pub intent: Option<IntentId>,
     pub task: Option<TaskId>,
     /// Cancelled when nobody wants the answer any more.
-    pub cancel: CancellationToken,
+    cancel: CancellationToken,
     /// Requests under way.
-    pub asking: Arc<AtomicUsize>,
+    asking: Arc<AtomicUsize>,
     /// Who was found to answer, for the request that follows at once.
-    pub found: Mutex<Option<(ModelRole, Vec<ModelProfile>)>>,
+    found: Mutex<Option<(ModelRole, Vec<ModelProfile>)>>,
+    /// Of the last request, in millionths of a US dollar, where its price is known.
+    cost: Mutex<Option<u64>>,
+}
+
+impl Speaker {
+    pub fn new(inner: &Arc<Inner>, of: (Option<IntentId>, Option<TaskId>), cancel: CancellationToken, asking: Arc<AtomicUsize>) -> Self {
+        Self { inner: inner.clone(), intent: of.0, task: of.1, cancel, asking, found: Mutex::default(), cost: Mutex::default() }
+    }
 }
 
 /// Counts a request for as long as it is under way.
@@ -121,6 +130,24 @@ impl Models for Speaker {
         *self.found.lock().expect("no holder of the lock panics") = Some((role, profiles));
         tokens
     }
+
+    async fn record(&self, kind: &'static str, payload: &Value) {
+        let Some(intent) = self.intent else { return };
+        let mut payload = payload.clone();
+        let cost = *self.cost.lock().expect("no holder of the lock panics");
+        if let Some(said) = payload.as_object_mut().filter(|said| said.contains_key("usage")) {
+            said.insert("cost".into(), json!(cost));
+        }
+        self.inner.vault.redactor(intent).redact_json(&mut payload);
+        // It does not wait for the disk: it is there to be read, and no run goes on from it.
+        let save = async {
+            let mut conn = self.inner.store.relaxed_connection().await?;
+            turn_append(&mut conn, intent, self.task, kind, &payload, self.inner.now()).await
+        };
+        if let Err(error) = save.await {
+            tracing::warn!(intent.id = %intent, error = %error, kind, "a turn of a conversation could not be recorded");
+        }
+    }
 }
 
 /// The account of the speaker's build. What no build is made of yet has none, and no budget.
@@ -146,6 +173,7 @@ impl Account for BuildAccount<'_> {
     }
 
     async fn settle(&self, profile: &ModelProfile, reserved: (&Usage, u64), took: &Took, duration: Duration) {
+        *self.speaker.cost.lock().expect("no holder of the lock panics") = took.cost;
         let mut settled = self.try_to_settle(profile, reserved, took, duration).await;
         for pause in [200, 1_000] {
             if settled.is_err() {

@@ -23,12 +23,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::Cache, inputs::Inputs, jobs, learning::KnownEstimates, planning::Previewed, recovery, running::Running, speaker::Connections,
-    vault::Vault, workshop::Workshop, workspace::Workspace,
+    cache::Cache,
+    inputs::Inputs,
+    jobs,
+    learning::KnownEstimates,
+    planning::Previewed,
+    recovery,
+    running::Running,
+    speaker::Connections,
+    vault::Vault,
+    workshop::{EndsWith, Workshop},
+    workspace::Workspace,
 };
 
 /// Most connections to the database for what people ask for.
-const CONNECTIONS: u32 = 12;
+const CONNECTIONS: u32 = 10;
 /// The same for builds, however many there may be at once.
 const MOST_CONNECTIONS: u32 = 24;
 
@@ -80,6 +89,7 @@ pub enum StartError {
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
     builds: Arc<Inner>,
+    workshop: Arc<Workshop>,
 }
 
 /// What the engine's parts work with. There are two: one for what people ask for and one for builds, each with its own way to the database.
@@ -119,7 +129,6 @@ pub(crate) struct Parts {
     pub shutdown: CancellationToken,
     /// Cancelled once the releases that an earlier run left live were started again, or could not be.
     pub restored: CancellationToken,
-    workshop: Workshop,
     git_locks: Mutex<HashMap<IntentId, Arc<tokio::sync::Mutex<()>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     database: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
@@ -189,7 +198,7 @@ impl Engine {
         let store = Store::connect(&url, CONNECTIONS).await.map_err(StartError::Database)?;
         let proxy = Proxy::new();
         let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port, config.watch);
-        let workshop = Workshop::open().map_err(StartError::Threads)?;
+        let workshop = Arc::new(Workshop::open().map_err(StartError::Threads)?);
         let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_add(4).min(MOST_CONNECTIONS);
         let builds_store = workshop.enter(|| store.beside(connections));
         let parts = Arc::new(Parts {
@@ -209,7 +218,6 @@ impl Engine {
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),
             restored: CancellationToken::new(),
-            workshop,
             git_locks: Mutex::default(),
             tasks: Mutex::default(),
             database: tokio::sync::Mutex::new(database),
@@ -224,7 +232,13 @@ impl Engine {
         if let Err(error) = inner.sweep_inputs().await {
             tracing::warn!(error = %error.chain(), "given files that nothing refers to could not be removed");
         }
-        let workers = inner.workshop.spawn({
+        // Whoever drops this runtime without a word ends the builds' too.
+        let ends_with_this_runtime = EndsWith(workshop.clone());
+        tokio::spawn(async move {
+            let _held = ends_with_this_runtime;
+            std::future::pending::<()>().await;
+        });
+        let workers = workshop.spawn({
             let builds = builds.clone();
             async move { jobs::start(&builds).await }
         });
@@ -233,7 +247,7 @@ impl Engine {
         }
         inner.keep(tokio::spawn(recovery::keep_alive(inner.clone())));
         inner.keep(tokio::spawn(recovery::restore_releases(inner.clone())));
-        Ok(Self { inner, builds })
+        Ok(Self { inner, builds, workshop })
     }
 
     /// Ends work in an orderly way: running commands are cancelled and their tasks made ready again for the next start. Takes at most some seconds.
@@ -251,7 +265,7 @@ impl Engine {
         recovery::sign_off(inner).await;
         self.builds.store.close().await;
         inner.store.close().await;
-        inner.workshop.close();
+        self.workshop.close();
         if let Some(database) = inner.database.lock().await.take() {
             database.stop().await;
         }

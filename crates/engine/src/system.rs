@@ -209,14 +209,19 @@ impl Inner {
     async fn kernels(&self) -> Result<Vec<KernelView>> {
         let mut conn = self.store.connection().await?;
         let queue = queue_fetch(&mut conn, self.now()).await?;
-        let figures = learning_figures(&mut conn).await?;
+        let today = self.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+        let figures = learning_figures(&mut conn, today).await?;
         let durations = durations_last(&mut conn, DURATIONS).await?;
         let commands = command_figures(&mut conn).await?;
         let active = intents_in(&mut conn, &[Status::Queued, Status::Executing, Status::AwaitingReview, Status::Paused]).await?.len();
         let open = intents_in(&mut conn, &[Status::Planning, Status::AwaitingApproval]).await?.len();
         drop(conn);
         let ended = figures.completed + figures.failed;
-        let mut coding = vec![fact("Active builds", active.to_string()), fact("Completed", figures.completed.to_string())];
+        let mut coding = vec![
+            fact("Active builds", active.to_string()),
+            fact("Completed today", figures.completed_since.to_string()),
+            fact("Completed", figures.completed.to_string()),
+        ];
         if ended > 0 {
             coding.push(fact("Success rate", format!("{:.0} %", figures.completed as f64 * 100.0 / ended as f64)));
         }

@@ -8,7 +8,7 @@ use grace_domain::{
     id::{IntentId, TaskId},
     intent::IntentRequest,
 };
-use grace_store::{messages_after, turn_append};
+use grace_store::messages_after;
 use serde_json::Value;
 
 use crate::{runner::workspace_failure, speaker::Speaker, start::Inner, workspace::Workspace};
@@ -43,17 +43,7 @@ impl Conversing for Talk {
     }
 
     async fn turn(&self, kind: &'static str, payload: &Value) {
-        let (intent, task) = self.of();
-        let mut payload = payload.clone();
-        self.inner.vault.redactor(intent).redact_json(&mut payload);
-        // It does not wait for the disk: it is there to be read, and no run goes on from it.
-        let save = async {
-            let mut conn = self.inner.store.relaxed_connection().await?;
-            turn_append(&mut conn, intent, Some(task), kind, &payload, self.inner.now()).await
-        };
-        if let Err(error) = save.await {
-            tracing::warn!(task.id = %task, error = %error, kind, "a turn of a conversation could not be recorded");
-        }
+        self.models.record(kind, payload).await;
     }
 
     async fn messages(&self, after: i64) -> Vec<(i64, String)> {

@@ -1,7 +1,11 @@
 //! The threads that builds work on. They stand back behind those that answer people: with as many builds at work as there is room for, a page is
 //! still there at once. It must not know what is done on them.
 
-use std::{io, sync::Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -10,6 +14,8 @@ use tokio::{
 
 /// Niceness of the threads. They get a third of what an answering thread gets while both want a core, and all of it otherwise.
 const NICE: i32 = 5;
+/// How long what runs there may take to its next wait.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Workshop {
     handle: Handle,
@@ -35,9 +41,13 @@ impl Workshop {
 
     /// What still runs ends at its next wait.
     pub fn close(&self) {
-        if let Some(runtime) = self.runtime.lock().expect("no holder of the lock panics").take() {
+        if let Some(runtime) = self.take() {
             runtime.shutdown_background();
         }
+    }
+
+    fn take(&self) -> Option<Runtime> {
+        self.runtime.lock().expect("no holder of the lock panics").take()
     }
 }
 
@@ -45,6 +55,21 @@ impl Drop for Workshop {
     /// A runtime may not be dropped by a task.
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Closes a workshop when it is dropped, and waits until nothing runs there any more. Tasks of the workshop keep what they work with, so nothing else
+/// would end it.
+pub(crate) struct EndsWith(pub Arc<Workshop>);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        let Some(runtime) = self.0.take() else { return };
+        // From a thread of its own: a runtime may not wait where tasks run.
+        let waiting = std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE));
+        if waiting.join().is_err() {
+            tracing::warn!("the threads of the builds did not end");
+        }
     }
 }
 
@@ -58,6 +83,25 @@ fn stand_back() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_that_is_dropped_ends_the_workshop_that_was_opened_in_it() {
+        let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+        let workshop = Arc::new(Workshop::open().unwrap());
+        let still_there = Arc::new(());
+        let (held, of_a_task) = (EndsWith(workshop.clone()), (still_there.clone(), workshop.clone()));
+        // As builds do, it keeps what it works with.
+        drop(workshop.spawn(async move {
+            let _kept = of_a_task;
+            std::future::pending::<()>().await;
+        }));
+        runtime.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        drop(runtime);
+        assert_eq!(Arc::strong_count(&still_there), 1, "the task is gone with what it kept");
+    }
 
     /// Niceness of the thread that asks.
     fn niceness() -> i32 {

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How many processes wait. More would only help bursts of commands.
-const SPARE: usize = 2;
+const SPARE: usize = 4;
 /// How long a supervisor may take to end its tree by itself.
 const GENTLE_END: Duration = Duration::from_millis(400);
 /// How long the kernel may take after SIGKILL.
@@ -52,7 +52,14 @@ pub struct Launcher {
     program: PathBuf,
     hierarchies: Arc<Hierarchies>,
     ledger: Ledger,
-    parked: Mutex<VecDeque<Parked>>,
+    parked: Mutex<Spares>,
+}
+
+/// The waiting processes, and how many more are on their way.
+#[derive(Debug, Default)]
+struct Spares {
+    waiting: VecDeque<Parked>,
+    coming: usize,
 }
 
 /// A process that has joined its group and waits for its task.
@@ -119,7 +126,7 @@ impl Launcher {
         let (ours, theirs) = StdStream::pair().map_err(start)?;
         let descriptors = [standard[0], standard[1], standard[2], theirs.as_fd()];
         // A waiting process may have died since; the next one is new.
-        let waiting = self.lock().pop_front();
+        let waiting = self.lock().waiting.pop_front();
         let mut parked = match waiting {
             Some(parked) => parked,
             None => self.park().await.map_err(start)?,
@@ -142,9 +149,12 @@ impl Launcher {
     pub fn refill(self: &Arc<Self>) {
         let launcher = self.clone();
         tokio::spawn(async move {
-            while launcher.lock().len() < SPARE {
-                match launcher.park().await {
-                    Ok(parked) => launcher.lock().push_back(parked),
+            while launcher.wants_one_more() {
+                let parked = launcher.park().await;
+                let mut spares = launcher.lock();
+                spares.coming -= 1;
+                match parked {
+                    Ok(parked) => spares.waiting.push_back(parked),
                     Err(error) => {
                         tracing::warn!(%error, "cannot start a process ahead of time");
                         return;
@@ -169,7 +179,15 @@ impl Launcher {
         Ok(Parked { process: Process { pid, handle, group, note, reaped: false }, socket: ours })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Parked>> {
+    /// Counts it as coming, if so.
+    fn wants_one_more(&self) -> bool {
+        let mut spares = self.lock();
+        let wanted = spares.waiting.len() + spares.coming < SPARE;
+        spares.coming += usize::from(wanted);
+        wanted
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Spares> {
         // A queue is whole whatever its last user did.
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,7 @@
 //! mistakes a real provider would punish. For tests and for trying things out; it must not know the client that is tested.
 
 mod check;
+mod replay;
 mod request;
 mod script;
 mod wire;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+pub use replay::replay;
 pub use request::{Protocol, Request};
 pub use script::{Call, Fault, Reply, Script, Turn, Usage, When};
 use wire::Step;
@@ -49,7 +51,7 @@ struct Record {
 }
 
 /// What to answer a request with, decided when it comes.
-type Answering = Box<dyn FnMut(&Request) -> Turn + Send>;
+pub type Answering = Box<dyn FnMut(&Request) -> Turn + Send>;
 
 struct Shared {
     script: Script,
@@ -128,12 +130,12 @@ impl Drop for ScriptModel {
     }
 }
 
-/// Serves until the process ends.
+/// Serves until the process ends; `answering` as in [`ScriptModel::start_with`].
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, script: Script) -> std::io::Result<()> {
-    axum::serve(at_once(listener), router(Arc::new(Shared { script, answering: None, record: Mutex::default() }))).await
+pub async fn serve(listener: TcpListener, script: Script, answering: Option<Answering>) -> std::io::Result<()> {
+    axum::serve(at_once(listener), router(Arc::new(Shared { script, answering: answering.map(Mutex::new), record: Mutex::default() }))).await
 }
 
 /// Pieces go out when they are written, as providers do it; a piece would wait up to 40 ms for the receipt of the one before it.

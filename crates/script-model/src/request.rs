@@ -113,6 +113,11 @@ fn unmark(value: &mut Value) {
 }
 
 impl Request {
+    /// The first message of its conversation.
+    pub fn opening(&self) -> &str {
+        self.said.iter().find(|said| said.speaker == Speaker::User).map_or("", |said| &said.text)
+    }
+
     pub(crate) fn read(protocol: Protocol, path: &str, body: &Value) -> Self {
         let (messages, system) = match protocol {
             Protocol::OpenAi | Protocol::Ollama => (&body["messages"], String::new()),

@@ -37,6 +37,8 @@ pub struct Estimates {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LearningFigures {
     pub completed: u64,
+    /// Of those, since the moment that was asked about.
+    pub completed_since: u64,
     pub failed: u64,
     pub stopped: u64,
     pub retrospectives: u64,
@@ -289,9 +291,10 @@ pub async fn durations_last(conn: &mut PgConnection, count: u32) -> StoreResult<
     Ok(seconds)
 }
 
-pub async fn learning_figures(conn: &mut PgConnection) -> StoreResult<LearningFigures> {
+pub async fn learning_figures(conn: &mut PgConnection, since: Timestamp) -> StoreResult<LearningFigures> {
     sqlx::query(
         "SELECT count(*) FILTER (WHERE status IN ('completed', 'deploying', 'deployed')) AS completed,
+                count(*) FILTER (WHERE status IN ('completed', 'deploying', 'deployed') AND finished_at >= $1) AS completed_since,
                 count(*) FILTER (WHERE status = 'failed') AS failed,
                 count(*) FILTER (WHERE status = 'stopped') AS stopped,
                 (SELECT count(*) FROM retrospectives) AS retrospectives,
@@ -301,9 +304,11 @@ pub async fn learning_figures(conn: &mut PgConnection) -> StoreResult<LearningFi
                    FROM retrospectives WHERE measured AND (metrics->>'planned_hours')::float8 > 0 AND metrics ? 'actual_hours') AS actual_to_planned
            FROM intents",
     )
+    .bind(since)
     .try_map(|row: PgRow| {
         Ok(LearningFigures {
             completed: row.size("completed")?,
+            completed_since: row.size("completed_since")?,
             failed: row.size("failed")?,
             stopped: row.size("stopped")?,
             retrospectives: row.size("retrospectives")?,

@@ -23,8 +23,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// A connection that was used within this time is taken for alive.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// Most connections that do not wait for the disk.
-const RELAXED: u32 = 8;
+/// Most connections that do not wait for the disk: of a store that was connected, and of one beside it, whose runtime has the job queue.
+const RELAXED: u32 = 2;
+const RELAXED_BESIDE: u32 = 8;
 
 /// The database. Cheap to clone; all clones share the connections and the live stream.
 #[derive(Clone)]
@@ -36,14 +37,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects with at most `connections` connections (two more are used for the live stream, and up to eight by [`Store::relaxed`]), brings the
+    /// Connects with at most `connections` connections (two more are used for the live stream, and up to two by [`Store::relaxed`]), brings the
     /// tables of Grace and of the job queue to this version, and begins to follow the event log.
     pub async fn connect(url: &str, connections: u32) -> StoreResult<Self> {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::Connect)?.application_name("grace");
         let pool = pool_of(connections).connect_with(options.clone()).await.map_err(StoreError::Connect)?;
         migrate(&pool).await?;
         let live = Arc::new(Live::start(options.clone()).await?);
-        Ok(Self { relaxed: relaxed_pool(&options), options, pool, live })
+        Ok(Self { relaxed: relaxed_pool(&options, RELAXED), options, pool, live })
     }
 
     /// The same database over connections of their own, at most this many besides up to eight relaxed ones; the live stream is shared. For another
@@ -51,7 +52,8 @@ impl Store {
     #[must_use]
     pub fn beside(&self, connections: u32) -> Self {
         let pool = pool_of(connections).connect_lazy_with(self.options.clone());
-        Self { options: self.options.clone(), pool, relaxed: relaxed_pool(&self.options), live: self.live.clone() }
+        let relaxed = relaxed_pool(&self.options, RELAXED_BESIDE);
+        Self { options: self.options.clone(), pool, relaxed, live: self.live.clone() }
     }
 
     pub async fn begin(&self) -> StoreResult<Transaction> {
@@ -113,8 +115,8 @@ fn pool_of(connections: u32) -> PgPoolOptions {
     })
 }
 
-fn relaxed_pool(options: &PgConnectOptions) -> PgPool {
-    pool_of(RELAXED).connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]))
+fn relaxed_pool(options: &PgConnectOptions, most: u32) -> PgPool {
+    pool_of(most).connect_lazy_with(options.clone().application_name("grace queue").options([("synchronous_commit", "off")]))
 }
 
 fn acquire(error: sqlx::Error) -> StoreError {

@@ -104,9 +104,12 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
         max_output_tokens: Some(OUTPUT_TOKENS.min(models.context_tokens(ModelRole::Planning).await / 2)),
         ..ModelRequest::default()
     };
+    let opening = json!({"system": asked.system, "request": prompt::plan_request(request, inputs), "schema": schema()});
+    models.record("opening", &opening).await;
     let mut wrong = String::new();
     for _ in 0..=REPAIRS {
         let answer = models.respond(ModelRole::Planning, &asked, &models.cancel()).await.map_err(unanswered)?;
+        models.record("answer", &json!({"parts": answer.parts, "usage": answer.usage})).await;
         match read(&answer.text()).and_then(|written| checked(written, inputs)) {
             Ok(mut plan) => {
                 plan.assumptions.extend(assumed(request));
@@ -115,9 +118,9 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
             Err(problems) => {
                 wrong = problems.join(" ");
                 asked.messages.push(Message::assistant(answer.parts));
-                asked
-                    .messages
-                    .push(Message::user(format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "))));
+                let text = format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "));
+                models.record("note", &json!({"sent_back": text})).await;
+                asked.messages.push(Message::user(text));
             }
         }
     }

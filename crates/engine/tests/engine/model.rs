@@ -9,7 +9,7 @@ use grace_domain::{
     deployment::{DeployRequest, DeploymentConfig},
     id::IntentId,
     intent::RequestDraft,
-    model::{Budget, Provider},
+    model::{Budget, Price, Provider},
     plan_draft::PlanDraft,
     plan_rest::Kept,
     review::Answer,
@@ -123,7 +123,7 @@ async fn a_description_becomes_files_that_the_tasks_own_commands_prove() {
         assert_eq!(status.tasks.iter().filter(|task| task.commit.is_some()).count(), 2, "a commit for each task");
         let (said, _) = engine.trajectory(intent, 0).await.unwrap();
         let kinds: Vec<String> = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(kinds.iter().filter(|kind| *kind == "opening").count(), 2, "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "opening").count(), 3, "the plan and two tasks: {kinds:?}");
         assert!(said.contains("It greets with a mark."));
         // Nobody knows how to start it, so nothing offers to.
         let request = DeployRequest { target_environment: "staging".into(), deployment_config: DeploymentConfig::default() };
@@ -132,6 +132,50 @@ async fn a_description_becomes_files_that_the_tasks_own_commands_prove() {
         assert!(!status.deployable && complete.actions.iter().all(|action| !action.action.starts_with("deploy")), "{complete:?}");
         engine.shutdown().await;
     }
+}
+
+fn priced(place: &Place, model: &ScriptModel, protocol: (Provider, Protocol)) -> EngineConfig {
+    let mut config = config(place, model, protocol);
+    config.models[0].price = Some(Price { input: 3_000_000, output: 15_000_000, cached_input: None, cache_write: None });
+    config
+}
+
+/// The turns of a build without what differs from run to run: when they were, and figures such as how long a command took.
+fn said(trajectory: &str) -> Vec<String> {
+    let turn = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = format!("{} {} {}", line["task_id"].is_null(), line["kind"], line["payload"]);
+        text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+    };
+    trajectory.lines().map(turn).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_done_again_from_its_trajectory_alone() {
+    let place = Place::new().await;
+    let model = model_of(std::iter::once(planning(&plan())).chain(working())).await;
+    let engine = Engine::start(priced(&place, &model, PROTOCOLS[0])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    completed(ended(&engine, intent).await.as_ref(), &model);
+    let (first, _) = engine.trajectory(intent, 0).await.unwrap();
+    engine.shutdown().await;
+    let answers: Vec<Value> = first.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|line: &Value| line["kind"] == "answer").collect();
+    assert!(answers.len() >= 7 && answers.iter().all(|answer| answer["payload"]["cost"] == 600), "100 tokens in and 20 out: {:?}", answers[0]);
+    assert_eq!(said(&first)[..2].iter().map(|turn| turn.starts_with("true")).collect::<Vec<_>>(), [true, true], "the plan was asked for first");
+
+    // Over another protocol: what is said is the same.
+    let place = Place::new().await;
+    let again = ScriptModel::start_with(Script::default(), grace_script_model::replay(&first).unwrap()).await.unwrap();
+    let engine = Engine::start(priced(&place, &again, PROTOCOLS[1])).await.unwrap();
+    let intent = approved(&engine, draft()).await;
+    let status = ended(&engine, intent).await;
+    assert_eq!((status.status, again.problems()), (Status::Completed, vec![]), "{:?}", status.failure);
+    let (second, _) = engine.trajectory(intent, 0).await.unwrap();
+    for (one, other) in said(&first).iter().zip(said(&second)) {
+        assert_eq!(*one, other);
+    }
+    assert_eq!(first.lines().count(), second.lines().count());
+    engine.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,7 @@ async fn addresses_of_private_networks_and_files_are_refused_at_the_field() {
         "https://[fd00::1]/a.git",
         "https://localhost/a.git",
         "https://git.internal/a.git",
-        "git@example.com:a.git",
+        "git@10.1.2.3:a.git",
         "services/mine",
     ] {
         let refused = engine.create(in_repository(address, "A shop"), None).await.unwrap_err();

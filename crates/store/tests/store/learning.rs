@@ -90,6 +90,10 @@ async fn builds_that_ended_come_with_what_they_measured_and_what_they_cost() {
     assert_eq!(told, [(Status::Failed, Some(3), Some(1_250_000), at(1_000)), (Status::Completed, None, None, at(11))]);
     assert_eq!(builds_ended(&mut conn, at(12), 10).await.unwrap().len(), 1);
     assert_eq!(builds_ended(&mut conn, at(0), 1).await.unwrap()[0].status, Status::Failed);
+    for (since, expected) in [(11, 1), (12, 0)] {
+        let figures = learning_figures(&mut conn, at(since)).await.unwrap();
+        assert_eq!((figures.completed, figures.completed_since), (1, expected), "since {since}");
+    }
 }
 
 #[tokio::test]
@@ -119,7 +123,7 @@ async fn a_build_has_one_measured_retrospective_and_may_have_others() {
     playbook_add(&mut conn, again.retrospective_id, "Fast.", at(4)).await.unwrap();
     playbook_add(&mut conn, again.retrospective_id, "Fast.", at(5)).await.unwrap();
     assert_eq!(playbook_list(&mut conn).await.unwrap().len(), 1);
-    let figures = learning_figures(&mut conn).await.unwrap();
+    let figures = learning_figures(&mut conn, at(0)).await.unwrap();
     assert_eq!((figures.retrospectives, figures.playbook_entries, figures.completed, figures.actual_to_planned), (2, 1, 0, Some(0.5)));
 }
 
