@@ -199,6 +199,7 @@ fn BuildRows(id: IntentId) -> AnyView {
     };
     let question = move || row.with(|row| row.as_ref().is_some_and(|build| build.open_review.is_some()));
     let asked = Memo::new(move |_| question());
+    let cost = Memo::new(move |_| row.with(|row| row.as_ref().and_then(|build| build.cost.clone())));
     let caption = move || {
         row.with(|row| {
             row.as_ref().map(|build| {
@@ -262,6 +263,7 @@ fn BuildRows(id: IntentId) -> AnyView {
             </th>
             <td class="c-st">
                 <span aria-live="polite">{move || status_badge(status.get())}</span>
+                {move || cost.get().map(|cost| view! { <small class="under" title="Cost of models so far">{cost}</small> })}
                 {move || asked.get().then(|| { let desk = desk(); view! {
                     <a class="under t-waiting question" href=format!("/builds/{id}?tab=reviews") on:click=move |event| { event.prevent_default(); desk.copilot_open.set(true); }>"1 question"</a>
                 }})}

@@ -85,7 +85,10 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
     let id = build.intent_id;
     let took = build.started_at.zip(build.finished_at).map(|(start, end)| time::duration((end - start).num_milliseconds() as f64 / 1_000.0));
     let took = match took {
-        Some(took) => view! { <span>{took}</span><small>{format!("of {} planned", time::planned(build.estimated_hours))}</small> }.into_any(),
+        Some(took) => {
+            let cost = build.cost.as_ref().map(|cost| format!(" \u{b7} {cost}")).unwrap_or_default();
+            view! { <span>{took}{cost}</span><small>{format!("of {} planned", time::planned(build.estimated_hours))}</small> }.into_any()
+        }
         None => view! { <span class="muted">"did not start"</span> }.into_any(),
     };
     let tests = match &build.tests {

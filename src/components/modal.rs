@@ -69,6 +69,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     });
     let files = part(feed, |build| build.artifacts_generated.clone());
     let failure = part(feed, |build| build.failure.clone());
+    let cost = part(feed, |build| build.cost.clone());
     let go_page = move |_| desk.viewed.set(None);
     view! {
         <div class="dialog-body">
@@ -78,6 +79,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                     <div><dt>"Progress"</dt><dd>{move || percent(progress.get().0)}</dd></div>
                     <div><dt>"Elapsed"</dt><dd>{move || { let (start, end) = times.get(); start.map_or_else(|| "not started".to_owned(), |start| elapsed(start, end)) }}</dd></div>
                     <div><dt>"Stage"</dt><dd>{move || progress.get().1.label()}</dd></div>
+                    <div><dt>"Cost"</dt><dd>{move || cost.get()}</dd></div>
                 </dl>
                 <a class="link end" href=format!("/builds/{intent}") on:click=go_page>"Open the build's page"</a>
             </div>

@@ -147,6 +147,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     let cost = part(feed, |build| build.cost.clone());
     let said = part(feed, |build| (build.spent.usage.requests > 0).then_some(build.intent_id));
     let branch = part(feed, |build| build.branch.clone());
+    let deployable = part(feed, |build| build.deployable);
     let url = part(feed, |build| {
         build
             .deployments
@@ -179,6 +180,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     };
     let deployed = move || match (url.get(), refusal(status.get(), Trigger::DeployRequested)) {
         (Some(url), _) => view! { <a class="link" href=url target="_blank" rel="external noopener">"Open the service"</a> }.into_any(),
+        (None, _) if !deployable.get() => none("not offered"),
         (None, Some(_)) => none("once it is completed"),
         (None, None) => none("ready to deploy"),
     };

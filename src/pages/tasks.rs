@@ -11,7 +11,7 @@ use grace_domain::{
     status::Status,
     system::QueueView,
     task::{Task, TaskState},
-    view::BuildList,
+    view::{BuildList, BuildSummary},
 };
 use leptos::prelude::*;
 
@@ -261,7 +261,12 @@ fn Tasks(tasks: Feed<Page<Task>>, completed: Feed<BuildList>, pages: RwSignal<u3
         view! { <button type="button" aria-pressed=move || (only.get() == state).to_string() on:click=move |_| only.set(state)>{label}</button> }
     };
     let titles = Memo::new(move |_| {
-        let of = |list: &BuildList| list.builds.iter().map(|build| (build.intent_id, build.title.clone())).collect::<Vec<_>>();
+        // With what models have cost so far.
+        let named = |build: &BuildSummary| match &build.cost {
+            Some(cost) => format!("{} \u{b7} {cost}", build.title),
+            None => build.title.clone(),
+        };
+        let of = |list: &BuildList| list.builds.iter().map(|build| (build.intent_id, named(build))).collect::<Vec<_>>();
         desk.active.map(of).into_iter().chain(completed.map(of)).collect::<HashMap<_, _>>()
     });
     let count = move || {

@@ -130,6 +130,8 @@ pub struct BuildSummary {
     pub failure: Option<String>,
     /// Whether what it makes can be started here; see [`crate::deployment::is_deployable`].
     pub deployable: bool,
+    /// Of models so far, for people; None: none was asked.
+    pub cost: Option<String>,
 }
 
 /// `GET …/active` and `…/completed`.

@@ -7,6 +7,7 @@ use grace_domain::{
     event::Artifact,
     id::IntentId,
     list::ListQuery,
+    model::cost_words,
     status::Status,
     task::Task,
     view::{BuildList, BuildSummary, LogView},
@@ -43,11 +44,11 @@ pub async fn intents_list(conn: &mut PgConnection, listing: Listing, query: &Lis
     let text = plain_option(query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()));
     let rows = sqlx::query(
         "SELECT id, title, description, project_type, status, stage, progress_percent, current_phase, tasks_done, tasks_total, plan_hash, latest_log,
-                deadline, created_at, started_at, finished_at, estimated_hours, tests, url, failure, agent,
+                deadline, created_at, started_at, finished_at, estimated_hours, tests, url, failure, agent, requests, cost, unpriced,
                 (SELECT count(*) FROM intents AS counted
                      WHERE counted.active = $1 AND ($3::text IS NULL OR counted.status = $3)
                        AND ($4::text IS NULL OR strpos(lower(counted.title || ' ' || counted.description), lower($4)) > 0)) AS total
-           FROM intents
+           FROM intents LEFT JOIN accounts ON accounts.intent_id = intents.id
           WHERE active = $1 AND id < $2 AND ($3::text IS NULL OR status = $3)
             AND ($4::text IS NULL OR strpos(lower(title || ' ' || description), lower($4)) > 0)
           ORDER BY id DESC LIMIT $5",
@@ -158,5 +159,10 @@ fn summary(row: &PgRow) -> Decoded<BuildSummary> {
         url: row.text_option("url")?,
         failure: row.text_option("failure")?,
         deployable: is_deployable(&row.text("agent")?),
+        cost: cost_words(
+            row.count_option("requests")?.unwrap_or_default(),
+            row.big_option("cost")?.map(i64::unsigned_abs).unwrap_or_default(),
+            row.count_option("unpriced")?.unwrap_or_default(),
+        ),
     })
 }

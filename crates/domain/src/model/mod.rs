@@ -3,7 +3,7 @@
 
 mod spending;
 
-pub use spending::{Budget, Limit, Price, Spending, Took, Usage, dollars, money};
+pub use spending::{Budget, Limit, Price, Spending, Took, Usage, cost_words, dollars, money};
 
 use serde::{Deserialize, Serialize};
 use url::Url;

@@ -153,6 +153,16 @@ impl Spending {
     }
 }
 
+/// What a build has cost, for a row of a list: `$0.0420`, `price unknown`; `None`: it has asked no model. Costs are millionths of a US dollar.
+pub fn cost_words(requests: u32, cost: u64, unpriced: u32) -> Option<String> {
+    match (requests, unpriced) {
+        (0, _) => None,
+        (requests, unpriced) if unpriced >= requests => Some("price unknown".into()),
+        (_, 0) => Some(money(cost)),
+        _ => Some(format!("{} and more", money(cost))),
+    }
+}
+
 /// Millionths of a US dollar for people: `$0.0420`, `$12.30`.
 pub fn money(millionths: u64) -> String {
     if millionths >= 1_000_000 {

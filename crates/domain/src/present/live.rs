@@ -2,6 +2,7 @@
 
 use crate::{
     event::{Event, EventKind},
+    model::cost_words,
     view::{BuildSummary, LogView, StatusView},
 };
 
@@ -46,8 +47,11 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
         | EventKind::Check(_)
         | EventKind::Egress { .. }
         | EventKind::Message { .. }
-        | EventKind::Command(_)
-        | EventKind::ModelCall { .. } => Freshness::Current,
+        | EventKind::Command(_) => Freshness::Current,
+        EventKind::ModelCall { spent, .. } => {
+            build.cost = cost_words(spent.usage.requests, spent.cost, spent.unpriced);
+            Freshness::Current
+        }
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
         | EventKind::Tests(_)
@@ -111,6 +115,7 @@ mod tests {
         event::{Level, LogLine},
         id::IntentId,
         intent::ProjectType,
+        model::{ModelRole, Spending, Usage},
         status::{Stage, Status},
     };
 
@@ -138,6 +143,7 @@ mod tests {
             url: None,
             failure: None,
             deployable: true,
+            cost: None,
         }
     }
 
@@ -154,6 +160,26 @@ mod tests {
         assert_eq!(patch_summary(&mut build, &event(EventKind::Log(line))), Freshness::Current);
         assert_eq!((build.progress_percent, build.stage, build.tasks_done), (42.0, Stage::Coding, 2));
         assert_eq!(build.latest_log.expect("a line came").message, "slow");
+    }
+
+    #[test]
+    fn what_models_took_shows_at_once() {
+        let mut build = summary();
+        let usage = Usage { requests: 2, ..Usage::default() };
+        let call = |spent| EventKind::ModelCall {
+            task_id: None,
+            role: ModelRole::Building,
+            profile: "scripted".into(),
+            usage,
+            cost: None,
+            spent,
+            duration_ms: 1,
+        };
+        for (unpriced, words) in [(0, "$0.0420"), (1, "$0.0420 and more"), (2, "price unknown")] {
+            let spent = Spending { usage, cost: 42_000, unpriced, ..Spending::default() };
+            assert_eq!(patch_summary(&mut build, &event(call(spent))), Freshness::Current);
+            assert_eq!(build.cost.as_deref(), Some(words));
+        }
     }
 
     #[test]
