@@ -29,6 +29,8 @@ grace <command>
     --site PATH           the folder that `cargo xtask bundle` filled; default: `site` beside the executable's folder
     --workers N           tasks that run at the same time; default: the number of cores
     --models FILE         profiles of language models, a JSON list; see the README
+    --repositories FOLDER given repositories of this machine must lie in it (may be repeated);
+                          default: anywhere, or nowhere with another address than a loopback one
     --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
@@ -52,6 +54,7 @@ struct Options {
     workers: Option<usize>,
     models: Option<PathBuf>,
     policy: Option<PathBuf>,
+    repositories: Vec<PathBuf>,
     allow_unsandboxed: bool,
 }
 
@@ -97,6 +100,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         workers: None,
         models: None,
         policy: None,
+        repositories: Vec::new(),
         allow_unsandboxed: false,
     };
     let mut command = None;
@@ -110,6 +114,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
             Long("models") => options.models = Some(arguments.value()?.into()),
             Long("policy") => options.policy = Some(arguments.value()?.into()),
+            Long("repositories") => options.repositories.push(arguments.value()?.into()),
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -217,6 +222,8 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         Some(path) => std::path::absolute(path).map_err(|error| format!("--data-dir: {error}"))?,
         None => default_data_dir()?,
     };
+    let real = |folder: &PathBuf| std::fs::canonicalize(folder).map_err(|error| format!("--repositories {}: {error}", folder.display()));
+    let repositories = options.repositories.iter().map(real).collect::<Result<Vec<_>, _>>()?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Ok(EngineConfig {
         data_dir,
@@ -224,6 +231,8 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         workers: options.workers.unwrap_or(cores).clamp(1, 64),
         allow_unsandboxed: options.allow_unsandboxed,
         public_port: port,
+        // Who is on this machine can read its repositories anyway; who comes over a network could not.
+        repositories: (!repositories.is_empty() || !options.bind.is_loopback()).then_some(repositories),
         watch: WATCH,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
         policy: options.policy.as_deref().map(read_policy).transpose()?.unwrap_or_else(policy::bundled),

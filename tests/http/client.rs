@@ -38,6 +38,7 @@ async fn start() -> Arc<Server> {
         workers: 1,
         allow_unsandboxed: true,
         public_port: 3000,
+        repositories: None,
         watch: std::time::Duration::from_secs(1),
         models: Vec::new(),
         policy: grace_engine::policy::bundled(),

@@ -26,6 +26,7 @@ impl Inner {
         let access = match workspace.exists() {
             true => None,
             false => {
+                self.allowed(given).map_err(|problem| WorkspaceError::Clone { reason: problem.message })?;
                 let refused = |error| WorkspaceError::Clone { reason: Problem::from(error).message };
                 match self.opening(given, of).await.map_err(refused)? {
                     None => None,
@@ -45,6 +46,22 @@ impl Inner {
         let (Some(Repository::Url(url)), Some(secret)) = (&given.repository, &given.repository_secret) else { return Ok(None) };
         let value = self.shared_secret(secret, &format!("clone of {url}"), Some(of)).await?;
         Ok(Some((url, secret, value)))
+    }
+
+    /// Refuses a repository of this machine that lies where the configuration lets nobody point. Says nothing of what is there.
+    pub(crate) fn allowed(&self, given: &Artifacts) -> Result<(), Problem> {
+        let (Some(Repository::Path(path)), Some(folders)) = (&given.repository, &self.config.repositories) else { return Ok(()) };
+        // Where it really lies, whatever links lead there.
+        if std::fs::canonicalize(path).is_ok_and(|real| folders.iter().any(|folder| real.starts_with(folder))) {
+            return Ok(());
+        }
+        let list: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let message = if list.is_empty() {
+            "This server takes no repositories of its own machine. Give an address, or start it with `--repositories FOLDER`.".to_owned()
+        } else {
+            format!("This server takes repositories of its own machine only from beneath {}. `--repositories` allows more.", list.join(", "))
+        };
+        Err(Problem::invalid_field("artifacts.repository", message))
     }
 
     async fn tell(&self, (intent, task): (IntentId, Option<TaskId>), news: String) -> Result<()> {

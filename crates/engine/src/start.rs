@@ -54,6 +54,8 @@ pub struct EngineConfig {
     pub allow_unsandboxed: bool,
     /// The port that people reach this server on; deployed services get URLs with it.
     pub public_port: u16,
+    /// Folders beneath which a given repository may lie on this machine, without links in their paths; None: anywhere.
+    pub repositories: Option<Vec<PathBuf>>,
     /// How long a new release is watched after the switch before its predecessor is let go.
     pub watch: Duration,
     /// Profiles of language models from the configuration; they win over saved ones of the same name.

@@ -1,6 +1,6 @@
 //! A given repository and the blueprint agent: a whole build in a clone, and addresses that cannot be used.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, sync::Arc};
 
 use crate::support::{Act, Place, Scripted, draft, shop::spec, step, until_status, until_within};
 use grace_domain::{
@@ -10,7 +10,7 @@ use grace_domain::{
     secret::{SecretAction, SecretDraft},
     status::{Stage, Status},
 };
-use grace_engine::Engine;
+use grace_engine::{Engine, EngineConfig};
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let run = Command::new("git")
@@ -123,6 +123,34 @@ async fn addresses_of_private_networks_and_files_are_refused_at_the_field() {
         assert_eq!((refused.kind, refused.errors[0].field.as_str()), (ProblemKind::Invalid, "artifacts.repository"), "{address}");
     }
     engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_of_this_machine_is_taken_only_from_where_the_configuration_allows() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = std::fs::canonicalize(folder.path()).unwrap();
+    for name in ["allowed/shop", "other/shop"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        git(&folder.join(name), &["init", "--quiet"]);
+        git(&folder.join(name), &["commit", "--quiet", "--allow-empty", "-m", "Before"]);
+    }
+    std::os::unix::fs::symlink(folder.join("other/shop"), folder.join("allowed/link")).unwrap();
+    let at = |name: &str| in_repository(&folder.join(name).to_string_lossy(), "A shop");
+    for (allowed, open, words) in [(vec![folder.join("allowed")], true, "only from beneath"), (vec![], false, "takes no repositories")] {
+        let agents: Vec<Arc<dyn grace_agents::Agent>> = vec![Scripted::new(vec![])];
+        let config = EngineConfig { repositories: Some(allowed), ..place.config() };
+        let engine = Engine::start_with(config, agents).await.unwrap();
+        assert_eq!(engine.preview(at("allowed/shop")).await.is_ok(), open);
+        for outside in ["other/shop", "allowed/link", "allowed/../other/shop", "allowed/none"] {
+            for refused in [engine.preview(at(outside)).await.err(), engine.create(at(outside), None).await.err()] {
+                let refused = refused.unwrap_or_else(|| panic!("{outside} was taken"));
+                assert_eq!(refused.errors[0].field, "artifacts.repository", "{outside}");
+                assert!(refused.errors[0].message.contains(words), "{outside}: {}", refused.errors[0].message);
+            }
+        }
+        engine.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -286,6 +286,7 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         workers: 2,
         allow_unsandboxed: false,
         public_port: 3000,
+        repositories: None,
         watch: Duration::from_secs(3),
         models: Vec::new(),
         policy: grace_agents::policy::bundled(),
