@@ -104,7 +104,7 @@ pub fn first_day(today: NaiveDate, days: u32) -> NaiveDate {
     today.checked_sub_days(Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today)
 }
 
-/// Draws the view from the builds of the span.
+/// Draws the view from the builds of the span, newest first.
 pub fn analyse(builds: &[Ended], today: NaiveDate, days: u32) -> AnalyticsView {
     let step_days = match days {
         ..=31 => 1,
@@ -116,7 +116,7 @@ pub fn analyse(builds: &[Ended], today: NaiveDate, days: u32) -> AnalyticsView {
     let mut parts: BTreeMap<i64, Vec<&Ended>> = (0..=part_of(today)).map(|part| (part, Vec::new())).collect();
     let mut types: BTreeMap<&str, Vec<&Ended>> = BTreeMap::new();
     let mut agents: BTreeMap<&str, Vec<&Ended>> = BTreeMap::new();
-    let inside: Vec<&Ended> = builds.iter().filter(|build| (from..=today).contains(&build.at.date_naive())).collect();
+    let inside: Vec<&Ended> = builds.iter().take(MOST).filter(|build| (from..=today).contains(&build.at.date_naive())).collect();
     for &build in &inside {
         parts.entry(part_of(build.at.date_naive())).or_default().push(build);
         types.entry(build.project_type.label()).or_default().push(build);
@@ -134,7 +134,7 @@ pub fn analyse(builds: &[Ended], today: NaiveDate, days: u32) -> AnalyticsView {
         from,
         to: today,
         step_days,
-        cut: builds.len() >= MOST,
+        cut: builds.len() > MOST,
         all: figures(&inside),
         over_time: over_time.collect(),
         by_type: named(types),

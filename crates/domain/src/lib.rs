@@ -3,6 +3,7 @@
 //! Pure and total. It must not know a clock, a source of randomness, an environment, a database, a socket or a browser; `now`, ids and
 //! seeds come in as arguments. It builds for `wasm32-unknown-unknown`, because the pages share these very types.
 
+pub mod address;
 pub mod analytics;
 pub mod baseline;
 pub mod chat;

@@ -133,7 +133,8 @@ impl Engine {
         let today = self.inner.now().date_naive();
         let since = first_day(today, days).and_time(chrono::NaiveTime::MIN).and_utc();
         let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
-        let builds = builds_ended(&mut conn, since, u32::try_from(MOST).unwrap_or(u32::MAX)).await.map_err(Error::from)?;
+        // One more than is counted tells whether some are left out.
+        let builds = builds_ended(&mut conn, since, u32::try_from(MOST + 1).unwrap_or(u32::MAX)).await.map_err(Error::from)?;
         Ok(analyse(&builds, today, days))
     }
 

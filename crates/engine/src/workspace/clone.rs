@@ -320,6 +320,15 @@ mod tests {
         }
     }
 
+    /// Makes a repository with one file in one commit.
+    async fn begun(given: &Git) {
+        std::fs::create_dir_all(&given.work_tree).expect("a folder");
+        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
+        std::fs::write(given.work_tree.join("README"), "Code").expect("a file");
+        given.run(Call::new("add", &["add", "."])).await.expect("files");
+        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+    }
+
     /// Serves the repositories of a folder as hosts do, by git's own program, to whoever shows this header.
     async fn host(folder: &Path, header: &'static str) -> String {
         use axum::{body::Bytes, extract::State, http::Request, http::StatusCode, response::IntoResponse, response::Response};
@@ -369,12 +378,7 @@ mod tests {
     async fn a_repository_that_is_not_public_is_cloned_with_the_token_of_a_secret_and_its_host_alone_is_shown_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| Git { git_dir: folder.path().join(name), work_tree: folder.path().join("given") };
-        let given = at("given/.git");
-        std::fs::create_dir_all(&given.work_tree).expect("a folder");
-        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
-        std::fs::write(given.work_tree.join("README"), "Code").expect("a file");
-        given.run(Call::new("add", &["add", "."])).await.expect("files");
-        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+        begun(&at("given/.git")).await;
         // `x-access-token:tok-canary-5521`
         let host = host(folder.path(), "Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS01NTIx").await;
         let origin = Origin { address: format!("{host}/given/.git"), protocol: "http", setting: "http.proxy=".into() };
@@ -462,11 +466,7 @@ mod tests {
         let listener = std::sync::Arc::new(listener);
         let at = |name: &str| Git { git_dir: folder.path().join(name), work_tree: folder.path().join("given") };
         let given = at("given/.git");
-        std::fs::create_dir_all(&given.work_tree).expect("a folder");
-        given.run(Call::new("init", &["init", "--quiet"])).await.expect("a repository");
-        std::fs::write(given.work_tree.join("README"), "Code").expect("a file");
-        given.run(Call::new("add", &["add", "."])).await.expect("files");
-        given.run(Call::new("commit", &["commit", "--quiet", "-m", "Begin"])).await.expect("a commit");
+        begun(&given).await;
 
         let user = std::process::Command::new("id").arg("-un").output().expect("a user");
         let user = String::from_utf8_lossy(&user.stdout).trim().to_owned();

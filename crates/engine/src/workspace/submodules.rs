@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use grace_domain::intent::{Repository, ssh_address};
+use grace_domain::{address::ssh_address, intent::Repository};
 
 use super::{
     WorkspaceError,
