@@ -235,11 +235,11 @@ impl Inner {
     }
 }
 
-/// Writes the retrospective of a build that completed, failed or was stopped. Doing it again replaces it.
+/// Writes the retrospective of a build that completed, failed or was stopped, once for each time that it ended.
 pub(crate) async fn retrospect(inner: &Inner, intent: IntentId) -> Result<()> {
     let mut decision = Decision::begin(inner, intent).await?;
     let Some(rows) = status_fetch(&mut decision.tx, intent).await? else { return Ok(()) };
-    let (Some(plan), true) = (&rows.plan, rows.build.finished_at.is_some()) else {
+    let (Some(plan), Some(ended)) = (&rows.plan, rows.build.finished_at) else {
         // Retried meanwhile: the end that this was for is not the end any more.
         return Ok(());
     };
@@ -257,7 +257,10 @@ pub(crate) async fn retrospect(inner: &Inner, intent: IntentId) -> Result<()> {
         worked_seconds: worked_seconds(&rows.tasks),
     });
     let now = decision.now;
-    let retrospective = retrospective_measure(&mut decision.tx, intent, &learned.draft, &learned.phases, now).await?;
+    let Some(retrospective) = retrospective_measure(&mut decision.tx, intent, ended, &learned.draft, &learned.phases, now).await? else {
+        // The server died after it had written this and before the queue knew.
+        return Ok(());
+    };
     decision.event(EventKind::Retrospective { retrospective_id: retrospective.retrospective_id });
     let message = messages::learning_feedback(intent, &rows.build.intent.title, &retrospective);
     decision.notify(message).await?;

@@ -76,20 +76,23 @@ pub async fn retrospective_record(conn: &mut PgConnection, draft: &Retrospective
     .during("retrospective_record")
 }
 
-/// Keeps the retrospective that Grace made of a build's measured facts; doing it again replaces it.
+/// Keeps the retrospective that Grace made of a build's measured facts. `of_end` is when that build ended: another end of it replaces what is there,
+/// and `None` says that this very end has one already.
 pub async fn retrospective_measure(
     conn: &mut PgConnection,
     intent: IntentId,
+    of_end: Timestamp,
     draft: &RetrospectiveDraft,
     phases: &[PhaseComparison],
     at: Timestamp,
-) -> StoreResult<Retrospective> {
+) -> StoreResult<Option<Retrospective>> {
     sqlx::query(
-        "INSERT INTO retrospectives (intent_id, measured, cycle_name, insights, improvements, metrics, reusable_artifacts, phases, created_at)
-         VALUES ($1, true, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO retrospectives (intent_id, measured, cycle_name, insights, improvements, metrics, reusable_artifacts, phases, created_at, of_end)
+         VALUES ($1, true, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (intent_id) WHERE measured DO UPDATE SET cycle_name = excluded.cycle_name, insights = excluded.insights,
              improvements = excluded.improvements, metrics = excluded.metrics, reusable_artifacts = excluded.reusable_artifacts,
-             phases = excluded.phases, created_at = excluded.created_at
+             phases = excluded.phases, created_at = excluded.created_at, of_end = excluded.of_end
+             WHERE retrospectives.of_end IS DISTINCT FROM excluded.of_end
          RETURNING *",
     )
     .bind(intent.0)
@@ -100,8 +103,9 @@ pub async fn retrospective_measure(
     .bind(plain_all(&draft.reusable_artifacts))
     .bind(json(phases))
     .bind(at)
+    .bind(of_end)
     .try_map(retrospective)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await
     .during("retrospective_measure")
 }

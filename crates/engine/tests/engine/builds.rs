@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 use grace_domain::{
     copilot::{ActionRequest, ChatRequest, NotificationKind},
+    event::EventKind,
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
     problem::ProblemKind,
@@ -13,6 +14,8 @@ use grace_domain::{
     task::TaskState,
     view::Approval,
 };
+use grace_engine::Cursor;
+use sqlx::{Connection, PgConnection};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_plan_is_built_committed_tested_and_taught_from() {
@@ -65,6 +68,16 @@ async fn an_approved_plan_is_built_committed_tested_and_taught_from() {
         tokio::task::yield_now().await;
     };
     assert_eq!((retrospective.metrics.tests_passed, retrospective.metrics.files), (Some(4), Some(2)));
+    // A server that is killed between writing it and telling the queue so finds the job again.
+    let mut conn = PgConnection::connect(&place.database_url).await.unwrap();
+    let payload = format!(r#"{{"intent": {}}}"#, intent.0);
+    sqlx::query("SELECT graphile_worker.add_job('retrospect', $1::json)").bind(payload).execute(&mut conn).await.unwrap();
+    while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM graphile_worker.jobs").fetch_one(&mut conn).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let events = engine.events_after(Cursor::START, 1_000).await.unwrap();
+    let times = events.iter().filter(|stored| matches!(stored.event.kind, EventKind::Retrospective { .. })).count();
+    assert_eq!(times, 1, "this end is looked back on once");
     let plan = engine.preview(draft("Build a small thing again")).await.unwrap().plan;
     assert_eq!(plan.confidence.samples, 1, "the next plan knows of this build");
     assert!(engine.report(intent).await.unwrap().contains("4 passed"));

@@ -77,7 +77,7 @@ async fn builds_that_ended_come_with_what_they_measured_and_what_they_cost() {
         reusable_artifacts: vec![],
         intent_id: Some(failed),
     };
-    retrospective_measure(&mut conn, failed, &draft, &[], at(1_001)).await.unwrap();
+    retrospective_measure(&mut conn, failed, at(1_000), &draft, &[], at(1_001)).await.unwrap().unwrap();
     // One that was handed in measures nothing.
     retrospective_record(&mut conn, &RetrospectiveDraft { metrics: Metrics { retries: Some(9), ..Metrics::default() }, ..draft }, at(1_002))
         .await
@@ -111,9 +111,11 @@ async fn a_build_has_one_measured_retrospective_and_may_have_others() {
         intent_id: Some(id),
     };
     let phases = [PhaseComparison { name: "Code".into(), planned_seconds: 7_200.0, actual_seconds: Some(3_600.0) }];
-    let measured = retrospective_measure(&mut conn, id, &draft, &phases, at(1)).await.unwrap();
-    let again =
-        retrospective_measure(&mut conn, id, &RetrospectiveDraft { cycle_name: "Chat again".into(), ..draft.clone() }, &phases, at(2)).await.unwrap();
+    let measured = retrospective_measure(&mut conn, id, at(0), &draft, &phases, at(1)).await.unwrap().unwrap();
+    let changed = RetrospectiveDraft { cycle_name: "Chat again".into(), ..draft.clone() };
+    assert_eq!(retrospective_measure(&mut conn, id, at(0), &changed, &phases, at(2)).await.unwrap(), None, "the same end");
+    assert_eq!(retrospective_of(&mut conn, id).await.unwrap().as_ref(), Some(&measured));
+    let again = retrospective_measure(&mut conn, id, at(2), &changed, &phases, at(2)).await.unwrap().unwrap();
     assert_eq!((again.retrospective_id, again.cycle_name.as_str()), (measured.retrospective_id, "Chat again"));
     let handed_in = retrospective_record(&mut conn, &draft, at(3)).await.unwrap();
     assert_eq!(retrospective_fetch(&mut conn, handed_in.retrospective_id).await.unwrap().as_ref(), Some(&handed_in));
