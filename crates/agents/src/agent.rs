@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use grace_domain::baseline::Baseline;
@@ -20,7 +21,7 @@ use grace_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{ModelAnswer, ModelError, ModelRequest};
+use crate::model::{Failure, ModelAnswer, ModelError, ModelRequest};
 use crate::permits::Permits;
 use crate::policy::bundled;
 use crate::repository::Repository;
@@ -178,6 +179,34 @@ pub trait Models: Send + Sync {
 
     /// Keeps what was said, where it is kept, with what it cost when it has a `usage`: `opening`, `answer`, `results` or `note`.
     async fn record(&self, _kind: &'static str, _payload: &Value) {}
+}
+
+/// Asks for no longer than `patience`. A request that is given up is cancelled, not dropped, so that what it took is settled.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn respond_within(
+    models: &dyn Models,
+    role: ModelRole,
+    request: &ModelRequest,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<ModelAnswer, Unanswered> {
+    let late = cancel.child_token();
+    let asked = models.respond(role, request, &late);
+    tokio::pin!(asked);
+    tokio::select! {
+        answer = &mut asked => answer,
+        () = tokio::time::sleep(patience) => {
+            late.cancel();
+            match asked.await {
+                Err(Unanswered::Failed(error)) if error.failure == Failure::Cancelled && !cancel.is_cancelled() => {
+                    Err(Unanswered::Unavailable(format!("It took longer than {} seconds.", patience.as_secs())))
+                }
+                other => other,
+            }
+        }
+    }
 }
 
 /// Why a model did not answer; the texts are for people.

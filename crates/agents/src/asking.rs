@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::Unanswered,
-    model::{Failure, Model, ModelAnswer, ModelError, ModelRequest, Part},
+    model::{Failure, Model, ModelAnswer, ModelError, ModelRequest, Part, json_bytes},
 };
 
 /// Output of a request that names no limit, in tokens.
@@ -183,8 +183,8 @@ fn thinking(profile: &ModelProfile) -> u32 {
 
 /// More tokens than a request's text mostly has: a token of English or code is three or four bytes long. Text of nothing but rare signs can have more.
 fn input_most(request: &ModelRequest) -> u64 {
-    let tools: usize = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.schema.to_string().len()).sum();
-    let schema = request.output_schema.as_ref().map_or(0, |schema| schema.schema.to_string().len());
+    let tools: usize = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + json_bytes(&tool.schema)).sum();
+    let schema = request.output_schema.as_ref().map_or(0, |schema| json_bytes(&schema.schema));
     let bytes = request.system.len() + tools + schema + request.messages.iter().flat_map(|message| &message.parts).map(bytes).sum::<usize>();
     (bytes as u64).div_ceil(2) + 200
 }

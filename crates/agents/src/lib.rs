@@ -16,7 +16,9 @@ pub mod tools;
 
 use std::sync::Arc;
 
-pub use agent::{Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, Rest, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile};
+pub use agent::{
+    Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, Rest, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile, respond_within,
+};
 pub use asking::{Account, Patience, Refusal, ask};
 pub use blueprint::BlueprintAgent;
 pub use model_agent::ModelAgent;

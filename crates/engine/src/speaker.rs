@@ -112,7 +112,7 @@ impl Models for Speaker {
             None => Cow::Borrowed(request),
             Some(redactor) => Cow::Owned(ModelRequest {
                 system: redactor.redact(&request.system).into_owned(),
-                messages: redacted(&redactor, request.messages.clone()),
+                messages: Arc::new(redacted(&redactor, Vec::clone(&request.messages))),
                 ..request.clone()
             }),
         };

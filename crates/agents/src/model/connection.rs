@@ -45,7 +45,7 @@ fn with_remedy(error: &ModelError) -> String {
 
 async fn ask_all(model: &ProviderModel, cancel: &CancellationToken) -> Result<ConnectionReport, ModelError> {
     let plain = ModelRequest {
-        messages: vec![Message::user("Write the numbers from one to ten in words, nothing else.")],
+        messages: vec![Message::user("Write the numbers from one to ten in words, nothing else.")].into(),
         max_output_tokens: Some(OUTPUT_TOKENS),
         ..ModelRequest::default()
     };
@@ -110,7 +110,7 @@ fn ability(answer: Result<ModelAnswer, ModelError>, can: fn(&ModelAnswer) -> See
 fn tool_request() -> ModelRequest {
     ModelRequest {
         system: "You answer by calling tools.".into(),
-        messages: vec![Message::user("Call the tool `add` with the numbers 2 and 3.")],
+        messages: vec![Message::user("Call the tool `add` with the numbers 2 and 3.")].into(),
         tools: vec![ToolDefinition {
             name: "add".into(),
             description: "Adds two whole numbers.".into(),
@@ -120,7 +120,8 @@ fn tool_request() -> ModelRequest {
                 "required": ["left", "right"],
                 "additionalProperties": false
             }),
-        }],
+        }]
+        .into(),
         max_output_tokens: Some(OUTPUT_TOKENS),
         ..ModelRequest::default()
     }
@@ -136,7 +137,7 @@ fn calls_the_tool(answer: &ModelAnswer) -> Seen {
 
 fn structured_request() -> ModelRequest {
     ModelRequest {
-        messages: vec![Message::user("Which city is the capital of France? Answer as JSON with the field `city`.")],
+        messages: vec![Message::user("Which city is the capital of France? Answer as JSON with the field `city`.")].into(),
         output_schema: Some(OutputSchema {
             name: "capital".into(),
             schema: json!({

@@ -17,7 +17,7 @@ use super::message::{InvalidCall, Message, ModelRequest, Opaque, Part, Reasoning
 pub(super) fn outgoing(profile: &ModelProfile, request: &ModelRequest, key: Option<&Key>) -> (ChatRequest, ChatOptions) {
     let provider = profile.provider;
     let mut messages = Vec::new();
-    for message in &request.messages {
+    for message in request.messages.iter() {
         add_message(&mut messages, message, provider);
     }
     let system = system_text(request, provider);

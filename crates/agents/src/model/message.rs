@@ -1,7 +1,7 @@
 //! What is said to a model and what it says. It must not know any provider's wire format; what a provider wants back unread is carried
 //! as [`Opaque`].
 
-use std::time::Duration;
+use std::{io, sync::Arc, time::Duration};
 
 use grace_domain::model::{Provider, Usage};
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,30 @@ impl Part {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
+            Self::ToolCall(call) => call.name.len() + json_bytes(&call.arguments),
             Self::InvalidArguments(call) => call.name.len() + call.arguments.len(),
             Self::ToolResult(result) => result.content.len(),
-            Self::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| signature.data.to_string().len()),
+            Self::Reasoning(reasoning) => reasoning.text.len() + reasoning.signature.as_ref().map_or(0, |signature| json_bytes(&signature.data)),
         }
     }
+}
+
+/// The length of a value's text.
+pub(crate) fn json_bytes(value: &Value) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).expect("counting bytes does not fail");
+    count.0
 }
 
 /// The arguments are an object; whether they fit the tool's schema is for the tool to say.
@@ -125,8 +143,9 @@ pub struct OutputSchema {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelRequest {
     pub system: String,
-    pub messages: Vec<Message>,
-    pub tools: Vec<ToolDefinition>,
+    /// Shared, as the tools: a long conversation is not copied for each attempt.
+    pub messages: Arc<Vec<Message>>,
+    pub tools: Arc<Vec<ToolDefinition>>,
     pub output_schema: Option<OutputSchema>,
     pub max_output_tokens: Option<u32>,
     /// Absent: the provider's; some models refuse any other.

@@ -20,6 +20,7 @@ pub use connection::test_connection;
 pub use error::{Failure, ModelError, SetupError};
 pub use grace_domain::model::{ConnectionReport, Effort, Finding, ModelProfile, Price, Provider, Usage};
 pub use key::{Key, KeyReader, SecretKeys};
+pub(crate) use message::json_bytes;
 pub use message::{
     InvalidCall, Message, ModelAnswer, ModelRequest, Opaque, OutputSchema, Part, Reasoning, Role, Stop, TOKEN_BYTES, ToolCall, ToolDefinition,
     ToolResult,

@@ -1,7 +1,7 @@
 //! A plan by a model: asked for as JSON of a given shape, checked, sent back with what is wrong at most twice, and turned into our own plan. It
 //! must not know how a plan is kept or approved.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use grace_domain::{
     baseline::KEY as BASELINE,
@@ -99,7 +99,7 @@ struct WrittenChange {
 pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Models) -> Result<Plan, Problem> {
     let mut asked = ModelRequest {
         system: prompt::planning(),
-        messages: vec![Message::user(prompt::plan_request(request, inputs))],
+        messages: vec![Message::user(prompt::plan_request(request, inputs))].into(),
         output_schema: Some(OutputSchema { name: "plan".into(), schema: schema() }),
         max_output_tokens: Some(OUTPUT_TOKENS.min(models.context_tokens(ModelRole::Planning).await / 2)),
         ..ModelRequest::default()
@@ -117,10 +117,9 @@ pub async fn plan(request: &IntentRequest, inputs: &PlanInputs, models: &dyn Mod
             }
             Err(problems) => {
                 wrong = problems.join(" ");
-                asked.messages.push(Message::assistant(answer.parts));
                 let text = format!("The plan cannot be used yet:\n- {}\nAnswer with the whole corrected plan.", problems.join("\n- "));
                 models.record("note", &json!({"sent_back": text})).await;
-                asked.messages.push(Message::user(text));
+                Arc::make_mut(&mut asked.messages).extend([Message::assistant(answer.parts), Message::user(text)]);
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{context, prompt};
 use crate::{
-    agent::{Conversing, TaskFailure},
+    agent::{Conversing, TaskFailure, respond_within},
     model::{Message, ModelRequest, TOKEN_BYTES},
 };
 
@@ -34,23 +34,12 @@ pub async fn ask(
     let head = format!("The task: {}\n", task.title);
     let room = ((window - output) * 9 / 10 * TOKEN_BYTES).saturating_sub(system.len() + head.len());
     let request = ModelRequest {
-        messages: vec![Message::user(format!("{head}<<<\n{}\n>>>", context::told(steps, room)))],
+        messages: vec![Message::user(format!("{head}<<<\n{}\n>>>", context::told(steps, room)))].into(),
         system,
         max_output_tokens: Some(output as u32),
         ..ModelRequest::default()
     };
-    // A request that is given up is cancelled, not dropped, so that what it took is settled.
-    let late = cancel.child_token();
-    let asked = models.respond(ModelRole::Small, &request, &late);
-    tokio::pin!(asked);
-    let answer = tokio::select! {
-        answer = &mut asked => answer,
-        () = tokio::time::sleep(PATIENCE) => {
-            late.cancel();
-            asked.await
-        }
-    };
-    let why = match answer {
+    let why = match respond_within(models, ModelRole::Small, &request, PATIENCE, cancel).await {
         Ok(answer) if answer.text().trim().is_empty() => "The answer was empty.".to_owned(),
         Ok(answer) => {
             conversing.turn("note", &json!({"summed_up": steps.len(), "summary": answer.text(), "usage": answer.usage})).await;

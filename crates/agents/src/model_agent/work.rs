@@ -1,7 +1,10 @@
 //! One task by a model: it calls tools until it says that it is done, and it is done when the task's own command succeeds after its last change.
 //! Everything is bounded: steps, rounds of mending, repeats, the size of the conversation. It must not know budgets, providers or the database.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use grace_domain::{
     event::Level,
@@ -22,7 +25,7 @@ use super::{commands, own_tools, prompt, reports, secrets, summary};
 use crate::{
     agent::{Conversing, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile},
     inputs,
-    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult},
+    model::{Failure, Message, ModelAnswer, ModelRequest, Part, ToolCall as Called, ToolDefinition, ToolResult, json_bytes},
     repository::Repository,
     tools::{self, ToolCall, Tools, map::Focus},
 };
@@ -56,14 +59,14 @@ struct Work<'a> {
     context: &'a dyn TaskContext,
     conversing: &'a dyn Conversing,
     tools: Tools<'a>,
-    definitions: Vec<ToolDefinition>,
+    definitions: Arc<Vec<ToolDefinition>>,
     session: Session,
 }
 
 pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
     let conversing = context.conversing().ok_or_else(|| TaskFailure::permanent("This task needs a model, and none can be reached from here."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-    let mut work = Work { task, context, conversing, tools, definitions: own_tools::definitions(), session: Session::default() };
+    let mut work = Work { task, context, conversing, tools, definitions: Arc::new(own_tools::definitions()), session: Session::default() };
     if work.open().await? {
         // Something was to be asked, and then the server ended.
         return work.waits().await;
@@ -132,7 +135,7 @@ impl Work<'_> {
             self.session.heard = number;
             text.push_str(&format!("\nEarlier the person said: {said}"));
         }
-        self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": self.definitions})).await;
+        self.conversing.turn("opening", &json!({"system": prompt::working(), "request": text, "tools": *self.definitions})).await;
         self.session.messages.push(Message::user(text));
         Ok(false)
     }
@@ -256,14 +259,13 @@ impl Work<'_> {
         let window = self.conversing.models().context_tokens(ModelRole::Building).await;
         let output = OUTPUT_TOKENS.min(window / 4);
         // What is sent with every request is not in the messages.
-        let fixed =
-            prompt::working().len() + self.definitions.iter().map(|tool| tool.description.len() + tool.schema.to_string().len()).sum::<usize>();
+        let fixed = prompt::working().len() + self.definitions.iter().map(|tool| tool.description.len() + json_bytes(&tool.schema)).sum::<usize>();
         let mut room = ((window - output) as usize * 9 / 10).saturating_sub(fixed / 3).max(1_000);
         for _ in 0..3 {
             self.fit(room).await?;
             let request = ModelRequest {
                 system: prompt::working(),
-                messages: self.session.messages.clone(),
+                messages: Arc::new(std::mem::take(&mut self.session.messages)),
                 tools: self.definitions.clone(),
                 max_output_tokens: Some(output),
                 ..ModelRequest::default()
@@ -275,6 +277,7 @@ impl Work<'_> {
                 // What background commands write is logged while the model thinks.
                 () = self.tools.listen() => unreachable!("listening never ends"),
             };
+            self.session.messages = Arc::unwrap_or_clone(request.messages);
             match answer {
                 // The stop came with the answer: nothing of it is begun any more.
                 Ok(_) if cancel.is_cancelled() => return Err(TaskFailure::stopped()),

@@ -1,6 +1,6 @@
 //! What comes back when all goes well.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use grace_agents::model::{ModelRequest, OutputSchema, Part, Piece, Provider, Stop};
 use grace_script_model::{Call, Fault, Reply, Script, Turn, Usage};
@@ -78,7 +78,7 @@ async fn a_server_that_counts_no_tokens_is_told_apart() {
 async fn structured_output_is_asked_for_in_each_protocols_own_way() {
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false});
     let output_schema = Some(OutputSchema { name: "capital".into(), schema: schema.clone() });
-    let request = ModelRequest { output_schema, tools: Vec::new(), ..ask("Which city?") };
+    let request = ModelRequest { output_schema, tools: Arc::default(), ..ask("Which city?") };
     for &provider in Provider::ALL {
         let server = start(Script::of([Turn::say(r#"{"city":"Paris"}"#)])).await;
         let answer = respond(&model(profile(&server, provider), brisk()), &request).await.0.unwrap();

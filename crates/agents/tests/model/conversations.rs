@@ -1,5 +1,7 @@
 //! Conversations of several requests, as the server sees them.
 
+use std::sync::Arc;
+
 use grace_agents::model::{Effort, Message, ModelProfile, ModelRequest, Part, Piece, Provider, Stop, ToolResult};
 use grace_script_model::{Call, Fault, Reply, Script, Turn, When};
 use serde_json::json;
@@ -26,10 +28,10 @@ async fn calls_and_their_results_go_back_as_each_provider_demands() {
             let answer = respond(&model, &request).await.0.unwrap();
             assert_eq!(answer.stop, Stop::ToolCalls, "{provider:?}");
             let results: Vec<_> = answer.tool_calls().map(|call| result(&call.id, &format!("read {}", call.arguments["path"]), false)).collect();
-            request.messages.push(Message::assistant(answer.parts));
-            request.messages.push(Message::results(results));
+            Arc::make_mut(&mut request.messages).push(Message::assistant(answer.parts));
+            Arc::make_mut(&mut request.messages).push(Message::results(results));
         }
-        request.messages.push(Message::user("And hurry."));
+        Arc::make_mut(&mut request.messages).push(Message::user("And hurry."));
         assert_eq!(respond(&model, &request).await.0.unwrap().text(), "Done.", "{provider:?}");
         assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
         let last = server.journal()[2].body.to_string();
@@ -44,7 +46,7 @@ async fn two_messages_of_the_user_in_a_row_are_sent_as_one() {
     for &provider in Provider::ALL {
         let server = start(Script::of([Turn::say("Yes.")])).await;
         let mut request = ask("First.");
-        request.messages.push(Message::user("Second."));
+        Arc::make_mut(&mut request.messages).push(Message::user("Second."));
         respond(&model(profile(&server, provider), brisk()), &request).await.0.unwrap();
         assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
         let body = server.journal()[0].body.to_string();
@@ -60,8 +62,8 @@ async fn a_call_that_could_not_be_read_is_answered_with_an_error() {
         let mut request = ask("Look.");
         let answer = respond(&model, &request).await.0.unwrap();
         let id = answer.parts.iter().find_map(|part| if let Part::InvalidArguments(call) = part { Some(call.id.clone()) } else { None }).unwrap();
-        request.messages.push(Message::assistant(answer.parts));
-        request.messages.push(Message::results([result(&id, "The arguments ended too early.", true)]));
+        Arc::make_mut(&mut request.messages).push(Message::assistant(answer.parts));
+        Arc::make_mut(&mut request.messages).push(Message::results([result(&id, "The arguments ended too early.", true)]));
         assert_eq!(respond(&model, &request).await.0.unwrap().text(), "Sorry.", "{provider:?}");
         assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
         let body = server.journal()[1].body.to_string();
@@ -89,11 +91,11 @@ async fn reasoning_is_heard_and_goes_back_to_the_provider_that_signed_it() {
         let read = answer.parts.iter().any(|part| matches!(part, Part::Reasoning(reasoning) if reasoning.text == "thinking it over"));
         assert!(read, "{provider:?}: {:?}", answer.parts);
         let id = answer.tool_calls().next().unwrap().id.clone();
-        request.messages.push(Message::assistant(answer.parts));
-        request.messages.push(Message::results([result(&id, "Nothing there.", false)]));
+        Arc::make_mut(&mut request.messages).push(Message::assistant(answer.parts));
+        Arc::make_mut(&mut request.messages).push(Message::results([result(&id, "Nothing there.", false)]));
         // A conversation is kept as JSON between requests.
-        let kept = serde_json::to_string(&request.messages).unwrap();
-        let request = ModelRequest { messages: serde_json::from_str(&kept).unwrap(), ..request };
+        let kept = serde_json::to_string(&*request.messages).unwrap();
+        let request = ModelRequest { messages: Arc::new(serde_json::from_str(&kept).unwrap()), ..request };
         respond(&model, &request).await.0.unwrap();
         assert_eq!(server.problems(), Vec::<String>::new(), "{provider:?}");
         let messages = server.journal()[1].body.to_string();
@@ -108,8 +110,8 @@ async fn what_one_provider_signed_is_not_shown_to_another() {
     let mut request = ask("Look.");
     let answer = respond(&model(profile(&server, Provider::Anthropic), brisk()), &request).await.0.unwrap();
     let id = answer.tool_calls().next().unwrap().id.clone();
-    request.messages.push(Message::assistant(answer.parts));
-    request.messages.push(Message::results([result(&id, "Nothing there.", false)]));
+    Arc::make_mut(&mut request.messages).push(Message::assistant(answer.parts));
+    Arc::make_mut(&mut request.messages).push(Message::results([result(&id, "Nothing there.", false)]));
     for provider in [Provider::OpenAi, Provider::OpenAiResponses, Provider::Gemini, Provider::Ollama] {
         assert_eq!(respond(&model(profile(&server, provider), brisk()), &request).await.0.unwrap().text(), "Done.", "{provider:?}");
         assert!(!server.journal().last().unwrap().body.to_string().contains("signed-thoughts"), "{provider:?}");

@@ -69,7 +69,12 @@ pub fn model(profile: ModelProfile, settings: Settings) -> ProviderModel {
 }
 
 pub fn ask(text: &str) -> ModelRequest {
-    ModelRequest { system: "You are under test.".into(), messages: vec![Message::user(text)], tools: vec![look()], ..ModelRequest::default() }
+    ModelRequest {
+        system: "You are under test.".into(),
+        messages: vec![Message::user(text)].into(),
+        tools: vec![look()].into(),
+        ..ModelRequest::default()
+    }
 }
 
 pub fn look() -> ToolDefinition {
