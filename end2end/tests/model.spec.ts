@@ -304,7 +304,7 @@ test.describe("a model of one's own", () => {
     await expect(field).toHaveAttribute("placeholder", `Ask about ${intent}, or tell its agent`);
     await field.fill("Use four spaces, and stop using tabs.");
     await field.press("Enter");
-    await expect(page.getByRole("log", { name: "Chat" })).toContainText(`To the agent of ${intent}: Noted. The agent reads it before its next step.`);
+    await expect(page.getByRole("log", { name: "Chat" })).toContainText(`${intent}: Noted. The agent reads it before its next step.`);
     await copilot.getByRole("button", { name: /^\d\s*Refuse/ }).click();
     const done = await waitForStatus(request, intent, "completed", 60_000);
     expect(done.tasks.map(({ key, state }) => `${key} ${state}`)).toEqual(["pack done"]);

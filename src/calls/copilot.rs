@@ -1,7 +1,7 @@
 //! The co-pilot: notifications that act, and chat.
 
 use grace_domain::{
-    copilot::{ChatMessage, ChatReply, ChatRequest, Notification},
+    copilot::{ChatReply, ChatRequest, ChatView, Notification},
     id::NotificationId,
     view::ControlResponse,
 };
@@ -21,5 +21,5 @@ doors! {
     /// Asks the co-pilot.
     send_chat at "send_chat" (request: ChatRequest) -> ChatReply => |engine| engine.chat(request);
     /// What was said, oldest first.
-    list_chat at "list_chat" () -> Vec<ChatMessage> => |engine| engine.chat_history();
+    list_chat at "list_chat" () -> ChatView => |engine| engine.chat_view();
 }

@@ -1,7 +1,7 @@
 //! The co-pilot: what needs a decision, chat that answers from facts, and quick actions.
 
 use grace_domain::{
-    copilot::{Action, ActionStyle, ChatMessage, ChatRequest, Notification, NotificationKind},
+    copilot::{Action, ActionStyle, ChatMessage, ChatReply, ChatRequest, ChatView, Notification, NotificationKind},
     event::Author,
     id::IntentId,
 };
@@ -30,6 +30,7 @@ const LINES_AT_FIRST: usize = 3;
 #[component]
 pub fn Copilot() -> AnyView {
     let desk = desk();
+    let chat = Feed::new(|| Box::pin(list_chat()));
     let read_all = Deed::new(|| async { mark_all_read().await.map(|()| String::new()) });
     let collapse = move |_| {
         #[cfg(feature = "hydrate")]
@@ -55,7 +56,13 @@ pub fn Copilot() -> AnyView {
         <aside class=move || if desk.copilot_open.get() { "copilot is-open" } else { "copilot" } id="copilot" aria-label="Co-pilot">
             <header>
                 <h2>"Co-pilot"</h2>
-                <span class="chip" title="Chat answers from Grace's own records, without a model.">"facts only, no model"</span>
+                {once_loaded(chat, move || {
+                    let (title, words) = match chat.map_untracked(|chat| chat.model) {
+                        true => ("Chat answers from Grace's own records; what they do not say, the model for small jobs is asked.", "facts, then a model"),
+                        false => ("Chat answers from Grace's own records, without a model. Add one in Settings.", "facts only, no model"),
+                    };
+                    view! { <span class="chip" title=title>{words}</span> }.into_any()
+                })}
                 <div class="tools">
                     <ActButton label="Mark all as read" icon="check" class="btn btn-ghost" icon_only=true deed=read_all/>
                     <button type="button" class="btn btn-icon btn-ghost collapse" aria-label="Collapse or open the co-pilot" title="Collapse or open the co-pilot" on:click=collapse>
@@ -71,7 +78,7 @@ pub fn Copilot() -> AnyView {
                 </div>
             </header>
             <Notifications/>
-            <Chat/>
+            <Chat history=chat/>
             <QuickActions/>
         </aside>
     }
@@ -248,9 +255,8 @@ struct Said {
 }
 
 #[component]
-fn Chat() -> AnyView {
+fn Chat(history: Feed<ChatView>) -> AnyView {
     let desk = desk();
-    let history = Feed::new(|| Box::pin(list_chat()));
     // What was said since the history was read, with the commands of each answer.
     let said: RwSignal<Vec<Said>> = RwSignal::new(Vec::new());
     let text = RwSignal::new(String::new());
@@ -272,7 +278,8 @@ fn Chat() -> AnyView {
         }
         busy.set(true);
         failed.set(None);
-        say(said, Author::Person, message.clone(), Vec::new(), Vec::new());
+        let own = ChatReply { text: message.clone(), sources: Vec::new(), model: false, actions: Vec::new(), intent_id: None };
+        say(said, Author::Person, own);
         let request = ChatRequest { message, intent_id: desk.chat_about.get_untracked() };
         leptos::task::spawn_local(async move {
             match send_chat(request).await {
@@ -281,7 +288,7 @@ fn Chat() -> AnyView {
                     if reply.intent_id.is_some() {
                         desk.chat_about.set(reply.intent_id);
                     }
-                    say(said, Author::Grace, reply.text, reply.sources, reply.actions);
+                    say(said, Author::Grace, reply);
                 }
                 Err(error) => failed.set(Some(error)),
             }
@@ -289,12 +296,12 @@ fn Chat() -> AnyView {
         });
     };
     let earlier = move || {
-        let messages = history.map_untracked(Clone::clone);
+        let messages = history.map_untracked(|chat| chat.messages.clone());
         let empty = messages.is_empty();
         let messages: Vec<_> = messages.into_iter().map(|message| chat_line(Said { message, actions: Vec::new() })).collect();
         view! {
             {messages}
-            {empty.then(|| view! { <p class="quiet">"Ask how far a build is, why it failed, or say \u{201c}pause int-code-001\u{201d}. Answers come from Grace's records."</p> })}
+            {empty.then(|| view! { <p class="quiet">"Ask how far a build is, why it failed, or say \u{201c}pause int-code-001\u{201d}, or \u{201c}build\u{201d} with what it should be. Answers come from Grace's records."</p> })}
         }
         .into_any()
     };
@@ -335,11 +342,12 @@ fn Chat() -> AnyView {
     .into_any()
 }
 
-fn say(said: RwSignal<Vec<Said>>, from: Author, text: String, sources: Vec<grace_domain::copilot::Source>, actions: Vec<Action>) {
+fn say(said: RwSignal<Vec<Said>>, from: Author, reply: ChatReply) {
     said.update(|said| {
         // Numbers of our own, after any in the history; they only keep the lines apart.
         let seq = i64::MAX / 2 + said.len() as i64;
-        let message = ChatMessage { seq, from, text, sources, at: super::time::current() };
+        let ChatReply { text, sources, model, actions, .. } = reply;
+        let message = ChatMessage { seq, from, text, sources, model, at: super::time::current() };
         said.push(Said { message, actions });
     });
 }
@@ -363,7 +371,7 @@ fn chat_line(said: Said) -> AnyView {
         <div class="msg-grace">
             {paragraphs}
             {(!actions.is_empty()).then(|| view! { <div class="row row-tight">{actions}</div> })}
-            <span class="by">"Grace, "{clock_time(message.at)}{sources}</span>
+            <span class="by">{if message.model { "A model, " } else { "Grace, " }}{clock_time(message.at)}{sources}</span>
         </div>
     }
     .into_any()

@@ -1,11 +1,12 @@
 //! The co-pilot's chat without a model: it understands a few plain questions and commands, and answers from facts alone, saying where
-//! each is from. What it does not understand it says so, and names what it can do.
+//! each is from. What it does not understand is for a model, where there is one; else it says so, and names what it can do.
 
 use crate::{
     copilot::{Action, ActionStyle, ChatReply, Source},
     event::Level,
     id::IntentId,
     present::{percent, time::planned},
+    problem::Problem,
     status::Status,
     task::TaskState,
     view::{BuildSummary, LogView, StatusView},
@@ -23,10 +24,24 @@ pub enum Ask {
     About(IntentId, Topic),
     /// All builds at a glance.
     Overview,
+    /// The message describes software that is to be built.
+    Create,
     /// A build is meant, but which is not clear.
     Which,
     Help,
-    Unknown,
+    /// Nothing that rules can answer; perhaps it is about this build.
+    Unknown(Option<IntentId>),
+}
+
+/// What a message is read with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hearing {
+    /// The build that the chat is about.
+    pub about: Option<IntentId>,
+    /// An agent is at work on that build that reads messages: what neither asks nor commands is for it.
+    pub listens: bool,
+    /// A model can be asked what rules do not understand.
+    pub model: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +75,15 @@ const FILLERS: [&str; 15] =
     ["please", "grace", "now", "and", "the", "this", "that", "it", "build", "plan", "task", "tasks", "again", "work", "working"];
 /// A question may be so short without looking like one: "tests and coverage".
 const SHORT: usize = 3;
+/// A longer question than this asks for more than one figure, which a model answers better than a rule that knows one of its words.
+const PLAIN: usize = 7;
+/// First words of a description of software, and how many words that has at least.
+const BUILDING: [&str; 3] = ["build", "create", "develop"];
+const DESCRIBED: usize = 4;
 
-/// Reads a message. `known` are the builds that it may speak of, the likeliest first; `about` is the one that the chat is about, and `listens` whether an
-/// agent is at work on it that reads messages: what neither asks nor commands is for that agent.
-pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>, listens: bool) -> Ask {
+/// Reads a message. `known` are the builds that it may speak of, the likeliest first.
+pub fn understand(text: &str, known: &[BuildSummary], hearing: Hearing) -> Ask {
+    let Hearing { about, listens, model } = hearing;
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).take(200).collect();
     let has = |any: &[&str]| words.iter().any(|word| any.contains(word));
@@ -96,6 +116,10 @@ pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>, l
     if let Some(id) = about.filter(|_| listens && command.is_none() && !asks) {
         return Ask::Tell(id);
     }
+    let describes = first.is_some_and(|word| BUILDING.contains(&word)) && words.len() >= DESCRIBED && !text.contains('?');
+    if describes && about.is_none() && named(&words, &lower, known).is_none() {
+        return Ask::Create;
+    }
     let topic = if has(&["why", "fail", "failed", "failing", "error", "errors", "wrong", "broken"]) {
         Some(Topic::Failure)
     } else if has(&["test", "tests", "coverage", "passed", "lint", "linter"]) {
@@ -115,10 +139,14 @@ pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>, l
     } else {
         None
     };
-    if command.is_none() && has(&["queue", "builds", "everything", "all", "overview"]) {
+    let of_all = command.is_none() && has(&["queue", "builds", "everything", "all", "overview"]);
+    let meant = named(&words, &lower, known).or(about).or_else(|| only(known, command).filter(|_| !of_all));
+    if model && command.is_none() && words.len() > PLAIN {
+        return Ask::Unknown(meant);
+    }
+    if of_all {
         return Ask::Overview;
     }
-    let meant = named(&words, &lower, known).or(about).or_else(|| only(known, command));
     match (command, topic, meant) {
         (Some(command), _, Some(id)) => Ask::Command(id, command),
         (None, Some(topic), Some(id)) => Ask::About(id, topic),
@@ -131,7 +159,7 @@ pub fn understand(text: &str, known: &[BuildSummary], about: Option<IntentId>, l
         }
         (None, None, Some(id)) if named(&words, &lower, known).is_some() => Ask::About(id, Topic::Progress),
         (None, None, Some(id)) if listens && about == Some(id) => Ask::Tell(id),
-        (None, None, _) => Ask::Unknown,
+        (None, None, meant) => Ask::Unknown(meant),
     }
 }
 
@@ -189,10 +217,11 @@ fn source(label: &str, id: IntentId, tab: &str) -> Source {
 
 /// What the chat can do, for whoever asks, and for whoever asked something else.
 pub fn help(understood: bool) -> ChatReply {
-    let lead = if understood { "" } else { "I answer without a model, so I cannot put that into words of my own. " };
+    let lead =
+        if understood { "" } else { "I answer without a model, so I cannot put that into words of my own: add a model in Settings for that. " };
     reply(
         format!(
-            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title, and “tell” with what its agent should know."
+            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title, “tell” with what its agent should know, and “build” with a description."
         ),
         Vec::new(),
         None,
@@ -221,6 +250,39 @@ pub fn overview(active: &[BuildSummary], total: u64) -> ChatReply {
     reply(format!("{total} active. {}.", list.join(". ")), sources, None)
 }
 
+/// A build was made of a description; its plan is looked at next.
+pub fn created(id: IntentId, title: &str, next_step: &str) -> ChatReply {
+    let mut answer = reply(format!("I make a plan for {id}, “{title}”. {next_step}"), vec![source("plan", id, "plan")], Some(id));
+    answer.actions.push(open_plan(id));
+    answer
+}
+
+/// What was asked for cannot be done, for this reason.
+pub fn refused(problem: &Problem) -> ChatReply {
+    let fields = problem.errors.iter().map(|field| field.message.as_str());
+    let why: Vec<&str> = if problem.errors.is_empty() { vec![problem.message.as_str()] } else { fields.collect() };
+    reply(why.join(" "), Vec::new(), None)
+}
+
+/// A model answered, from the facts of this build or of all.
+pub fn worded(text: String, about: Option<IntentId>) -> ChatReply {
+    ChatReply { model: true, ..reply(text, about.map(|id| source("status", id, "overview")).into_iter().collect(), about) }
+}
+
+/// No model answered, for this reason.
+pub fn wordless(why: &str, about: Option<IntentId>) -> ChatReply {
+    reply(format!("The model did not answer: {why} {}", help(true).text), Vec::new(), about)
+}
+
+fn open_plan(id: IntentId) -> Action {
+    Action {
+        action: "approve".to_owned(),
+        label: "Open the plan".to_owned(),
+        style: ActionStyle::Normal,
+        href: Some(format!("/builds/{id}?tab=plan")),
+    }
+}
+
 /// A command was done (or refused); `outcome` is the engine's word on it.
 pub fn commanded(id: IntentId, outcome: &str) -> ChatReply {
     reply(outcome.to_owned(), vec![source("status", id, "overview")], Some(id))
@@ -241,12 +303,7 @@ pub fn about(build: &StatusView, topic: Topic, log: &[LogView]) -> ChatReply {
     };
     let mut answer = reply(text, vec![source(tab, id, tab)], Some(id));
     if build.status == Status::AwaitingApproval {
-        answer.actions.push(Action {
-            action: "approve".to_owned(),
-            label: "Open the plan".to_owned(),
-            style: ActionStyle::Normal,
-            href: Some(format!("/builds/{id}?tab=plan")),
-        });
+        answer.actions.push(open_plan(id));
     }
     answer
 }
@@ -328,22 +385,22 @@ mod tests {
     #[test]
     fn commands_begin_with_their_verb_and_questions_do_not() {
         let id = IntentId(7);
-        let ask = |text: &str| understand(text, &[], Some(id), false);
+        let ask = |text: &str| understand(text, &[], Hearing { about: Some(id), ..Hearing::default() });
         assert_eq!(ask("pause"), Ask::Command(id, Command::Pause));
         assert_eq!(ask("Please stop int-code-012"), Ask::Command(IntentId(12), Command::Stop));
         assert_eq!(ask("why did you stop?"), Ask::About(id, Topic::Failure));
         assert_eq!(ask("How far is it?"), Ask::About(id, Topic::Progress));
         assert_eq!(ask("did the tests pass"), Ask::About(id, Topic::Tests));
-        assert_eq!(ask("sing me a song"), Ask::Unknown);
+        assert_eq!(ask("sing me a song"), Ask::Unknown(Some(id)));
         assert_eq!(ask("help"), Ask::Help);
         assert_eq!(ask(""), Ask::Help);
-        assert_eq!(understand("stop", &[], None, false), Ask::Overview);
+        assert_eq!(understand("stop", &[], Hearing::default()), Ask::Overview);
     }
 
     #[test]
     fn what_neither_asks_nor_commands_is_for_the_agent_that_listens() {
         let id = IntentId(7);
-        let ask = |text: &str| understand(text, &[], Some(id), true);
+        let ask = |text: &str| understand(text, &[], Hearing { about: Some(id), listens: true, model: true });
         for told in ["Use four spaces, and log each error", "stop using tabs", "The tests should run without a network", "Tell the agent: stop"] {
             assert_eq!(ask(told), Ask::Tell(id), "{told}");
         }
@@ -353,11 +410,29 @@ mod tests {
         assert_eq!(ask("what does the log say"), Ask::About(id, Topic::Log));
         assert_eq!(ask("tests"), Ask::About(id, Topic::Tests));
         assert_eq!(ask("help"), Ask::Help);
-        assert_eq!(understand("stop using tabs", &[], Some(id), false), Ask::Unknown, "nobody is stopped by a word about tabs");
-        assert_eq!(understand("tell int-code-012 to use tabs", &[], None, false), Ask::Tell(IntentId(12)));
+        let deaf = Hearing { about: Some(id), ..Hearing::default() };
+        assert_eq!(understand("stop using tabs", &[], deaf), Ask::Unknown(Some(id)), "nobody is stopped by a word about tabs");
+        assert_eq!(understand("tell int-code-012 to use tabs", &[], Hearing::default()), Ask::Tell(IntentId(12)));
         assert_eq!(told("Tell int-code-012 to use tabs "), "use tabs");
         assert_eq!(told("tell the agent: stop"), "stop");
         assert_eq!(told(" Use four spaces"), "Use four spaces");
         assert_eq!(told("tell"), "");
+    }
+
+    #[test]
+    fn a_description_is_built_and_only_with_a_model_is_a_long_question_for_it() {
+        let anywhere = |text: &str| understand(text, &[], Hearing::default());
+        assert_eq!(anywhere("Build a real-time chat with rooms"), Ask::Create);
+        assert_eq!(anywhere("create a task tracker, please"), Ask::Create);
+        for other in ["build status", "What did the build create?", "Build int-code-004 again and again"] {
+            assert_ne!(anywhere(other), Ask::Create, "{other}");
+        }
+        let id = IntentId(7);
+        let question = "Why does the parser read the whole file before it looks at the first line?";
+        let hearing = Hearing { about: Some(id), ..Hearing::default() };
+        assert_eq!(understand(question, &[], hearing), Ask::About(id, Topic::Failure));
+        assert_eq!(understand(question, &[], Hearing { model: true, ..hearing }), Ask::Unknown(Some(id)));
+        assert_eq!(understand("why did it fail?", &[], Hearing { model: true, ..hearing }), Ask::About(id, Topic::Failure));
+        assert_eq!(understand("Build a chat with rooms instead", &[], hearing), Ask::Unknown(Some(id)), "it is about that build");
     }
 }

@@ -114,6 +114,15 @@ pub struct Source {
     pub href: String,
 }
 
+/// The chat as a page shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatView {
+    /// The last lines, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// A model answers what is not in Grace's records.
+    pub model: bool,
+}
+
 /// A line of the chat as kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -122,5 +131,7 @@ pub struct ChatMessage {
     pub from: crate::event::Author,
     pub text: String,
     pub sources: Vec<Source>,
+    /// A model said it.
+    pub model: bool,
     pub at: Timestamp,
 }

@@ -1,20 +1,21 @@
 //! The co-pilot: notifications with acting buttons, and chat that answers from facts.
 
 use grace_domain::{
-    chat::{self, Ask, Command, MAX_MESSAGE, Topic},
-    copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification, NotificationKind},
+    chat::{self, Ask, Command, Hearing, MAX_MESSAGE, Topic},
+    copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, ChatView, Notification, NotificationKind},
     deployment::{DeployRequest, DeploymentConfig},
     event::{Author, EventKind},
     id::{IntentId, NotificationId, RetrospectiveId, ReviewId},
+    intent::RequestDraft,
     list::{ListQuery, LogQuery},
     messages::{ANSWER, DECIDE, DEPLOY, RAISE},
     problem::Problem,
     review::Answer,
     status::Trigger,
-    view::{Approval, BuildSummary, ControlResponse},
+    view::{Approval, BuildSummary, ControlResponse, Proposal},
 };
 use grace_store::{
-    Listing, chat_append, chat_history, deployments_of, event_append, intents_list, logs_fetch, notification_dismiss, notification_fetch,
+    ChatLine, Listing, chat_append, chat_history, deployments_of, event_append, intents_list, logs_fetch, notification_dismiss, notification_fetch,
     notifications_open, notifications_read_all,
 };
 
@@ -50,7 +51,7 @@ impl Engine {
         Ok(notifications_read_all(&mut conn).await.map_err(Error::from)?)
     }
 
-    /// Answers from facts, or carries out a command.
+    /// Answers from facts, carries out a command, begins a build, or asks a model.
     pub async fn chat(&self, request: ChatRequest) -> Result<ChatReply, Problem> {
         let message = request.message.trim().to_owned();
         if message.is_empty() {
@@ -64,10 +65,16 @@ impl Engine {
             Some(intent) => self.inner.listens(intent).await?,
             None => false,
         };
-        let ask = chat::understand(&message, &known, request.intent_id, listens);
+        let hearing = Hearing { about: request.intent_id, listens, model: self.inner.has_words().await? };
+        let ask = chat::understand(&message, &known, hearing);
         let reply = self.reply(ask, &message, &known).await?;
         self.inner.keep_chat(&message, &reply, request.intent_id).await?;
         Ok(reply)
+    }
+
+    /// What a page shows of it.
+    pub async fn chat_view(&self) -> Result<ChatView, Problem> {
+        Ok(ChatView { messages: self.chat_history().await?, model: self.inner.has_words().await? })
     }
 
     /// The last 100 lines, oldest first.
@@ -160,7 +167,7 @@ impl Engine {
                     Ok(done) => done.message,
                     Err(problem) => problem.message,
                 };
-                Ok(chat::commanded(intent, &format!("To the agent of {intent}: {answer}")))
+                Ok(chat::commanded(intent, &format!("{intent}: {answer}")))
             }
             Ask::Command(intent, command) => Ok(chat::commanded(intent, &self.command(intent, command).await)),
             Ask::About(intent, topic) => match self.inner.facts(intent, topic).await {
@@ -174,7 +181,19 @@ impl Engine {
             }
             Ask::Which => Ok(chat::which(known)),
             Ask::Help => Ok(chat::help(true)),
-            Ask::Unknown => Ok(chat::help(false)),
+            Ask::Create => {
+                let draft = RequestDraft { description: Some(message.to_owned()), ..RequestDraft::default() };
+                Ok(match self.create(draft, None).await {
+                    Ok(Proposal { intent_id: Some(intent), plan, next_step, .. }) => chat::created(intent, &plan.title, &next_step),
+                    Ok(_) => chat::help(true),
+                    Err(problem) => chat::refused(&problem),
+                })
+            }
+            Ask::Unknown(meant) if self.inner.has_words().await? => match self.inner.in_words(message, meant, known).await {
+                Err(Error::Refused(problem)) => Ok(chat::refused(&problem)),
+                other => Ok(other?),
+            },
+            Ask::Unknown(_) => Ok(chat::help(false)),
         }
     }
 
@@ -246,8 +265,10 @@ impl Inner {
             }
         }
         let now = self.now();
-        chat_append(&mut tx, Author::Person, message, &[], spoken_of, now).await?;
-        chat_append(&mut tx, Author::Grace, &reply.text, &reply.sources, spoken_of, now).await?;
+        let person = ChatLine { from: Author::Person, text: message, sources: &[], model: false, intent: spoken_of };
+        chat_append(&mut tx, &person, now).await?;
+        let grace = ChatLine { from: Author::Grace, text: &reply.text, sources: &reply.sources, model: reply.model, intent: spoken_of };
+        chat_append(&mut tx, &grace, now).await?;
         self.store.commit(tx).await?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! It is the one door for every write: a caller asks, `domain` decides, and one transaction saves the new state, appends the events and
 //! enqueues the effects. It must not know HTTP, pages or a browser.
 
+mod answers;
 mod builds;
 mod cache;
 mod committed;

@@ -76,7 +76,8 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
 }
 
 fn cost(agent: &str, account: &Account) -> String {
-    if agent == "blueprint" { "0 tokens, no money: the blueprint agent uses no model.".into() } else { account.spent.words() }
+    let asked = account.spent.usage.requests > 0;
+    if agent == "blueprint" && !asked { "0 tokens, no money: the blueprint agent uses no model.".into() } else { account.spent.words() }
 }
 
 fn minutes(milliseconds: i64) -> f64 {

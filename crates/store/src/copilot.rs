@@ -118,20 +118,26 @@ pub async fn notifications_read_all(conn: &mut PgConnection) -> StoreResult<()> 
     Ok(())
 }
 
-/// Keeps a line of the chat. `intent` is the build that was spoken of.
-pub async fn chat_append(
-    conn: &mut PgConnection,
-    from: Author,
-    text: &str,
-    sources: &[Source],
-    intent: Option<IntentId>,
-    at: Timestamp,
-) -> StoreResult<ChatMessage> {
-    sqlx::query("INSERT INTO chat_messages (author, text, sources, intent_id, at) VALUES ($1, $2, $3, $4, $5) RETURNING *")
-        .bind(word(&from))
-        .bind(plain(text))
-        .bind(json(sources))
-        .bind(intent.map(|intent| intent.0))
+/// A line of the chat that is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct ChatLine<'a> {
+    pub from: Author,
+    pub text: &'a str,
+    pub sources: &'a [Source],
+    /// A model said it.
+    pub model: bool,
+    /// The build that was spoken of.
+    pub intent: Option<IntentId>,
+}
+
+/// Keeps a line of the chat.
+pub async fn chat_append(conn: &mut PgConnection, said: &ChatLine<'_>, at: Timestamp) -> StoreResult<ChatMessage> {
+    sqlx::query("INSERT INTO chat_messages (author, text, sources, by_model, intent_id, at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *")
+        .bind(word(&said.from))
+        .bind(plain(said.text))
+        .bind(json(said.sources))
+        .bind(said.model)
+        .bind(said.intent.map(|intent| intent.0))
         .bind(at)
         .try_map(chat_message)
         .fetch_one(conn)
@@ -174,5 +180,12 @@ fn notification_row(row: PgRow) -> Decoded<NotificationRow> {
 }
 
 fn chat_message(row: PgRow) -> Decoded<ChatMessage> {
-    Ok(ChatMessage { seq: row.big("seq")?, from: row.one("author")?, text: row.text("text")?, sources: row.json("sources")?, at: row.at("at")? })
+    Ok(ChatMessage {
+        seq: row.big("seq")?,
+        from: row.one("author")?,
+        text: row.text("text")?,
+        sources: row.json("sources")?,
+        model: row.flag("by_model")?,
+        at: row.at("at")?,
+    })
 }

@@ -32,7 +32,7 @@ mod tasks;
 pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
 pub use commands::{command_answer, command_begin, command_figures};
 pub use copilot::{
-    NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
+    ChatLine, NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
     notifications_close_all, notifications_open, notifications_read_all,
 };
 pub use deployments::{

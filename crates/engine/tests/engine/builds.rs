@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 use grace_domain::{
-    copilot::{ActionRequest, ChatRequest, NotificationKind},
+    copilot::{ActionRequest, NotificationKind},
     event::EventKind,
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
@@ -246,26 +246,6 @@ async fn a_paused_queue_begins_nothing_until_it_is_resumed() {
     assert_eq!((status.status, agent.runs_of("code")), (Status::Queued, 0));
     assert!(!engine.queue_resume().await.unwrap().paused);
     until_status(&engine, intent, Status::Completed).await;
-    engine.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_chat_answers_from_facts_and_carries_out_commands() {
-    let place = Place::new().await;
-    let agent = Scripted::new(vec![step("code", Stage::Coding, &[], Act::Gate)]);
-    let engine = place.start(&agent).await;
-    let intent = start_build(&engine, "Talk to me").await;
-    until_status(&engine, intent, Status::Executing).await;
-    let ask = |message: &str| ChatRequest { message: message.into(), intent_id: None };
-    let paused = engine.chat(ask(&format!("pause {intent}"))).await.unwrap();
-    assert!(!paused.model && paused.text.contains("Paused"), "{paused:?}");
-    assert_eq!(engine.status(intent).await.unwrap().status, Status::Paused);
-    let far = engine.chat(ask("how far is it?")).await.unwrap();
-    assert!(far.text.contains("paused") && !far.sources.is_empty(), "{far:?}");
-    let unknown = engine.chat(ask("pause int-code-999")).await.unwrap();
-    assert!(unknown.text.contains("There is no build int-code-999"), "{unknown:?}");
-    assert_eq!(engine.chat_history().await.unwrap().len(), 6);
-    engine.stop(intent).await.unwrap();
     engine.shutdown().await;
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod builds;
+mod chat;
 mod commands;
 mod crash;
 mod deployments;

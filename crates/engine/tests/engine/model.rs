@@ -482,7 +482,7 @@ async fn what_a_person_says_reaches_the_model_at_its_next_step() {
     until(&engine, intent, "the first command", |status| status.logs.iter().any(|line| line.contains("sleep 1"))).await;
     // As a person says it, in the chat about this build.
     let reply = engine.chat(ChatRequest { message: "with a mark".into(), intent_id: Some(intent) }).await.unwrap();
-    assert!(reply.text.contains("To the agent of int-code-001") && reply.text.contains("before its next step"), "{}", reply.text);
+    assert!(reply.text.starts_with("int-code-001: Noted.") && reply.text.contains("before its next step"), "{}", reply.text);
     completed(ended(&engine, intent).await.as_ref(), &model);
     engine.shutdown().await;
 }

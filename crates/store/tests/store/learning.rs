@@ -13,8 +13,8 @@ use grace_domain::{
     status::Status,
 };
 use grace_store::{
-    Store, TaskResult, account_open, account_reserve, builds_ended, chat_append, chat_history, durations_last, estimates_fetch, learning_figures,
-    notification_close, notification_dismiss, notification_fetch, notification_put, notifications_close_all, notifications_open,
+    ChatLine, Store, TaskResult, account_open, account_reserve, builds_ended, chat_append, chat_history, durations_last, estimates_fetch,
+    learning_figures, notification_close, notification_dismiss, notification_fetch, notification_put, notifications_close_all, notifications_open,
     notifications_read_all, playbook_add, playbook_list, queue_paused, queue_set_paused, retrospective_fetch, retrospective_measure,
     retrospective_of, retrospective_record, retrospectives_list, setting_fetch, setting_save, task_claim, task_finish, tasks_ready, template_delete,
     template_save, templates_list, worker_beat, worker_remove, workers_list,
@@ -206,11 +206,14 @@ async fn the_chat_remembers_its_last_lines_in_order() {
     let source = Source { label: "Status".into(), href: "/builds/int-code-001".into() };
     for n in 0..5 {
         let from = if n % 2 == 0 { Author::Person } else { Author::Grace };
-        chat_append(&mut conn, from, &format!("line {n}"), std::slice::from_ref(&source), None, at(n)).await.unwrap();
+        let text = format!("line {n}");
+        let line = ChatLine { from, text: &text, sources: std::slice::from_ref(&source), model: n == 3, intent: None };
+        chat_append(&mut conn, &line, at(n)).await.unwrap();
     }
     let last = chat_history(&mut conn, 2).await.unwrap();
     assert_eq!(last.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["line 3", "line 4"]);
     assert_eq!((last[1].from, &last[1].sources), (Author::Person, &vec![source]));
+    assert_eq!((last[0].model, last[1].model), (true, false));
 }
 
 #[tokio::test]
