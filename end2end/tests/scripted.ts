@@ -10,7 +10,7 @@ import { buffer } from "node:stream/consumers";
 
 import { type APIRequestContext } from "@playwright/test";
 
-import { expect } from "./harness";
+import { expect, waitForStatus } from "./harness";
 
 const profile = "scripted";
 
@@ -109,3 +109,36 @@ export const plans = (last_contains: string, title: string, phases: { name: stri
 export const hearing = (last_contains: string, ...calls: Call[]) => ({ when: { last_contains }, reply: { calls } });
 /** What it does when that task begins. */
 export const begins = (key: string, ...calls: Call[]) => hearing(`Your task is \`${key}\``, ...calls);
+
+/** A plan through all stages that a model plans, each task of which makes a file of its name; `second` says "half way" when its file is written. */
+export const line = (title: string) => [
+  plans(
+    title,
+    title,
+    [
+      { name: "Design", tasks: [task("sketch", "designing", "Make the sketch", [])] },
+      { name: "Backend", tasks: [task("first", "coding", "Make the first part", ["sketch"], 2), task("second", "coding", "Make the second part", ["first"])] },
+      { name: "Checks", tasks: [task("checks", "testing", "Make the checks", ["second"])] },
+      { name: "Guide", tasks: [task("guide", "documenting", "Make the guide", ["checks"])] },
+    ],
+    ["five files"],
+  ),
+  begins("sketch", write("sketch.txt", "one\ntwo\n"), finish),
+  // What is forbidden is not run, and the log warns of it.
+  begins("first", write("first.txt", "one\ntwo\nthree\n"), run("git push origin HEAD"), run("echo counted"), finish),
+  begins("second", write("second.txt", "one\n"), run("echo half way")),
+  hearing("half way", finish),
+  begins("checks", write("checks.txt", "one\n"), finish),
+  begins("guide", write("guide.txt", "one\n"), finish),
+];
+
+/** Creates the build of such a plan, whose tasks wait to be let go, and starts it. */
+export async function startLine(request: APIRequestContext, model: ScriptedModel, title: string): Promise<string> {
+  ["sketch", "first", "second", "checks", "guide"].forEach((key) => model.hold(`Your task is \`${key}\``));
+  const data = { description: title, target_domain: "cli_tool", constraints: { stack: "described" } };
+  const { intent_id: intent } = (await (await request.post("/api/coding_agent/create", { data })).json()) as { intent_id: string };
+  await waitForStatus(request, intent, "awaiting_approval", 30_000);
+  const { plan_hash } = (await (await request.get(`/api/coding_agent/status/${intent}`)).json()) as { plan_hash: string };
+  expect((await request.post(`/api/coding_agent/${intent}/approve`, { data: { approved: true, plan_hash } })).status()).toBe(200);
+  return intent;
+}
