@@ -79,6 +79,8 @@ test("the dialog's links lead to the build's page, its code, a file of it and th
   const tree = page.getByRole("main").getByRole("navigation", { name: "Files" });
   await expect(tree.getByRole("link", { name: /^second\.txt/ })).toContainText("in progress");
   await expect(tree.getByRole("link", { name: /^first\.txt/ })).toContainText("3");
+  await tree.getByRole("link", { name: /^second\.txt/ }).click();
+  await expect(page.getByLabel("Source of second.txt"), "what is written so far can be read").toContainText("one");
 
   dialog = await view(page);
   await dialog.getByRole("link", { name: "sketch.txt" }).click();
