@@ -63,7 +63,7 @@ test("a plan that waits stands in both tables and is changed, and approved with 
   await dialog.getByRole("button", { name: "Change plan" }).click();
   await expect(dialog).toBeHidden();
   expect((await statusOf(request, intent)).status, "a changed plan waits again").toBe("awaiting_approval");
-  await page.goto(`/builds/${intent}?tab=plan`);
+  await asked.getByRole("link", { name: "Approve plan" }).click();
   const answers = page.locator(".part").filter({ hasText: "Changes asked for" });
   await expect(answers.getByRole("listitem")).toHaveText([/^Add field colour to Trunk: /, /^Add Redis caching layer: /]);
 
@@ -73,8 +73,10 @@ test("a plan that waits stands in both tables and is changed, and approved with 
   await dialog.getByLabel("Start, or go on, at once without showing me the new revision").check();
   await dialog.getByRole("button", { name: "Change plan" }).click();
   await expect(toast(page, "Plan approved with modifications. Execution started.")).toBeVisible();
-  await expect.poll(async () => (await statusOf(request, intent)).status).not.toBe("awaiting_approval");
-  await request.post(`/api/coding_agent/${intent}/stop`);
+  await build.getByRole("button", { name: "Stop Trunks feature" }).click();
+  await page.getByRole("dialog", { name: "Stop Trunks feature?" }).getByRole("button", { name: "Stop build" }).click();
+  await expect(row(completed(page), intent)).toContainText("Stopped");
+  expect((await statusOf(request, intent)).status).toBe("stopped");
 });
 
 test.describe("a build of the blueprint", () => {
@@ -97,7 +99,7 @@ test.describe("a build of the blueprint", () => {
     const ended = row(completed(page), intent);
     await expect(completed(page).getByRole("columnheader")).toHaveText(["Project", "Finished", "Took", "Tests, coverage", "Actions"]);
     await expect(ended).toContainText(/Completed\s*today \d\d:\d\d/);
-    await expect(ended).toContainText(/\d+(\.\d)? s\s*of \d+ s planned/);
+    await expect(ended).toContainText(/\d (s|min)\s*of \d.* (s|min) planned/);
     const coverage = `${Math.round((done.tests?.coverage_percent ?? 0) * 10) / 10} %`;
     await expect(ended).toContainText(new RegExp(`${done.tests?.passed} passed\\s*${coverage}`));
     await expect(completed(page).locator(".count")).toHaveText(String(before + 1));
@@ -171,7 +173,11 @@ test.describe("a build of the blueprint", () => {
     test.setTimeout(120_000);
     await open(page, "/");
     await row(completed(page), intent).getByRole("link", { name: "View" }).click();
-    await page.getByRole("dialog", { name: new RegExp(intent) }).getByRole("button", { name: "Deploy now" }).click();
+    const detail = page.getByRole("dialog", { name: new RegExp(intent) });
+    const paths = (await statusOf(request, intent)).artifacts_generated.map(({ path }) => path);
+    await expect(detail).toContainText(`Artifacts, ${paths.length}`);
+    await expect(detail.locator(".file-list").getByRole("link"), "of many files the last by path").toHaveText(paths.slice(-5).reverse());
+    await detail.getByRole("button", { name: "Deploy now" }).click();
     const dialog = page.getByRole("dialog", { name: "Deploy Hatches feature" });
     await expect(dialog.getByRole("radio", { name: "Staging" })).toBeChecked();
     await expect(dialog.getByLabel("Roll back by itself when it turns unhealthy")).toBeChecked();
@@ -180,7 +186,10 @@ test.describe("a build of the blueprint", () => {
     await expectNoViolations(page);
     // It may be there for a moment only.
     const deploying = page.waitForFunction(
-      (id) => [...document.querySelectorAll("table.builds tr")].some(({ textContent: text }) => text?.includes(id) && text.includes("Deploying")),
+      (id) =>
+        [...document.querySelectorAll("table.builds tr")].some(
+          (row) => row.textContent?.includes(id) && row.querySelector(".stagecap b")?.textContent === "Deploying",
+        ),
       intent,
       { timeout: 60_000 },
     );
