@@ -60,3 +60,50 @@ test.describe("the page of an unknown build", () => {
     await expect(page.getByRole("heading", { name: /Active builds/i })).toBeVisible();
   });
 });
+
+test("the home page is called after its layer, and its parts stand in the order in which work goes through them", async ({ page }) => {
+  await open(page, "/");
+  const here = page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Builder" });
+  await expect(here).toHaveAttribute("aria-current", "page");
+  await expect(here).toHaveAttribute("title", "Layer 3 Builder");
+  await expect(page.locator(".crumbs")).toHaveText("Layer 3/Intent & Learning");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Intent & Learning");
+  const headings = page.getByRole("main").getByRole("heading", { level: 2 });
+  const parts = ["Active intents", "Agentic Builder", "Active builds", "Completed projects", "Learning retrospectives", "Agentic brain kernels"];
+  await expect(headings).toHaveText(parts);
+  const tops = await headings.evaluateAll((all) => all.map((heading) => heading.getBoundingClientRect().top));
+  expect(tops).toEqual(tops.toSorted((one, other) => one - other));
+  for (const name of parts) {
+    await expect(page.getByRole("region", { name, exact: true })).toBeVisible();
+  }
+  await expect(page.getByRole("region", { name: "Agentic Builder" })).toContainText("Autonomous code generation");
+});
+
+test.describe("without the server's events", () => {
+  test.use({ expectedComplaint: /ERR_FAILED/ });
+
+  test("the page says that it may be old, and when it is live again", async ({ page }) => {
+    let reached = () => {};
+    const asked = new Promise<void>((resolve) => (reached = resolve));
+    let refuse = () => {};
+    const held = new Promise<void>((resolve) => (refuse = resolve));
+    await page.route("**/api/events", async (route) => {
+      reached();
+      await held;
+      await route.abort();
+    });
+    await page.goto("/");
+    await asked;
+    const state = page.locator(".connection");
+    const line = page.getByText("Lost the server. Trying again every few seconds. What you see may be old");
+    await expect(state).toHaveText("Connecting");
+    await expect(line).toBeHidden();
+    refuse();
+    await expect(state).toHaveText("Reconnecting…");
+    await expect(line).toBeVisible();
+    await expectNoViolations(page);
+    await page.unroute("**/api/events");
+    await expect(state).toHaveText("Live");
+    await expect(line).toBeHidden();
+  });
+});
