@@ -319,4 +319,35 @@ test.describe("a model of one's own", () => {
     await expect(page.getByRole("main")).toContainText("How to start what a model built, it does not");
     expect(await (await request.get(line.replace("/v1", "/__problems"))).json()).toEqual([]);
   });
+
+  test("a description said in the chat becomes a plan, and what no record says, the model answers", async ({ page, request }) => {
+    const line = await scriptedBy([
+      { when: { last_contains: "may also have a colour" }, reply: { text: "Its table and its form:\n```\nsrc/drawer.py\n  def fields\n```\nNothing else." } },
+    ]);
+    await open(page, "/settings");
+    await change(page, { Address: line });
+    await open(page, "/");
+    const copilot = page.getByRole("complementary", { name: "Co-pilot" });
+    await expect(copilot.getByText("facts, then a model")).toBeVisible();
+    const field = page.getByLabel("Message to Grace");
+    const chat = page.getByRole("log", { name: "Chat" });
+    await field.fill("Build a catalogue: Drawer has name and depth.");
+    await field.press("Enter");
+    await expect(chat).toContainText(/I make a plan for int-code-\d+, “Drawer/);
+    const plan = chat.getByRole("link", { name: "Open the plan" });
+    const intent = /int-code-\d+/.exec((await plan.getAttribute("href")) ?? "")?.[0] ?? "";
+    await field.fill("Which of its files would have to change so that drawers may also have a colour?");
+    await field.press("Enter");
+    await expect(chat.locator("pre")).toHaveText("src/drawer.py\n  def fields");
+    await expect(chat).toContainText("A model, ");
+    await expectNoViolations(page);
+    await plan.click();
+    await expect(page).toHaveURL(new RegExp(`/builds/${intent}\\?tab=plan`));
+    // Over a reload it is still told apart from what the records say; the build has paid for it.
+    await open(page, `/builds/${intent}?tab=cost`);
+    await expect(chat).toContainText("A model, ");
+    await expect(page.getByRole("main")).toContainText("1 request");
+    await request.post(`/api/coding_agent/${intent}/stop`, { data: {} });
+    expect(await (await request.get(line.replace("/v1", "/__problems"))).json()).toEqual([]);
+  });
 });

@@ -37,9 +37,11 @@ impl CallError {
         self.0.kind.http_status()
     }
 
-    /// What is wrong with one field of a form.
+    /// What is wrong with one field of a form, or with the first entry of it that is wrong when it is a list.
     pub fn field(&self, name: &str) -> Option<String> {
-        self.0.errors.iter().find(|error| error.field == name).map(|FieldError { message, .. }| message.clone())
+        let of_list = |field: &str| field.strip_prefix(name).is_some_and(|rest| rest.starts_with('['));
+        let error = self.0.errors.iter().find(|error| error.field == name || of_list(&error.field));
+        error.map(|FieldError { message, .. }| message.clone())
     }
 }
 

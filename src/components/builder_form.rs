@@ -247,7 +247,7 @@ fn Form(state: FormState, catalog: Feed<Catalog>) -> AnyView {
 
 /// A problem that no single field shows.
 fn general(error: &CallError) -> bool {
-    const SHOWN: [&str; 15] = [
+    const SHOWN: [&str; 13] = [
         "project_type",
         "description",
         "target_domain",
@@ -257,13 +257,12 @@ fn general(error: &CallError) -> bool {
         "constraints.environments",
         "artifacts.repository",
         "artifacts.repository_secret",
-        "artifacts.datasets",
-        "artifacts.docs",
         "budget.cost",
         "budget.tokens",
         "budget.requests",
         "budget.minutes",
     ];
-    let shown = |field: &str| SHOWN.contains(&field) || field.starts_with("artifacts.files");
+    let lists = ["artifacts.files", "artifacts.datasets", "artifacts.docs"];
+    let shown = |field: &str| SHOWN.contains(&field) || lists.iter().any(|list| field.starts_with(list));
     error.0.errors.is_empty() || error.0.errors.iter().any(|field| !shown(&field.field))
 }

@@ -188,7 +188,7 @@ fn notification(note: Notification) -> AnyView {
         .actions
         .iter()
         .filter(|action| !(has_options && (action.action.starts_with("answer:") || action.action == "decide")))
-        .map(|action| notification_button(id, note.intent_id, note.title.clone(), action))
+        .map(|action| notification_button(id, note.intent_id, action))
         .collect();
     let dismiss = Deed::new(move || async move { dismiss_notification(id).await.map(|()| String::new()) });
     view! {
@@ -218,7 +218,7 @@ fn press_deed(id: grace_domain::id::NotificationId, action: String) -> Deed {
     })
 }
 
-fn notification_button(id: grace_domain::id::NotificationId, intent: IntentId, title: String, action: &Action) -> AnyView {
+fn notification_button(id: grace_domain::id::NotificationId, intent: IntentId, action: &Action) -> AnyView {
     let desk = desk();
     let class = match action.style {
         ActionStyle::Primary => "btn btn-primary",
@@ -231,7 +231,7 @@ fn notification_button(id: grace_domain::id::NotificationId, intent: IntentId, t
         return view! {
             <a class=class href=format!("/builds/{intent}?tab=plan") on:click=move |event| {
                 event.prevent_default();
-                desk.modified.set(Some((intent, title.clone())));
+                desk.modified.set(Some((intent, desk.title_of(intent))));
             }>{label}</a>
         }
         .into_any();
@@ -366,15 +366,26 @@ fn chat_line(said: Said) -> AnyView {
             None => view! { <button type="button" class="btn" on:click=move |_| put_in_chat(&action.action)>{action.label}</button> }.into_any(),
         })
         .collect();
-    let paragraphs: Vec<_> = message.text.lines().filter(|line| !line.trim().is_empty()).map(|line| view! { <p>{line.to_owned()}</p> }).collect();
+    // What stands between fences is code: its lines and spaces stay. The first line of it may name a language.
+    let blocks: Vec<_> =
+        message.text.split("```").enumerate().map(|(index, block)| if index % 2 == 1 { code(block) } else { paragraphs(block) }).collect();
     view! {
         <div class="msg-grace">
-            {paragraphs}
+            {blocks}
             {(!actions.is_empty()).then(|| view! { <div class="row row-tight">{actions}</div> })}
             <span class="by">{if message.model { "A model, " } else { "Grace, " }}{clock_time(message.at)}{sources}</span>
         </div>
     }
     .into_any()
+}
+
+fn paragraphs(text: &str) -> AnyView {
+    text.lines().filter(|line| !line.trim().is_empty()).map(|line| view! { <p>{line.to_owned()}</p> }).collect_view().into_any()
+}
+
+fn code(block: &str) -> AnyView {
+    let text = block.split_once('\n').map_or(block, |(_, lines)| lines).trim_end();
+    view! { <pre tabindex="0">{text.to_owned()}</pre> }.into_any()
 }
 
 /// Writes a command into the chat's field, for the person to send.

@@ -48,11 +48,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         );
     let confirm = Confirmation {
         title: format!("Roll back {}?", environment.as_str()),
-        consequence: format!(
-            "Traffic of {} goes back to the release before {}. If there is none, nothing answers there any more.",
-            environment.as_str(),
-            id
-        ),
+        consequence: format!("Traffic of {} goes back to the release before {}. If none is kept, this one stays.", environment.as_str(), id),
         action: "Roll back",
     };
     let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_ascii_lowercase()));

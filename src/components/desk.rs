@@ -145,6 +145,12 @@ impl Desk {
         }
     }
 
+    /// The title of an active build, else its id.
+    pub fn title_of(self, intent: IntentId) -> String {
+        let title = |list: &BuildList| list.builds.iter().find(|build| build.intent_id == intent).map(|build| build.title.clone());
+        self.active.map_untracked(title).unwrap_or_else(|| intent.to_string())
+    }
+
     /// Reads the shared lists again.
     pub fn refresh(self) {
         self.active.refresh();

@@ -4,7 +4,7 @@ use grace_domain::{
     intent::RequestDraft,
     system::{Catalog, CatalogEntry},
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 use super::{
     form_parts::field_error,
@@ -93,9 +93,21 @@ pub fn select(
     .into_any()
 }
 
-pub fn folded(title: &'static str, hint: impl Fn() -> String + Send + 'static, open: bool, body: AnyView) -> AnyView {
+pub fn folded(
+    title: &'static str,
+    hint: impl Fn() -> String + Send + 'static,
+    refused: impl Fn() -> bool + Send + Sync + 'static,
+    body: AnyView,
+) -> AnyView {
+    let node = NodeRef::<html::Details>::new();
+    let first = untrack(&refused);
+    Effect::new(move |_| {
+        if let (true, Some(node)) = (refused(), node.get()) {
+            node.set_open(true);
+        }
+    });
     view! {
-        <details class="fold" open=open>
+        <details class="fold" open=first node_ref=node>
             <summary>
                 {chevron()}
                 <span class="t">{title}</span>

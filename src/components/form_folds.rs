@@ -1,5 +1,6 @@
 //! The parts of the builder form that fold: constraints, artifacts, advanced options. Each sums its choices up on its line.
 
+use chrono::Datelike;
 use grace_domain::{
     intent::{Compliance, Environment, RequestDraft},
     model::Budget,
@@ -21,7 +22,7 @@ pub fn Constraints(state: FormState) -> AnyView {
     let hint = move || {
         draft.with(|draft| {
             let deadline = match &draft.constraints.deadline {
-                Some(date) => format!("by {}", date.parse().map_or_else(|_| date.clone(), time::day)),
+                Some(date) => format!("by {}", date.parse().map_or_else(|_| date.clone(), day_of_year)),
                 None => "no deadline".to_owned(),
             };
             let environments = draft.constraints.environments.clone().unwrap_or_default();
@@ -108,7 +109,13 @@ pub fn Constraints(state: FormState) -> AnyView {
         {field_error(state.error, "constraints.environments")}
         <div class="lrow" role="group" aria-label="Compliance"><span class="label">"Compliance"</span><div class="row">{compliance}{none}</div></div>
     };
-    folded("Constraints", hint, untrack(|| state.error.with(|error| shows(error, "constraints."))), body.into_any())
+    folded("Constraints", hint, move || state.error.with(|error| shows(error, "constraints.")), body.into_any())
+}
+
+/// The year stands only where it is another one.
+fn day_of_year(date: chrono::NaiveDate) -> String {
+    let day = time::day(date);
+    if date.year() == super::time::current().year() { day } else { format!("{day} {}", date.year()) }
 }
 
 fn shows(error: &Option<CallError>, prefix: &str) -> bool {
@@ -178,7 +185,7 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
         <LinkList label="Datasets" name="datasets" add="Add dataset URL" draft part=|draft| &mut draft.artifacts.datasets reason=reason("datasets") error=state.error/>
         <LinkList label="Docs" name="docs" add="Add reference documentation" draft part=|draft| &mut draft.artifacts.docs reason=reason("docs") error=state.error/>
     };
-    folded("Artifacts", hint, untrack(|| state.error.with(|error| shows(error, "artifacts."))), body.into_any())
+    folded("Artifacts", hint, move || state.error.with(|error| shows(error, "artifacts.")), body.into_any())
 }
 
 /// What the build may spend. What was typed stays in the draft as it is, so that a wrong amount is shown where it was typed.
@@ -230,7 +237,7 @@ pub fn Limits(state: FormState) -> AnyView {
         <div class="cols-2">{rows}</div>
         <p class="hint">"The build pauses when a limit is reached, with everything committed. They can be changed later on its page."</p>
     };
-    folded("Limits", hint, untrack(|| state.error.with(|error| shows(error, "budget."))), body.into_any())
+    folded("Limits", hint, move || state.error.with(|error| shows(error, "budget.")), body.into_any())
 }
 
 #[component]
@@ -262,5 +269,5 @@ pub fn Advanced(state: FormState) -> AnyView {
             tick_box(name, "on", label, move || ticked(part), move |wanted| draft.update(|draft| *part(draft) = Some(wanted)))
         })
         .collect();
-    folded("Advanced", hint, false, boxes.into_any())
+    folded("Advanced", hint, || false, boxes.into_any())
 }

@@ -43,7 +43,8 @@ pub fn field_error_at(error: RwSignal<Option<CallError>>, field: impl Fn() -> St
 
 /// `By 20 Nov, development and staging, no compliance rules`
 pub fn choices_summary(deadline: &str, environments: &[String], compliance: &[String]) -> String {
-    let labels: Vec<&str> = environments.iter().map(|value| Environment::parse(value).map_or("", Environment::label)).collect();
+    let chosen = |environment: &&Environment| environments.iter().any(|value| value == environment.as_str());
+    let labels: Vec<&str> = Environment::ALL.iter().filter(chosen).map(|environment| environment.label()).collect();
     let environments = match labels.as_slice() {
         [] => "no environment".to_owned(),
         [one] => one.to_ascii_lowercase(),

@@ -95,7 +95,10 @@ fn focus(id: &'static str) {
     leptos::task::spawn_local(async move {
         use wasm_bindgen::JsCast;
         for _ in 0..20 {
-            if let Some(element) = document().get_element_by_id(id).and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // A dialog that closes gives the focus back to whatever opened it.
+            let covered = document().query_selector("dialog[open]").is_ok_and(|dialog| dialog.is_some());
+            if let Some(element) = document().get_element_by_id(id).and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok()).filter(|_| !covered)
+            {
                 element.scroll_into_view();
                 element.focus().ok();
                 return;

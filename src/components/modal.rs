@@ -31,18 +31,26 @@ const MOST_FILES: usize = 5;
 pub fn BuildModal() -> AnyView {
     let desk = desk();
     let open = open_while(desk.viewed);
+    // As the build itself says, whichever list it is in.
+    let named: RwSignal<Option<(IntentId, String)>> = RwSignal::new(None);
     let title = Signal::derive(move || {
         desk.viewed.get().map_or_else(String::new, |id| {
-            let name = desk.active.map(|list| list.builds.iter().find(|build| build.intent_id == id).map(|build| build.title.clone()));
+            let name = named.with(|named| named.as_ref().filter(|(of, _)| *of == id).map(|(_, name)| name.clone()));
             name.map_or_else(|| format!("Coding project {id}"), |name| format!("{name} ({id})"))
         })
     });
-    view! { <Dialog open title class="dialog-l">{move || desk.viewed.get().map(|intent| view! { <Detail intent/> })}</Dialog> }.into_any()
+    view! { <Dialog open title class="dialog-l">{move || desk.viewed.get().map(|intent| view! { <Detail intent named/> })}</Dialog> }.into_any()
 }
 
 #[component]
-fn Detail(intent: IntentId) -> AnyView {
+fn Detail(intent: IntentId, named: RwSignal<Option<(IntentId, String)>>) -> AnyView {
     let feed = build_feed(intent);
+    Effect::new(move |_| {
+        feed.track();
+        if let Some(name) = feed.map_untracked(|build| Some(build.title.clone())) {
+            named.set(Some((intent, name)));
+        }
+    });
     loaded(feed, move || view! { <Summary intent feed/> }.into_any())
 }
 

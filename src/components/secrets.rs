@@ -31,11 +31,9 @@ pub fn Secrets(vault: Feed<VaultView>) -> AnyView {
     let edited: RwSignal<Option<SecretDraft>> = RwSignal::new(None);
     // A build that asks for a secret links to here.
     let query = use_query_map();
-    Effect::new(move |before: Option<()>| {
-        if before.is_none()
-            && let Some(name) = query.with_untracked(|query| query.get("secret"))
-        {
-            let intent_id = query.with_untracked(|query| query.get("build"));
+    Effect::new(move |_| {
+        if let Some(name) = query.with(|query| query.get("secret")) {
+            let intent_id = query.with(|query| query.get("build"));
             edited.set(Some(SecretDraft { name, intent_id, ..SecretDraft::default() }));
         }
     });

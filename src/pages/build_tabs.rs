@@ -191,15 +191,13 @@ pub fn TestsTab(feed: Feed<StatusView>) -> AnyView {
 /// The plan as approved or as waiting for it.
 #[component]
 pub fn PlanTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
-    let source = part(feed, |build| Some((build.plan.clone(), build.plan_hash.clone(), build.revision, build.title.clone())));
+    let source = part(feed, |build| Some((build.plan.clone(), build.plan_editable, build.plan_hash.clone(), build.revision, build.title.clone())));
     let status = status_of(feed);
     let tasks_begun = part(feed, |build| build.tasks.iter().any(grace_domain::task::Task::has_begun));
     let editing = RwSignal::new(false);
     let is_open = move || status.get() == Status::AwaitingApproval || status.get() == Status::Paused && tasks_begun.get();
     let body = move || {
-        source.get().map(|(plan, hash, revision, title)| {
-            // What a blueprint builds follows from the description.
-            let editable = plan.spec.is_none();
+        source.get().map(|(plan, editable, hash, revision, title)| {
             let edited = (plan.clone(), hash.clone());
             let deliverables: Vec<_> = plan.deliverables.iter().map(|text| view! { <li>{small_icon("check")}<span>{text.clone()}</span></li> }).collect();
             let warnings: Vec<_> = plan.warnings.iter().map(|text| view! { <li class="t-warning">{small_icon("warn")}<span>{text.clone()}</span></li> }).collect();

@@ -45,14 +45,19 @@ pub fn HomePage() -> AnyView {
         if any(|kind| {
             matches!(
                 kind,
-                EventKind::StatusChanged { .. } | EventKind::Retrospective { .. } | EventKind::ReviewOpened { .. } | EventKind::ReviewAnswered { .. }
+                EventKind::StatusChanged { .. }
+                    | EventKind::TaskChanged { .. }
+                    | EventKind::Retrospective { .. }
+                    | EventKind::ReviewOpened { .. }
+                    | EventKind::ReviewAnswered { .. }
             )
         }) {
             kernels.refresh();
         }
     });
+    // What was read before the stream opened may be old, as after it was lost.
     Effect::new(move |_| {
-        if desk.live.connections.get() > 1 {
+        if desk.live.connections.get() > 0 {
             completed.refresh();
             retrospectives.refresh();
             kernels.refresh();

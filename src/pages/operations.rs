@@ -168,7 +168,7 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
     });
     let confirm = Confirmation {
         title: format!("Roll back {}?", deployment.environment.as_str()),
-        consequence: "Traffic goes back to the release before this one. If there is none, nothing answers there any more.".to_owned(),
+        consequence: "Traffic goes back to the release before this one. If none is kept, this one stays.".to_owned(),
         action: "Roll back",
     };
     view! {

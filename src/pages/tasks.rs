@@ -84,6 +84,7 @@ pub fn TasksPage() -> AnyView {
                     queue.refresh();
                     tasks.refresh();
                     plans.refresh();
+                    completed.refresh();
                 }
             })
             .forget();

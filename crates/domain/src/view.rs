@@ -201,6 +201,8 @@ pub struct StatusView {
     pub revision: u32,
     pub plan_hash: String,
     pub plan: Plan,
+    /// The tasks of the plan can be changed one by one; what a blueprint builds follows from the description.
+    pub plan_editable: bool,
     pub phases: Vec<PhaseView>,
     pub tasks: Vec<Task>,
     pub next_steps: Vec<String>,

@@ -53,6 +53,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         revision: build.plan_revision,
         plan_hash: build.plan_hash,
         next_steps: next_steps(status, &tasks),
+        plan_editable: plan.spec.is_none(),
         plan,
         phases,
         tests: build.tests,

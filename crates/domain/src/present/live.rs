@@ -42,6 +42,11 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
             build.status = *to;
             Freshness::Stale
         }
+        // The button that approves comes with the status, which is told next; it must not name the plan before this one.
+        EventKind::PlanProposed { plan_hash, .. } => {
+            build.plan_hash.clone_from(plan_hash);
+            Freshness::Stale
+        }
         EventKind::TaskChanged { .. }
         | EventKind::Artifact(_)
         | EventKind::Check(_)
@@ -53,7 +58,6 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
             Freshness::Current
         }
         EventKind::IntentCreated { .. }
-        | EventKind::PlanProposed { .. }
         | EventKind::Tests(_)
         | EventKind::ReviewOpened { .. }
         | EventKind::ReviewAnswered { .. }
