@@ -119,3 +119,44 @@ export async function intentOf(request: APIRequestContext, title: string): Promi
   await expect.poll(find, { intervals: [100] }).toBeTruthy();
   return (await find()) ?? "";
 }
+
+/** A request that the blueprint agent builds within seconds: it has no tests, documents or pages. */
+export const small = {
+  target_domain: "api",
+  constraints: { stack: "fastapi", environments: ["development", "staging", "production"] },
+  options: { generate_tests: false, generate_docs: false },
+};
+
+export type Planned = {
+  intent: string;
+  hash: string;
+  title: string;
+  plan: { phases: { name: string; tasks: { title: string }[] }[]; deliverables: string[] };
+};
+
+/** Has a plan made over REST, which then waits for approval. */
+export async function planned(request: APIRequestContext, description: string, more: object = small): Promise<Planned> {
+  const answer = await request.post("/api/coding_agent/create", { data: { description, ...more } });
+  expect(answer.status()).toBe(201);
+  const { intent_id: intent, plan_hash: hash, plan } = (await answer.json()) as { intent_id: string; plan_hash: string; plan: Planned["plan"] & { title: string } };
+  return { intent, hash, title: plan.title, plan };
+}
+
+/** The same, and approves it. */
+export async function approved(request: APIRequestContext, description: string, more: object = small): Promise<Planned> {
+  const made = await planned(request, description, more);
+  const answer = await request.post(`/api/coding_agent/${made.intent}/approve`, { data: { approved: true, plan_hash: made.hash } });
+  expect(answer.status()).toBe(200);
+  return made;
+}
+
+/** Messages of the co-pilot under that heading. */
+export function messagesOf(page: Page, heading: string | RegExp): Locator {
+  const notifications = page.getByRole("complementary", { name: "Co-pilot" }).getByRole("region", { name: "Notifications" });
+  return notifications.getByRole("listitem").filter({ has: page.getByRole("heading", { name: heading }) });
+}
+
+/** The corner in which answers appear for some seconds. */
+export function toasts(page: Page): Locator {
+  return page.locator(".toasts");
+}
