@@ -48,7 +48,7 @@ export type Status = {
   approval_needed: { review_id: string } | null;
   tasks: { key: string; state: string }[];
   tests: { passed: number; failed: number; coverage_percent?: number; command: string } | null;
-  artifacts_generated: { path: string; lines: number }[];
+  artifacts_generated: { type: string; path: string; lines: number }[];
 };
 
 export async function statusOf(request: APIRequestContext, intent: string): Promise<Status> {
