@@ -126,3 +126,25 @@ test("a question of a build is counted as one that needs a person, until the bui
   await expect.poll(() => figure(page, "Need you")).toBe(before);
   await expect(groupOf(page, intent)).toContainText("cancelled");
 });
+
+test("of many tasks the newest builds are read, and older ones when asked for", async ({ page, request }) => {
+  await request.post("/api/htm/pause");
+  const made = [];
+  const total = async () => ((await (await request.get("/api/htm/tasks?limit=1")).json()) as { total: number }).total;
+  // A page holds 200.
+  do {
+    made.push(await approved(request, "Bollard has height and year.", {}));
+  } while ((await total()) <= 200);
+  const oldest = made[0]!;
+  await open(page, "/tasks");
+  const tasks = page.getByRole("region", { name: "Tasks", exact: true });
+  await expect(tasks.locator(".count").first()).toHaveText(new RegExp(`^\\d+ of ${await total()}, the newest builds$`));
+  await expect(groupOf(page, made.at(-1)!.intent)).toHaveCount(1);
+  const before = await page.locator("details.group").count();
+  await tasks.getByRole("button", { name: "Show older builds" }).click();
+  await expect.poll(() => page.locator("details.group").count()).toBeGreaterThan(before);
+  await expect(groupOf(page, oldest.intent)).toHaveCount(1);
+  for (const { intent } of made) {
+    expect((await request.post(`/api/coding_agent/${intent}/stop`)).status()).toBe(200);
+  }
+});
