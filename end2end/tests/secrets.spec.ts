@@ -93,7 +93,9 @@ test.describe("a secret that a build asks for", () => {
     await expect(of("FIRST_TOKEN")).toContainText("to try FIRST_TOKEN");
     await expect(of("FIRST_TOKEN").getByRole("button", { name: /Let Grace decide/ })).toHaveCount(0);
     await expectNoViolations(page);
-    await of("FIRST_TOKEN").getByRole("link", { name: "Add its value" }).click();
+    const address = await of("FIRST_TOKEN").getByRole("link", { name: "Add its value" }).getAttribute("href");
+    expect(address).toBe(`/settings?secret=FIRST_TOKEN&build=${intent}#h-secrets`);
+    await open(page, address!);
     const dialog = page.getByRole("dialog");
     await expect(dialog.getByLabel("Name", { exact: true })).toHaveValue("FIRST_TOKEN");
     await dialog.getByLabel("Value", { exact: true }).fill(value);
