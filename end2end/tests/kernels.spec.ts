@@ -7,6 +7,9 @@ import { approved, expect, expectNoViolations, open, planned, small, statusOf, t
 const kernelOf = (page: Page, name: string) =>
   page.getByRole("region", { name: "Agentic brain kernels" }).locator("li.kernel").filter({ has: page.getByText(name, { exact: true }) });
 
+/** The word for how a kernel stands. */
+const stateOf = (page: Page, name: string) => kernelOf(page, name).locator(".st");
+
 async function fact(page: Page, kernel: string, name: string): Promise<string> {
   const facts = kernelOf(page, kernel).locator("dl > div");
   return (await facts.filter({ has: page.getByText(name, { exact: true }) }).locator("dd").textContent()) ?? "";
@@ -31,10 +34,10 @@ test("each kernel says how it stands; what nothing runs behind says so", async (
   const names = page.getByRole("region", { name: "Agentic brain kernels" }).locator("li.kernel .two .strong");
   await expect(names).toHaveText(["Coding Agent", "Learning Loop", "Intent Engine", "Policy", "Enrichment", "Trust", "Playbook"]);
   for (const absent of ["Enrichment", "Trust"]) {
-    await expect(kernelOf(page, absent)).toContainText("Unavailable");
+    await expect(stateOf(page, absent)).toHaveText("Unavailable");
     await expect(kernelOf(page, absent)).toContainText("Nothing runs behind it in this version.");
   }
-  await expect(kernelOf(page, "Policy")).toContainText("Active");
+  await expect(stateOf(page, "Policy")).toHaveText("Active");
   expect(await fact(page, "Policy", "Sandbox probes enforced")).toMatch(/^\d+ of \d+$/);
   for (const name of ["Rules", "Asked", "Allowed", "Refused", "Forbidden"]) {
     expect(await fact(page, "Policy", name), name).toMatch(/^\d+$/);
@@ -56,13 +59,14 @@ test("the coding agent is stopped and started, its console tells what it does, a
   test.setTimeout(90_000);
   await open(page, "/");
   const agent = kernelOf(page, "Coding Agent");
-  await expect(agent).toContainText(/Idle|Active/);
+  const state = stateOf(page, "Coding Agent");
+  await expect(state).toHaveText("Idle");
   const builds = Number(await fact(page, "Coding Agent", "Active builds"));
   await agent.getByRole("button", { name: "Stop" }).click();
   const yes = page.getByRole("dialog", { name: "Stop Coding Agent?" });
   await expect(yes).toContainText("takes up nothing new until it is started again");
   await yes.getByRole("button", { name: "Stop it" }).click();
-  await expect(agent).toContainText("Stopped");
+  await expect(state).toHaveText("Stopped");
   await expect(toasts(page)).toContainText("Coding Agent is stopped.");
 
   const toggle = agent.getByRole("button", { name: "Console of Coding Agent" });
@@ -79,7 +83,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await expect.poll(() => fact(page, "Coding Agent", "Active builds")).toBe(`${builds + 1}`);
   expect((await statusOf(request, intent)).status).toBe("queued");
   await agent.getByRole("button", { name: "Start" }).click();
-  await expect(agent).toContainText("Active");
+  await expect(state).toHaveText("Active");
   const first = console.locator("ol.log > li").filter({ hasText: `${plan.phases[0]!.tasks[0]!.title}: done, attempt 1` });
   await expect(first).toContainText(new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\s*INFO\\s*\\[${intent}\\] `));
   await expect(first.getByRole("link", { name: `[${intent}]` })).toHaveAttribute("href", `/builds/${intent}`);
@@ -92,6 +96,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await stop.getByRole("button", { name: "Stop build" }).click();
   await waitForStatus(request, intent, "stopped", 30_000);
   await expect(pane.getByRole("button", { name: "Stop build" })).toBeDisabled();
+  await expect(state).toHaveText("Idle");
   const [file] = await Promise.all([page.waitForEvent("download"), pane.getByRole("button", { name: "Export" }).click()]);
   expect(await readFile(await file.path(), "utf8")).toContain(`[${intent}] ${plan.phases[0]!.tasks[0]!.title}: done, attempt 1`);
   await expectNoViolations(page);
