@@ -117,6 +117,15 @@ test("a deployment is chosen in the dialog, followed through its steps, and canc
   await message.getByRole("link", { name: "Monitor here" }).click();
   await expect(page).toHaveURL(`/builds/${built.intent}?tab=deployments`);
 
+  await test.step("the table and the detail dialog say that it is deployed now", async () => {
+    await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Builder" }).click();
+    const row = page.getByRole("region", { name: "Active builds" }).getByRole("row", { name: built.title });
+    await expect(row).toContainText("Deploying");
+    await row.getByRole("link", { name: "View" }).click();
+    const detail = page.getByRole("dialog");
+    await expect(detail.locator(".line").first()).toContainText("Deploying");
+    await detail.getByRole("button", { name: "Close" }).click();
+  });
   await test.step("it is a task of Layer 2", async () => {
     await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Tasks" }).click();
     const group = page.locator("details.group").filter({ hasText: built.intent });
@@ -206,7 +215,7 @@ test("a release goes live after its tests, is opened from everywhere that names 
   await expect(row).toContainText("Live");
   const targets = page.getByRole("region", { name: "Targets" }).getByRole("listitem");
   await expect(targets.filter({ hasText: "local" }).first()).toContainText("Available");
-  await expect(targets.filter({ hasText: "docker" }).first()).toContainText("Unavailable");
+  await expect(targets.filter({ hasText: "docker" }).first()).toHaveText(/^docker .{20,}Unavailable$/);
   await expect(panel.getByRole("link", { name: "Open" })).toHaveAttribute("href", url!);
   await expectNoViolations(page);
   const [app] = await Promise.all([page.waitForEvent("popup"), row.getByRole("link", { name: new URL(url!).host }).click()]);
