@@ -97,8 +97,9 @@ test("a review that is asked for over REST comes into the co-pilot, leads to the
   const { intent, title } = await planned(request, "Quill has length and colour.");
   const ask = (data: object) => request.post(`/api/coding_agent/${intent}/request_review`, { data });
   const context = "The feathers are measured by hand.";
-  const code = await ask({ review_type: "code_review", question: "Is this file right?", context, artifacts: ["backend/app/main.py"], options: ["Right", "Wrong"] });
-  expect(code.status()).toBe(201);
+  const artifacts = ["backend/app/main.py"];
+  const code = { review_type: "code_review", question: "Is this file right?", context, artifacts, options: ["Right", "Wrong"] };
+  expect((await ask(code)).status()).toBe(201);
   const message = messagesOf(page, `${title} needs your input`);
   await expect(message).toContainText("Is this file right?");
   await expect(message).toContainText(context);
@@ -107,7 +108,8 @@ test("a review that is asked for over REST comes into the co-pilot, leads to the
   const main = page.getByRole("main");
   const review = main.locator(".review-open").filter({ hasText: "Is this file right?" });
   await expect(review).toContainText(context);
-  await expect(review.getByRole("link", { name: "backend/app/main.py" })).toHaveAttribute("href", `/builds/${intent}?tab=artifacts&file=backend/app/main.py`);
+  const file = review.getByRole("link", { name: "backend/app/main.py" });
+  await expect(file).toHaveAttribute("href", `/builds/${intent}?tab=artifacts&file=backend/app/main.py`);
   await expect(review.getByRole("group", { name: "Is this file right?" }).getByRole("button", { name: /Wrong/ })).toBeEnabled();
   await expectNoViolations(page);
   await review.getByRole("textbox", { name: "Answer in words" }).fill("Right, but for its name.");

@@ -1,7 +1,7 @@
 import { LLMock } from "@copilotkit/aimock";
 import { type APIRequestContext } from "@playwright/test";
 
-import { expect, expectNoViolations, intentOf, messagesOf, open, test, waitForStatus } from "./harness";
+import { addModel, expect, expectNoViolations, intentOf, messagesOf, open, test, waitForStatus } from "./harness";
 
 /** What `serve.mjs` gives the server in END2END_KEY; the mock takes no other. */
 const key = "a-key-that-only-this-test-knows";
@@ -10,9 +10,14 @@ const call = (name: string, input: object) => ({ name, arguments: JSON.stringify
 const model = new LLMock({ port: 0, auth: { apiKeys: [key] } });
 
 /** A plan of one task that writes one file. */
-const plan = (title: string, task: string, file: string, deliverables: string[]) => ({
+const plan = (title: string, key: string, file: string, deliverables: string[]) => ({
   title,
-  phases: [{ name: "Work", tasks: [{ key: task, title: `Write ${file}`, stage: "coding", detail: "As said.", files: [file], verify: `test -s ${file}`, minutes: 2 }] }],
+  phases: [
+    {
+      name: "Work",
+      tasks: [{ key, title: `Write ${file}`, stage: "coding", detail: "As said.", files: [file], verify: `test -s ${file}`, minutes: 2 }],
+    },
+  ],
   deliverables,
   assumptions: [],
   not_covered: [],
@@ -25,16 +30,19 @@ const cluster = ["EKS cluster (3 nodes)", "Prometheus monitoring", "Grafana dash
 const market = ["Smart contracts (Solidity)", "Frontend (React + Ethers.js)", "IPFS integration", "Wallet connectors", "Tests (Hardhat)"];
 
 function script(): void {
-  const planning = (about: string, made: object) =>
-    // Slow enough to be seen at work.
-    model.on({ systemMessage: "You plan software projects for Grace", userMessage: about }, { content: JSON.stringify(made), usage }, { latency: 400, chunkSize: 100_000 });
+  // Slow enough to be seen at work.
+  const pace = { latency: 400, chunkSize: 100_000 };
+  const planning = (about: string, made: object) => {
+    const match = { systemMessage: "You plan software projects for Grace", userMessage: about };
+    model.on(match, { content: JSON.stringify(made), usage }, pace);
+  };
   planning("Kubernetes cluster", plan("Monitored cluster", "cluster", "main.tf", cluster));
   planning("NFT marketplace", plan("NFT marketplace", "market", "Market.sol", market));
   const write = (task: string, path: string, content: string, sequenceIndex?: number) =>
     model.on(
       { userMessage: `Your task is \`${task}\``, hasToolResult: false, ...(sequenceIndex === undefined ? {} : { sequenceIndex }) },
       { toolCalls: [call("write", { path, content }), call("finish", { summary: "Written." })], usage },
-      { latency: 400, chunkSize: 100_000 },
+      pace,
     );
   // The first attempt fails for good: what was refused so is not tried again by itself.
   const refusal = { error: { type: "invalid_request_error", message: "temperature must be 1" }, status: 400 };
@@ -52,8 +60,7 @@ const retrospectiveOf = async (request: APIRequestContext, intent: string) => {
 test.beforeAll(async ({ request }) => {
   script();
   await model.start();
-  const profile = { name: "flows", provider: "anthropic", base_url: `${model.url}/v1`, model: "claude-sonnet-4-5", key_variable: "END2END_KEY", context_tokens: 100_000 };
-  expect((await request.post("/api/models", { data: profile })).status()).toBe(201);
+  await addModel(request, "flows", `${model.url}/v1`);
 });
 
 test.afterAll(async ({ request }) => {
@@ -78,7 +85,7 @@ test("infrastructure is described, planned, approved from the co-pilot, fails, i
     await expect(ready).toContainText(part);
   }
   const intent = await intentOf(request, "Monitored cluster");
-  const asked = (await (await request.get(`/api/coding_agent/status/${intent}`)).json()) as { request: { project_type: string; target_domain: string; constraints: { stack: string } } };
+  const asked = (await (await request.get(`/api/coding_agent/status/${intent}`)).json()) as { request: object };
   expect(asked.request).toMatchObject({ project_type: "infrastructure", target_domain: "infrastructure", constraints: { stack: "terraform" } });
   await ready.getByRole("button", { name: "Approve & start" }).click();
 

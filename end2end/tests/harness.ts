@@ -138,8 +138,8 @@ export type Planned = {
 export async function planned(request: APIRequestContext, description: string, more: object = small): Promise<Planned> {
   const answer = await request.post("/api/coding_agent/create", { data: { description, ...more } });
   expect(answer.status()).toBe(201);
-  const { intent_id: intent, plan_hash: hash, plan } = (await answer.json()) as { intent_id: string; plan_hash: string; plan: Planned["plan"] & { title: string } };
-  return { intent, hash, title: plan.title, plan };
+  const made = (await answer.json()) as { intent_id: string; plan_hash: string; plan: Planned["plan"] & { title: string } };
+  return { intent: made.intent_id, hash: made.plan_hash, title: made.plan.title, plan: made.plan };
 }
 
 /** The same, and approves it. */
@@ -148,6 +148,13 @@ export async function approved(request: APIRequestContext, description: string, 
   const answer = await request.post(`/api/coding_agent/${made.intent}/approve`, { data: { approved: true, plan_hash: made.hash } });
   expect(answer.status()).toBe(200);
   return made;
+}
+
+/** Adds the profile of a model that speaks Anthropic's protocol and takes the key in END2END_KEY, over REST. */
+export async function addModel(request: APIRequestContext, name: string, address: string): Promise<void> {
+  const key = { key_variable: "END2END_KEY", context_tokens: 100_000 };
+  const profile = { name, provider: "anthropic", base_url: address, model: "claude-sonnet-4-5", ...key };
+  expect((await request.post("/api/models", { data: profile })).status()).toBe(201);
 }
 
 /** Messages of the co-pilot under that heading. */

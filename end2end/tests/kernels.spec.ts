@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 
 import { type Page } from "@playwright/test";
 
-import { approved, expect, expectNoViolations, open, planned, small, statusOf, test, toasts, waitForStatus } from "./harness";
+import { approved, expect, expectNoViolations, open, planned, statusOf, test, toasts, waitForStatus } from "./harness";
 
 const kernelOf = (page: Page, name: string) =>
   page.getByRole("region", { name: "Agentic brain kernels" }).locator("li.kernel").filter({ has: page.getByText(name, { exact: true }) });

@@ -1,6 +1,6 @@
 import { LLMock } from "@copilotkit/aimock";
 
-import { expect, expectNoViolations, messagesOf, open, planned, statusOf, test, waitForStatus } from "./harness";
+import { addModel, expect, expectNoViolations, messagesOf, open, planned, statusOf, test, waitForStatus } from "./harness";
 
 const value = "swordfish-and-a-horse-77";
 
@@ -55,7 +55,9 @@ test.describe("a secret that a build asks for", () => {
   const tasks = ["FIRST_TOKEN", "SECOND_TOKEN"];
 
   test.beforeAll(async ({ request }) => {
-    const task = (name: string) => ({ key: name.toLowerCase(), title: `Use ${name}`, stage: "coding", detail: "As said.", files: [], after: [], verify: "true", minutes: 1 });
+    const task = (name: string) => ({
+      key: name.toLowerCase(), title: `Use ${name}`, stage: "coding", detail: "As said.", files: [], after: [], verify: "true", minutes: 1,
+    });
     const plan = {
       title: "Courier", phases: [{ name: "Work", tasks: tasks.map(task) }], deliverables: ["a try"], assumptions: [], not_covered: [], risks: [],
       questions: [], changes: [], baseline: "",
@@ -70,8 +72,7 @@ test.describe("a secret that a build asks for", () => {
     model.on({ toolResultContains: "FIRST_TOKEN", sequenceIndex: 0 }, { toolCalls: [run], usage });
     model.on({ hasToolResult: true }, { toolCalls: [call("finish", { summary: "Tried." })], usage });
     await model.start();
-    const profile = { name: "asking", provider: "anthropic", base_url: `${model.url}/v1`, model: "claude-sonnet-4-5", key_variable: "END2END_KEY", context_tokens: 100_000 };
-    expect((await request.post("/api/models", { data: profile })).status()).toBe(201);
+    await addModel(request, "asking", `${model.url}/v1`);
   });
 
   test.afterAll(async ({ request }) => {
