@@ -176,7 +176,7 @@ test("production asks a person first, who declines or approves; a deployment is 
 });
 
 test("a release goes live after its tests, is opened from everywhere that names it, and is rolled back", async ({ page, request: api }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(480_000);
   await open(page, `/builds/${built.intent}?tab=deployments`);
   await messagesOf(page, `${built.title} build complete`).getByRole("button", { name: "Deploy to staging" }).click();
   await expect(messagesOf(page, new RegExp(`^Deploying ${built.title} to staging$`))).toContainText("Handed to Layer 4.");
@@ -187,7 +187,7 @@ test("a release goes live after its tests, is opened from everywhere that names 
   // All of it without a reload.
   await expect(messagesOf(page, `Deploying ${built.title} to staging`)).toContainText("Step 2 of 6: test.", { timeout: 120_000 });
   await expect(step("Package")).toContainText(/release r\d+-[0-9a-f]{7}\d[\d.]* (s|min)/);
-  await expect(live).toBeVisible({ timeout: 120_000 });
+  await expect(live).toBeVisible({ timeout: 280_000 });
   const { url, release, current } = await newest(api);
   expect(current).toBe(true);
   await expect(live).toContainText(url!);
