@@ -176,7 +176,7 @@ test("production asks a person first, who declines or approves; a deployment is 
 });
 
 test("a release goes live after its tests, is opened from everywhere that names it, and is rolled back", async ({ page, request: api }) => {
-  test.setTimeout(480_000);
+  test.setTimeout(600_000);
   await open(page, `/builds/${built.intent}?tab=deployments`);
   await messagesOf(page, `${built.title} build complete`).getByRole("button", { name: "Deploy to staging" }).click();
   await expect(messagesOf(page, new RegExp(`^Deploying ${built.title} to staging$`))).toContainText("Handed to Layer 4.");
@@ -223,17 +223,29 @@ test("a release goes live after its tests, is opened from everywhere that names 
   const answer = async () => (await app.goto(`${url}/api/health`))?.status();
   expect(await answer()).toBe(200);
 
+  // Once another release has replaced it there is one to go back to.
+  const config = { docker_build: false, run_tests: false, auto_rollback: true };
+  const data = { target_environment: "staging", deployment_config: config };
+  expect((await api.post(`/api/coding_agent/${built.intent}/deploy`, { data })).ok()).toBe(true);
+  await expect(row).toContainText("Replacing");
+  await expect(row.getByRole("button", { name: "Roll back" })).toBeDisabled();
+  await expect.poll(async () => (await newest(api)).status, { timeout: 240_000 }).toBe("live");
+  const second = await newest(api);
+  await expect(row).toContainText(second.release!);
+  await expect(panel.getByRole("button", { name: "Roll back" })).toBeDisabled();
   await row.getByRole("button", { name: "Roll back" }).click();
   const yes = page.getByRole("dialog", { name: "Roll back staging?" });
-  await expect(yes).toContainText("nothing answers there any more");
+  await expect(yes).toContainText("Traffic goes back to the release before this one.");
+  await expectNoViolations(page);
   await yes.getByRole("button", { name: "Keep it" }).click();
+  await expect(yes).toBeHidden();
   expect((await newest(api)).status).toBe("live");
   await row.getByRole("button", { name: "Roll back" }).click();
   await yes.getByRole("button", { name: "Roll back" }).click();
-  await expect(messagesOf(page, `${built.title} on staging was rolled back`)).toBeVisible();
-  await expect(panel).toContainText("Rolled back");
-  await expect(row).toHaveCount(0);
+  const back = messagesOf(page, `${built.title} on staging was rolled back`);
+  await expect(back).toContainText(`Rolled back by a person to ${release}`, { timeout: 120_000 });
+  await expect(panelOf(page, second.deployment_id)).toContainText("Rolled back");
+  await expect(row).toContainText(release!);
   expect((await newest(api)).status).toBe("rolled_back");
-  await expect(panel.getByRole("link", { name: "Open" })).toHaveCount(0);
-  expect(await answer()).not.toBe(200);
+  expect(await answer()).toBe(200);
 });
