@@ -31,7 +31,7 @@ const market = ["Smart contracts (Solidity)", "Frontend (React + Ethers.js)", "I
 
 function script(): void {
   // Slow enough to be seen at work.
-  const pace = { latency: 400, chunkSize: 100_000 };
+  const pace = { latency: 150, chunkSize: 100_000 };
   const planning = (about: string, made: object) => {
     const match = { systemMessage: "You plan software projects for Grace", userMessage: about };
     model.on(match, { content: JSON.stringify(made), usage }, pace);

@@ -94,6 +94,9 @@ test("a paused queue holds what is approved, shows it as ready, and builds it on
   await expect.poll(done, { timeout: 60_000 }).toBeGreaterThan(3);
   await request.post(`/api/coding_agent/${held.intent}/stop`);
   await waitForStatus(request, held.intent, "stopped", 30_000);
+  // What runs when it is stopped ends a little later.
+  const over = async () => (await statusOf(request, held.intent)).tasks.every((task) => ["done", "cancelled", "failed"].includes(task.state));
+  await expect.poll(over).toBe(true);
 
   // Who ran what when, drawn and in words.
   const ended = (await (await request.get(`/api/coding_agent/status/${held.intent}`)).json()) as { tasks: { started_at: string | null }[] };
