@@ -28,6 +28,11 @@ async function newest(api: APIRequestContext): Promise<Deployment> {
   return found;
 }
 
+async function playbookEntries(api: APIRequestContext): Promise<number> {
+  const { items } = (await (await api.get("/api/kernels")).json()) as { items: { key: string; facts: { name: string; value: string }[] }[] };
+  return Number(items.find((kernel) => kernel.key === "playbook")?.facts.find((fact) => fact.name === "Entries")?.value);
+}
+
 async function deployDialog(page: Page) {
   await open(page, `/builds/${built.intent}?tab=deployments`);
   await page.getByRole("region", { name: "Build" }).getByRole("button", { name: "Deploy", exact: true }).click();
@@ -78,8 +83,14 @@ test("what was built is told of with what was counted, and what it taught with w
     await expect(lesson).toContainText(insight);
   }
   await expectNoViolations(page);
+  // What the playbook has already is not added.
+  const before = await playbookEntries(api);
   await lesson.getByRole("button", { name: "Apply learnings" }).click();
-  await expect(toasts(page)).toContainText(`${insights.length} lessons were added to the playbook.`);
+  const added = toasts(page).getByText(/^\d+ lessons? (was|were) added to the playbook\.$/);
+  await expect(added).toBeVisible();
+  const count = parseInt(await added.innerText(), 10);
+  expect(count).toBeGreaterThan(0);
+  expect(await playbookEntries(api)).toBe(before + count);
   await lesson.getByRole("link", { name: "View full retro" }).click();
   await expect(page).toHaveURL(`/builds/${built.intent}?tab=retrospective`);
   await expect(page.getByRole("main")).toContainText(insights[0]!);
