@@ -9,6 +9,8 @@ test("from the chat's description to two windows that talk to each other", async
   await open(page, "/");
   const intents = page.getByRole("region", { name: "Active intents" });
   await expect(intents).toContainText("No intent is open");
+  await expect(page.getByRole("radio", { name: "Feature" })).toBeChecked();
+  await expect(page.getByLabel("Target domain")).toHaveValue("full_stack_web");
   await page.getByLabel("What would you like Grace to build?").fill(chatDescription);
   await page.getByRole("button", { name: "Preview plan" }).click();
   const plan = page.getByRole("region", { name: "Plan preview" });
@@ -18,6 +20,7 @@ test("from the chat's description to two windows that talk to each other", async
   // Starting what was previewed and not changed approves it.
   await page.getByRole("button", { name: "Start build" }).click();
   await expect(intents.getByRole("row").filter({ hasText: "real-time chat" })).toBeVisible();
+  await expect(page.getByRole("region", { name: "Active builds" }).getByRole("row", { name: /^Chat feature/ })).toBeVisible();
   const copilot = page.getByRole("complementary", { name: "Co-pilot" });
   const question = copilot.getByRole("listitem").filter({ has: page.getByRole("button", { name: /^1\s*JWT/ }) });
   await expect(question).toBeVisible({ timeout: 60_000 });
@@ -26,12 +29,15 @@ test("from the chat's description to two windows that talk to each other", async
 
   await page.goto(`/builds/${intent}?tab=log`);
   await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+  const progress = async () => Number(await page.getByRole("progressbar", { name: "Progress" }).getAttribute("aria-valuenow"));
+  const before = await progress();
   await copilot.getByRole("button", { name: /^1\s*JWT/ }).click();
   await expect(copilot.getByRole("button", { name: /^1\s*JWT/ })).toHaveCount(0);
 
   // The log grows while it is looked at.
   const log = page.locator(".logpane");
   await expect(log).toContainText("pytest", { timeout: 300_000 });
+  expect(await progress()).toBeGreaterThan(before);
   await page.goto("/");
   await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
   // The README's picture is taken anew when asked for, so that an ordinary run leaves no file changed.
@@ -53,6 +59,8 @@ test("from the chat's description to two windows that talk to each other", async
   await waitForStatus(request, intent, "deployed", 400_000);
   const deployed = (await (await request.get("/api/deployments?limit=1")).json()) as { items: { url: string; status: string }[] };
   const url = deployed.items[0]?.url ?? "";
+  const live = copilot.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "Chat feature is live on staging" }) });
+  await expect(live).toContainText(url);
   expect(new URL(url).hostname).toMatch(/^chat(-\d+)?-staging\.localhost$/);
   await page.goto(`/builds/${intent}?tab=deployments`);
   await expect(page.getByRole("link", { name: "Open" }).first()).toHaveAttribute("href", url);

@@ -48,7 +48,7 @@ export type Status = {
   approval_needed: { review_id: string } | null;
   tasks: { key: string; state: string }[];
   tests: { passed: number; failed: number; coverage_percent?: number; command: string } | null;
-  artifacts_generated: { path: string; lines: number }[];
+  artifacts_generated: { type: string; path: string; lines: number }[];
 };
 
 export async function statusOf(request: APIRequestContext, intent: string): Promise<Status> {
@@ -118,4 +118,52 @@ export async function intentOf(request: APIRequestContext, title: string): Promi
   };
   await expect.poll(find, { intervals: [100] }).toBeTruthy();
   return (await find()) ?? "";
+}
+
+/** A request that the blueprint agent builds within seconds: it has no tests, documents or pages. */
+export const small = {
+  target_domain: "api",
+  constraints: { stack: "fastapi", environments: ["development", "staging", "production"] },
+  options: { generate_tests: false, generate_docs: false },
+};
+
+export type Planned = {
+  intent: string;
+  hash: string;
+  title: string;
+  plan: { phases: { name: string; tasks: { title: string }[] }[]; deliverables: string[] };
+};
+
+/** Has a plan made over REST, which then waits for approval. */
+export async function planned(request: APIRequestContext, description: string, more: object = small): Promise<Planned> {
+  const answer = await request.post("/api/coding_agent/create", { data: { description, ...more } });
+  expect(answer.status()).toBe(201);
+  const made = (await answer.json()) as { intent_id: string; plan_hash: string; plan: Planned["plan"] & { title: string } };
+  return { intent: made.intent_id, hash: made.plan_hash, title: made.plan.title, plan: made.plan };
+}
+
+/** The same, and approves it. */
+export async function approved(request: APIRequestContext, description: string, more: object = small): Promise<Planned> {
+  const made = await planned(request, description, more);
+  const answer = await request.post(`/api/coding_agent/${made.intent}/approve`, { data: { approved: true, plan_hash: made.hash } });
+  expect(answer.status()).toBe(200);
+  return made;
+}
+
+/** Adds the profile of a model that speaks Anthropic's protocol and takes the key in END2END_KEY, over REST. */
+export async function addModel(request: APIRequestContext, name: string, address: string): Promise<void> {
+  const key = { key_variable: "END2END_KEY", context_tokens: 100_000 };
+  const profile = { name, provider: "anthropic", base_url: address, model: "claude-sonnet-4-5", ...key };
+  expect((await request.post("/api/models", { data: profile })).status()).toBe(201);
+}
+
+/** Messages of the co-pilot under that heading. */
+export function messagesOf(page: Page, heading: string | RegExp): Locator {
+  const notifications = page.getByRole("complementary", { name: "Co-pilot" }).getByRole("region", { name: "Notifications" });
+  return notifications.getByRole("listitem").filter({ has: page.getByRole("heading", { name: heading }) });
+}
+
+/** The corner in which answers appear for some seconds. */
+export function toasts(page: Page): Locator {
+  return page.locator(".toasts");
 }

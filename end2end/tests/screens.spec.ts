@@ -1,4 +1,4 @@
-import { expect, expectNoViolations, open, test } from "./harness";
+import { expect, expectNoViolations, open, statusOf, test } from "./harness";
 
 const pages = ["/", "/tasks", "/operations", "/analytics", "/settings"];
 
@@ -93,4 +93,90 @@ test("a log that is left before it has read everything leaves the page alive", a
   }
   await tabs.getByRole("link", { name: /^Reviews/ }).click();
   await expect(page.getByRole("heading", { name: "Reviews" })).toBeVisible();
+});
+
+test("keys open the palette, the list of keys, the form and the co-pilot, but not while something is written", async ({ page }) => {
+  await open(page, "/tasks");
+  const palette = page.getByRole("dialog", { name: "Search or run" });
+  await page.keyboard.press("/");
+  await expect(palette).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(palette).toBeHidden();
+  await page.keyboard.press("?");
+  const keys = page.getByRole("dialog", { name: "Keyboard shortcuts" });
+  await expect(keys).toContainText("Start a new build");
+  await expectNoViolations(page);
+  await keys.getByRole("button", { name: "Close" }).click();
+  await expect(keys).toBeHidden();
+  await page.keyboard.press("n");
+  const description = page.getByLabel("What would you like Grace to build?");
+  await expect(description).toBeFocused();
+  expect(new URL(page.url()).pathname).toBe("/");
+  await page.keyboard.type("n / ? c");
+  await expect(description).toHaveValue("n / ? c");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await description.fill("");
+  await description.blur();
+  await page.keyboard.press("c");
+  await expect(page.getByLabel("Message to Grace")).toBeFocused();
+});
+
+test("the palette approves, pauses and finds builds, switches the theme and opens what deploys all", async ({ page, request }) => {
+  const created = await request.post("/api/coding_agent/create", { data: { description: "Ratline has length and year. Users sign in." } });
+  const { intent_id: intent } = (await created.json()) as { intent_id: string };
+  const status = async () => (await statusOf(request, intent)).status;
+  await open(page, "/settings");
+  const run = async (words: string, line: string | RegExp) => {
+    await page.getByRole("button", { name: "Search and commands" }).click();
+    await page.getByRole("combobox", { name: "Search builds and commands" }).fill(words);
+    await page.getByRole("option", { name: line }).click();
+    await expect(page.getByRole("dialog", { name: "Search or run" })).toBeHidden();
+  };
+  await run("approve ratline", "Approve the plan of Ratlines feature");
+  await expect.poll(status).toBe("executing");
+  await run("pause ratline", "Pause Ratlines feature");
+  await expect.poll(status).toBe("paused");
+  await run("resume ratline", "Resume Ratlines feature");
+  await expect.poll(status).toBe("executing");
+  await run(`ratline ${intent}`, new RegExp(intent));
+  await expect(page).toHaveURL(`/builds/${intent}`);
+  await request.post(`/api/coding_agent/${intent}/stop`);
+
+  const theme = () => page.evaluate(() => document.documentElement.getAttribute("data-theme"));
+  const before = await theme();
+  await run("theme", "Switch theme");
+  await expect.poll(theme).not.toBe(before);
+  await run("deploy all", "Deploy all that is ready");
+  await page.getByRole("dialog", { name: "Deploy all that is ready" }).getByRole("button", { name: "Close" }).click();
+  for (const [words, address] of [["builder", "/"], ["operations", "/operations"], ["analytics", "/analytics"]] as const) {
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: "Search builds and commands" }).fill(words);
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(address);
+  }
+});
+
+test.describe("while the server is away", () => {
+  test.use({ expectedComplaint: /ERR_FAILED/ });
+
+  test("the page says so, and is live again by itself once it is back", async ({ page }) => {
+    let lost = (): void => {};
+    const held = new Promise<void>((resolve) => (lost = resolve));
+    await page.route("**/api/events**", async (route) => {
+      await held;
+      await route.abort();
+    });
+    await page.goto("/operations");
+    const state = page.locator(".connection");
+    const offline = page.getByText("Lost the server. Trying again every few seconds.");
+    await expect(state).toHaveText("Connecting");
+    await expect(offline).toBeHidden();
+    lost();
+    await expect(state).toHaveText("Reconnecting…");
+    await expect(offline).toBeVisible();
+    await expectNoViolations(page);
+    await page.unroute("**/api/events**");
+    await expect(state).toHaveText("Live", { timeout: 30_000 });
+    await expect(offline).toBeHidden();
+  });
 });
