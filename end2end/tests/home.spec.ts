@@ -39,6 +39,25 @@ test.describe("wrong input", () => {
     await expect(page.getByRole("region", { name: "Plan preview" })).toContainText("Backend API Development");
     await expect(description).toHaveAttribute("aria-invalid", "false");
   });
+
+  test("what is refused in a part that is folded unfolds it, and an entry of a list is told at its list", async ({ page }) => {
+    await open(page, "/");
+    await page.getByLabel("What would you like Grace to build?").fill("Task has title, due date, status (open|done).");
+    const fold = (name: string) => page.locator("details.fold").filter({ has: page.locator("summary", { hasText: name }) });
+    await fold("Constraints").locator("summary").click();
+    await page.getByLabel("Deadline", { exact: true }).fill("2020-01-01");
+    await fold("Constraints").locator("summary").click();
+    await expect(fold("Constraints")).not.toHaveAttribute("open");
+    await expect(fold("Constraints").locator("summary")).toContainText("By 1 Jan 2020");
+    await fold("Artifacts").locator("summary").click();
+    await page.getByRole("button", { name: "Add dataset URL" }).click();
+    await page.getByRole("textbox", { name: "Add dataset URL" }).fill("nonsense");
+    await page.keyboard.press("Enter");
+    await fold("Artifacts").locator("summary").click();
+    await page.getByRole("button", { name: "Preview plan" }).click();
+    await expect(fold("Constraints").getByRole("alert")).toBeVisible();
+    await expect(fold("Artifacts").getByRole("alert")).toBeVisible();
+  });
 });
 
 test("a description is text, never markup", async ({ page }) => {

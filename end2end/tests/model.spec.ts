@@ -301,6 +301,7 @@ test.describe("a model of one's own", () => {
     await page.getByRole("row").filter({ hasText: plan.title }).getByRole("link", { name: "View" }).first().click();
     await page.getByRole("dialog").getByRole("button", { name: "Chat with agent" }).click();
     const field = page.getByLabel("Message to Grace");
+    await expect(field).toBeFocused();
     await expect(field).toHaveAttribute("placeholder", `Ask about ${intent}, or tell its agent`);
     await field.fill("Use four spaces, and stop using tabs.");
     await field.press("Enter");

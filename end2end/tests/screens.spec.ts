@@ -93,6 +93,10 @@ test("a log that is left before it has read everything leaves the page alive", a
   }
   await tabs.getByRole("link", { name: /^Reviews/ }).click();
   await expect(page.getByRole("heading", { name: "Reviews" })).toBeVisible();
+  // The plan at its own address; what a blueprint builds is changed in words alone.
+  await open(page, `/builds/${intent}?tab=plan`);
+  await expect(page.getByLabel("Plan").getByRole("link", { name: "Modify" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Edit", exact: true })).toBeHidden();
 });
 
 test("keys open the palette, the list of keys, the form and the co-pilot, but not while something is written", async ({ page }) => {
