@@ -18,9 +18,6 @@ use grace_engine::{Engine, EngineConfig, StartError, policy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const USAGE: &str = "\
 grace <command>
 
