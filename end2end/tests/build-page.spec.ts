@@ -123,6 +123,7 @@ test("the dialog pauses, resumes, says why it cannot deploy, turns the chat to t
   await question.getByRole("button", { name: "Stop build" }).click();
   await expect(its.locator(".line .st").first()).toHaveText("Stopped");
   await expect(its.getByRole("button", { name: "Stop" })).toBeDisabled();
+  await expect(its.getByRole("heading", { level: 2 }), "it keeps its name when it leaves the active list").toHaveText(`${title} (${other})`);
   expect((await statusOf(request, other)).status).toBe("stopped");
   expect((await statusOf(request, intent)).status).toBe("executing");
 });

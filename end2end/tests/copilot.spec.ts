@@ -42,6 +42,7 @@ test("a plan that waits is told of with what it holds, and is started, changed o
   // What is changed waits again, as another revision.
   await message.getByRole("link", { name: "Modify plan" }).click();
   const dialog = page.getByRole("dialog");
+  await expect(dialog.getByRole("heading", { name: `Modify the plan of ${kept.title}`, exact: true })).toBeVisible();
   await dialog.getByRole("textbox").fill("Add field height to Lantern");
   await dialog.getByRole("button", { name: "Change plan" }).click();
   await expect(dialog).toBeHidden();

@@ -88,6 +88,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await expect(first).toContainText(new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\s*INFO\\s*\\[${intent}\\] `));
   await expect(first.getByRole("link", { name: `[${intent}]` })).toHaveAttribute("href", `/builds/${intent}`);
   await expect(pane).toContainText(/[1-9]\d* lines since the console was opened/);
+  await expect(state, "while it works").toHaveText("Active");
 
   await pane.getByRole("combobox", { name: "Builds in the console of Coding Agent" }).selectOption(intent);
   await pane.getByRole("button", { name: "Stop build" }).click();
@@ -95,6 +96,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await expect(stop).toContainText("a stopped build cannot be resumed");
   await stop.getByRole("button", { name: "Stop build" }).click();
   await waitForStatus(request, intent, "stopped", 30_000);
+  await expect(state, "when nothing is left to do").toHaveText("Idle");
   await expect(pane.getByRole("button", { name: "Stop build" })).toBeDisabled();
   const [file] = await Promise.all([page.waitForEvent("download"), pane.getByRole("button", { name: "Export" }).click()]);
   expect(await readFile(await file.path(), "utf8")).toContain(`[${intent}] ${plan.phases[0]!.tasks[0]!.title}: done, attempt 1`);

@@ -1,38 +1,27 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { type ChildProcess } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 import { type Page } from "@playwright/test";
 
 import { expect, expectNoViolations, intentOf, open, previewDescribed, previewDescribedHere, test, testedProfile, waitForStatus } from "./harness";
+import { startProgram, startTurns } from "./scripted";
 
 const root = join(import.meta.dirname, "../..");
 const models: ChildProcess[] = [];
 let address: string;
 
-/** A model that says what a script tells it to; its address. */
-async function scripted(script: string): Promise<string> {
-  const program = process.env["GRACE_SCRIPT_MODEL"] ?? join(root, "target/debug/script-model");
-  const model = spawn(program, ["--port", "0", "--script", script], { stdio: ["ignore", "pipe", "inherit"] });
-  models.push(model);
-  const [line] = (await once(createInterface({ input: model.stdout! }), "line")) as [string];
-  return `${line}v1`;
+/** The address of a model that was started, as a profile wants it; it ends with the tests. */
+async function toProfile(started: ReturnType<typeof startProgram>): Promise<string> {
+  const { program, address } = await started;
+  models.push(program);
+  return `${address}v1`;
 }
 
-/** The same with a script that is made here. */
-async function scriptedBy(turns: unknown[]): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
-  await writeFile(join(folder, "script.json"), JSON.stringify({ turns }));
-  const address = await scripted(join(folder, "script.json"));
-  await rm(folder, { recursive: true });
-  return address;
-}
+const scriptedBy = (turns: unknown[]) => toProfile(startTurns(turns));
 
 test.beforeAll(async () => {
-  address = await scripted(join(root, "end2end/model-script.json"));
+  address = await toProfile(startProgram(join(root, "end2end/model-script.json")));
 });
 
 test.afterAll(async ({ request }) => {

@@ -14,6 +14,23 @@ import { expect, waitForStatus } from "./harness";
 
 const profile = "scripted";
 
+/** Starts the program that answers by the script in a file; its address ends with a slash. */
+export async function startProgram(script: string): Promise<{ program: ChildProcess; address: string }> {
+  const path = process.env["GRACE_SCRIPT_MODEL"] ?? join(import.meta.dirname, "../../target/debug/script-model");
+  const program = spawn(path, ["--port", "0", "--script", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const [address] = (await once(createInterface({ input: program.stdout }), "line")) as [string];
+  return { program, address };
+}
+
+/** The same with a script that is made here. */
+export async function startTurns(turns: unknown[]): ReturnType<typeof startProgram> {
+  const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
+  await writeFile(join(folder, "script.json"), JSON.stringify({ turns }));
+  const started = await startProgram(join(folder, "script.json"));
+  await rm(folder, { recursive: true });
+  return started;
+}
+
 /** A model that says what a script tells it to, as the only one that Grace has; and that can be kept waiting, so that what goes on meanwhile stays so. */
 export class ScriptedModel {
   private readonly held = new Map<string, { wait: Promise<void>; go: () => void }>();
@@ -25,13 +42,7 @@ export class ScriptedModel {
   ) {}
 
   static async start(request: APIRequestContext, turns: unknown[]): Promise<ScriptedModel> {
-    const folder = await mkdtemp(join(tmpdir(), "grace-script-"));
-    const script = join(folder, "script.json");
-    await writeFile(script, JSON.stringify({ turns }));
-    const path = process.env["GRACE_SCRIPT_MODEL"] ?? join(import.meta.dirname, "../../target/debug/script-model");
-    const program = spawn(path, ["--port", "0", "--script", script], { stdio: ["ignore", "pipe", "inherit"] });
-    const [address] = (await once(createInterface({ input: program.stdout }), "line")) as [string];
-    await rm(folder, { recursive: true });
+    const { program, address } = await startTurns(turns);
     const model = new ScriptedModel(program, address);
     await once(model.gate.listen(0, "127.0.0.1"), "listening");
     const { port } = model.gate.address() as AddressInfo;

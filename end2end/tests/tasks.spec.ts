@@ -121,6 +121,11 @@ test("a question of a build is counted as one that needs a person, until the bui
   const group = groupOf(page, intent);
   await expect(group.locator("> summary")).toContainText("1 waiting for you");
   await expect(group.locator(".task-rows > li").filter({ hasText: "Ask how people sign in" })).toBeVisible();
+  const { intent: other, title: name } = await approved(request, "Fairlead has height and year. Users sign in.");
+  await expect(groupOf(page, other).locator("> summary")).toContainText(name);
+  await request.post(`/api/coding_agent/${other}/stop`);
+  await expect(groupOf(page, other)).toContainText("cancelled");
+  await expect(groupOf(page, other).locator("> summary"), "it keeps its title").toContainText(name);
   await group.getByRole("link", { name: "Open the build’s page" }).click();
   await expect(page).toHaveURL(`/builds/${intent}`);
   await expect(page.getByRole("heading", { name: title, level: 1 })).toBeVisible();

@@ -5,6 +5,9 @@ use wasm_bindgen::JsCast;
 
 use super::{actions::Confirmation, desk::desk, icon::icon};
 
+/// Frames that a dialog waits for its place in the page.
+const FRAMES: u32 = 60;
+
 /// A dialog that is open while `open` is true. Its content exists only then.
 #[component]
 pub fn Dialog(open: RwSignal<bool>, #[prop(into)] title: Signal<String>, #[prop(default = "")] class: &'static str, children: ChildrenFn) -> AnyView {
@@ -12,8 +15,7 @@ pub fn Dialog(open: RwSignal<bool>, #[prop(into)] title: Signal<String>, #[prop(
     Effect::new(move |_| {
         let Some(dialog) = node.get() else { return };
         match (open.get(), dialog.open()) {
-            // Refused only when it is not in the page, and then there is nothing to show.
-            (true, false) => drop(dialog.show_modal()),
+            (true, false) => show(dialog, open, FRAMES),
             (false, true) => dialog.close(),
             _ => {}
         }
@@ -39,6 +41,19 @@ pub fn Dialog(open: RwSignal<bool>, #[prop(into)] title: Signal<String>, #[prop(
         </dialog>
     }
     .into_any()
+}
+
+/// Shows a dialog as soon as it is in the page: what waited for data is made before it is put there.
+fn show(dialog: web_sys::HtmlDialogElement, open: RwSignal<bool>, frames: u32) {
+    if dialog.is_connected() {
+        drop(dialog.show_modal());
+    } else if frames > 0 {
+        request_animation_frame(move || {
+            if open.try_get_untracked() == Some(true) && !dialog.open() {
+                show(dialog, open, frames - 1);
+            }
+        });
+    }
 }
 
 /// A dialog that is open while `subject` holds something.
