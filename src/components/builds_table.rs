@@ -25,9 +25,7 @@ use crate::parts::build_log_part;
 /// A row's build, kept while the row is there.
 fn row_of(intent: IntentId) -> Memo<Option<BuildSummary>> {
     let feed = desk().active;
-    Memo::new(move |old: Option<&Option<BuildSummary>>| {
-        feed.map(|list| list.builds.iter().find(|build| build.intent_id == intent).cloned()).or_else(|| old.cloned().flatten())
-    })
+    Memo::new(move |old: Option<&Option<BuildSummary>>| feed.map(|list| list.of(intent).cloned()).or_else(|| old.cloned().flatten()))
 }
 
 /// Ids in the order of the list.

@@ -147,8 +147,7 @@ impl Desk {
 
     /// The title of an active build, else its id.
     pub fn title_of(self, intent: IntentId) -> String {
-        let title = |list: &BuildList| list.builds.iter().find(|build| build.intent_id == intent).map(|build| build.title.clone());
-        self.active.map_untracked(title).unwrap_or_else(|| intent.to_string())
+        self.active.map_untracked(|list| list.of(intent).map(|build| build.title.clone())).unwrap_or_else(|| intent.to_string())
     }
 
     /// Reads the shared lists again.

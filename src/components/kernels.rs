@@ -305,8 +305,7 @@ fn of_one_build(of: Option<IntentId>) -> AnyView {
     let stop = match of {
         None => view! { <button type="button" class="btn btn-danger" disabled title=choose>{small_icon("stop")}"Stop build"</button> }.into_any(),
         Some(intent) => {
-            let active =
-                desk.active.map(|list| list.builds.iter().find(|build| build.intent_id == intent).map(|build| (build.title.clone(), build.status)));
+            let active = desk.active.map(|list| list.of(intent).map(|build| (build.title.clone(), build.status)));
             match active {
                 Some((title, status)) => stop_button(intent, &title, status, false, "Stop build"),
                 None => {

@@ -93,7 +93,7 @@ fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> An
 
 fn title_of(deployment: &Deployment, ended: Feed<BuildList>) -> String {
     let id = deployment.intent_id;
-    let of = |list: &BuildList| list.builds.iter().find(|build| build.intent_id == id).map(|build| build.title.clone());
+    let of = |list: &BuildList| list.of(id).map(|build| build.title.clone());
     desk().active.map(of).or_else(|| ended.map(of)).unwrap_or_else(|| id.to_string())
 }
 

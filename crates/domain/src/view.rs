@@ -143,6 +143,13 @@ pub struct BuildList {
     pub next: Option<String>,
 }
 
+impl BuildList {
+    /// The row of one build, if it is on this page.
+    pub fn of(&self, intent: IntentId) -> Option<&BuildSummary> {
+        self.builds.iter().find(|build| build.intent_id == intent)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseView {

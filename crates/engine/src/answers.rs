@@ -6,6 +6,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 use grace_agents::{
     Unanswered,
     model::{Message, ModelRequest},
+    model_agent::fenced,
     respond_within,
 };
 use grace_domain::{
@@ -87,8 +88,7 @@ fn cut(text: &str, most: usize) -> String {
     if cut.len() < text.len() {
         cut.push('…');
     }
-    // It must not end the fence around it.
-    cut.replace(">>>", "> > >").replace("<<<", "< < <")
+    fenced(&cut)
 }
 
 fn said_before(earlier: &[ChatMessage]) -> String {

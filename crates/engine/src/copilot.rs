@@ -67,7 +67,7 @@ impl Engine {
         };
         let hearing = Hearing { about: request.intent_id, listens, model: self.inner.has_words().await? };
         let ask = chat::understand(&message, &known, hearing);
-        let reply = self.reply(ask, &message, &known).await?;
+        let reply = self.reply(ask, &message, &known, hearing.model).await?;
         self.inner.keep_chat(&message, &reply, request.intent_id).await?;
         Ok(reply)
     }
@@ -160,7 +160,7 @@ impl Engine {
         Ok(ControlResponse { intent_id: intent, status: row.state.status, message: message.to_owned() })
     }
 
-    async fn reply(&self, ask: Ask, message: &str, known: &[BuildSummary]) -> Result<ChatReply, Problem> {
+    async fn reply(&self, ask: Ask, message: &str, known: &[BuildSummary], model: bool) -> Result<ChatReply, Problem> {
         match ask {
             Ask::Tell(intent) => {
                 let answer = match self.message(intent, chat::told(message).to_owned()).await {
@@ -189,7 +189,7 @@ impl Engine {
                     Err(problem) => chat::refused(&problem),
                 })
             }
-            Ask::Unknown(meant) if self.inner.has_words().await? => match self.inner.in_words(message, meant, known).await {
+            Ask::Unknown(meant) if model => match self.inner.in_words(message, meant, known).await {
                 Err(Error::Refused(problem)) => Ok(chat::refused(&problem)),
                 other => Ok(other?),
             },

@@ -185,8 +185,8 @@ pub fn told(messages: &[Message], bytes: usize) -> String {
     parts[skipped..].join("\n")
 }
 
-/// Text that cannot end the fence around it.
-fn fenced(text: &str) -> String {
+/// Text that cannot end the fence, `<<<` to `>>>`, around it.
+pub fn fenced(text: &str) -> String {
     text.replace(">>>", "> > >").replace("<<<", "< < <")
 }
 

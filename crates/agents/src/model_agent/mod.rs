@@ -16,6 +16,7 @@ mod session;
 mod summary;
 mod work;
 
+pub use context::fenced;
 pub use kind::kind_of;
 pub use prompt::merging;
 
