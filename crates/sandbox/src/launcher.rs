@@ -193,14 +193,20 @@ impl Launcher {
     }
 }
 
+impl Process {
+    fn kill(&self) {
+        self.group.kill();
+        let _ = rustix::process::pidfd_send_signal(&self.handle, Signal::KILL);
+    }
+}
+
 impl Drop for Process {
     /// Leaves no process, zombie or group behind where nobody could wait for the end properly.
     fn drop(&mut self) {
         if self.reaped {
             return;
         }
-        self.group.kill();
-        let _ = rustix::process::pidfd_send_signal(&self.handle, Signal::KILL);
+        self.kill();
         let _ = rustix::process::waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED);
         self.group.remove();
     }
@@ -234,6 +240,11 @@ impl Tree {
     /// The process that stands for the tree outside.
     pub fn pid(&self) -> i32 {
         self.process.get_ref().pid.as_raw_nonzero().get()
+    }
+
+    /// Kills it without waiting, also one that has not come up yet and would still begin what it was sent.
+    pub fn kill(&self) {
+        self.process.get_ref().kill();
     }
 
     /// Whether it has ended by itself.
@@ -341,9 +352,7 @@ impl Tree {
         // Without its server the supervisor ends the tree.
         drop(control);
         if timeout(GENTLE_END, process.readable()).await.is_err() {
-            let inner = process.get_ref();
-            inner.group.kill();
-            let _ = rustix::process::pidfd_send_signal(&inner.handle, Signal::KILL);
+            process.get_ref().kill();
             if timeout(HARD_END, process.readable()).await.is_err() {
                 return Err(Error::Supervise(io::Error::other("the sandbox does not end")));
             }

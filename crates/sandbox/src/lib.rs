@@ -201,7 +201,7 @@ impl Sandbox {
                 let none = Duration::ZERO;
                 return Ok(Outcome { exit: Exit::Cancelled, wall: none, cpu: none, output_bytes: 0 });
             }
-            let running = run::start(inner.base(ahead.as_ref()), command, output, Duty::Command).await?;
+            let running = run::start(inner.base(ahead.as_ref()), command, output, Duty::Command, &cancel).await?;
             running.finish(cancel, CancellationToken::new()).await
         });
         task.await.map_err(|error| Error::Supervise(io::Error::other(error)))?
@@ -210,7 +210,7 @@ impl Sandbox {
     /// Starts a process that is meant to go on, such as a deployed release; returns when it runs. It ends when the
     /// [`Service`] is dropped. Wall time and output are not limited; output that nobody takes is dropped.
     pub async fn start(&self, command: Command, output: mpsc::Sender<Output>) -> Result<Service, Error> {
-        let running = run::start(self.inner.base(None), command, output, Duty::Service).await?;
+        let running = run::start(self.inner.base(None), command, output, Duty::Service, &CancellationToken::new()).await?;
         Ok(Service::watch(running))
     }
 

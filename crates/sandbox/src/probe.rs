@@ -136,7 +136,7 @@ impl Trial<'_> {
     async fn attempt(&self, command: Command) -> Result<(Answers, Outcome), Error> {
         let (sender, mut receiver) = mpsc::channel(256);
         let (unlisted, allowed) = (self.yard.unlisted(), Arc::new(AllowList::default()));
-        let running = run::start(self.base(&allowed, Some(&unlisted)), command, sender, Duty::Command).await?;
+        let running = run::start(self.base(&allowed, Some(&unlisted)), command, sender, Duty::Command, &CancellationToken::new()).await?;
         let collect = async {
             let mut answers = Answers::new();
             while let Some(output) = receiver.recv().await {
@@ -251,7 +251,7 @@ impl Trial<'_> {
         let (sender, mut receiver) = mpsc::channel(16);
         let command = self.command(&["linger", &target], Limits::default());
         let allowed = Arc::new(AllowList::default());
-        let running = run::start(self.base(&allowed, None), command, sender, Duty::Command).await?;
+        let running = run::start(self.base(&allowed, None), command, sender, Duty::Command, &CancellationToken::new()).await?;
         let cancel = CancellationToken::new();
         let watch = async {
             let first = receiver.recv().await;

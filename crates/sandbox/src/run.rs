@@ -82,8 +82,9 @@ pub struct Base<'a> {
     pub unlisted: Option<&'a Path>,
 }
 
-/// Starts a command; returns when it runs.
-pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output>, duty: Duty) -> Result<Running, Error> {
+/// Starts a command; returns when it runs, or when `cancel` fires: what is not under way by then never begins, and the end is told by
+/// [`Running::finish`].
+pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output>, duty: Duty, cancel: &CancellationToken) -> Result<Running, Error> {
     let failed = |error: io::Error| Error::Start(error.to_string());
     let Base { launcher, ground, allowed, ahead, unlisted } = base;
     let started = Instant::now();
@@ -114,10 +115,18 @@ pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output
         }
     }
 
-    let Surroundings { mut tree, mut said } = hand_over(launcher, ahead, &wanted, &standard, |pid| layout.spec(Some(pid), port)).await?;
+    let Surroundings { mut tree, mut said } = hand_over((launcher, ahead, cancel), &wanted, &standard, |pid| layout.spec(Some(pid), port)).await?;
     drop(standard);
     loop {
-        match timeout(START_PATIENCE, tree.next()).await {
+        let said_next = tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                tree.kill();
+                break;
+            }
+            message = timeout(START_PATIENCE, tree.next()) => message,
+        };
+        match said_next {
             Ok(Ok(Message::Started)) => break,
             Ok(Ok(Message::Listener(listener))) => {
                 let listener = std::net::TcpListener::from(listener);
@@ -137,7 +146,10 @@ pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output
             }
         }
     }
-    if full && let Some(ahead) = ahead {
+    if full
+        && !cancel.is_cancelled()
+        && let Some(ahead) = ahead
+    {
         ahead.make_next(launcher, wanted);
     }
 
@@ -168,10 +180,9 @@ pub async fn start(base: Base<'_>, command: Command, output: mpsc::Sender<Output
     Ok(Running { tree, duty, vouched: full, limits, started, output, written, dropped, flood, streams, proxy, proxy_stop, scratch })
 }
 
-/// Gives the command to surroundings that were made ahead and still fit, or else to new ones.
+/// Gives the command to surroundings that were made ahead and still fit, or else to new ones. Those are empty when `cancel` fired meanwhile.
 async fn hand_over(
-    launcher: &Arc<Launcher>,
-    ahead: Option<&Arc<Ahead>>,
+    (launcher, ahead, cancel): (&Arc<Launcher>, Option<&Arc<Ahead>>, &CancellationToken),
     wanted: &Wanted,
     standard: &[OwnedFd; 3],
     spec: impl Fn(i32) -> Result<Vec<u8>, Error>,
@@ -184,6 +195,9 @@ async fn hand_over(
         }
     }
     let fresh = Surroundings::make(launcher, wanted).await?;
+    if cancel.is_cancelled() {
+        return Ok(fresh);
+    }
     let sent = fresh.tree.send_with(&spec(fresh.tree.pid())?, standard).await;
     // A sandbox that could not come up is heard out by the caller.
     if let Err(error) = sent

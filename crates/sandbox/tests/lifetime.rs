@@ -13,8 +13,10 @@ use std::{
 };
 
 use grace_sandbox::{Exit, Isolation, Network, Output, Sandbox, SandboxConfig, beneath::Root, probe_table};
+use rustix::process::{Pid, Signal};
 use support::Yard;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Answers one byte per connection on a socket in a bound folder; `TERM` ends it unless it is told to ignore that.
 const SERVER: &str = "
@@ -120,6 +122,45 @@ fn holders(yard: &Yard) -> usize {
         .filter_map(|process| std::fs::read_to_string(process.path().join("mountinfo")).ok())
         .filter(|mounts| mounts.contains(&workspace))
         .count()
+}
+
+/// The processes that wait to become sandboxes of this yard.
+fn waiting(yard: &Yard) -> Vec<Pid> {
+    let program = yard.outside("state").join("init");
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let ours = processes.filter(|number| {
+        let words = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        words.starts_with(program.as_os_str().as_encoded_bytes())
+    });
+    ours.filter_map(Pid::from_raw).collect()
+}
+
+fn signal(processes: &[Pid], signal: Signal) {
+    for process in processes {
+        // Some of them have ended meanwhile.
+        let _ = rustix::process::kill_process(*process, signal);
+    }
+}
+
+/// A dead run's last command must not do its work in the place of the run that came after it.
+#[tokio::test]
+async fn a_command_that_is_cancelled_while_its_sandbox_comes_up_never_begins() {
+    for isolation in [Isolation::Full, Isolation::Reduced] {
+        let yard = Yard::open(isolation).await;
+        let held = waiting(&yard);
+        assert!(!held.is_empty());
+        signal(&held, Signal::STOP);
+        let (cancel, began) = (CancellationToken::new(), Instant::now());
+        let (ended, ()) = tokio::join!(yard.run_until(yard.shell("echo begun > begun; sleep 60"), cancel.clone(), |_, _| {}), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            cancel.cancel();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            signal(&held, Signal::CONT);
+        });
+        assert_eq!(ended.unwrap().outcome.exit, Exit::Cancelled, "{isolation:?}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(!yard.workspace.join("begun").exists(), "{isolation:?}");
+    }
 }
 
 #[tokio::test]

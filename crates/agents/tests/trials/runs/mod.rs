@@ -165,14 +165,15 @@ pub async fn trial(count: u64, only: Option<u64>, seed: u64) -> Result<String, S
     if failed.is_empty() && !is_late { Ok(text) } else { Err(text) }
 }
 
-/// One build: its plan, and then each of its tasks.
+/// One build: its plan, and then each of its tasks. Uses the folder, and others of its name.
 async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) -> Result<Tally, Vec<String>> {
-    std::fs::create_dir(folder).unwrap();
-    sandbox.adopt(folder).unwrap();
+    let mut workspace = folder.to_owned();
+    std::fs::create_dir(&workspace).unwrap();
+    sandbox.adopt(&workspace).unwrap();
     let (text, goals) = script::plan(&mut random);
     let unusable = if random.percent(85) { 0 } else { 1 + random.below(3) };
     let (mut budget, price) = money(&mut random);
-    let oracle = Oracle::new(Random::of(random.next(), number), folder.to_owned(), budget, price, (text, unusable));
+    let oracle = Oracle::new(Random::of(random.next(), number), workspace.clone(), budget, price, (text, unusable));
     let crash = oracle.crash.clone();
     let oracle = Arc::new(Mutex::new(oracle));
     let answering = oracle.clone();
@@ -211,13 +212,13 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
     let inputs = PlanInputs::new(today);
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let planned = ModelAgent.plan(&request, &inputs, &speaker(&CancellationToken::new())).await;
-    if Tree::read(folder) != Tree::default() {
+    if Tree::read(&workspace) != Tree::default() {
         oracle.lock().unwrap().wrong.push("something was written before the plan was approved".into());
     }
     let (mut done, mut answers, mut went_back) = (0, BTreeMap::new(), 0);
     if let Ok(plan) = &planned {
         'tasks: for (task, goal) in plan.tasks().zip(&goals) {
-            let (mut base, mut kept, mut failures) = (Tree::read(folder), None, 0);
+            let (mut base, mut kept, mut failures) = (Tree::read(&workspace), None, 0);
             oracle.lock().unwrap().task(goal.clone());
             for attempt in 0.. {
                 if attempt == ATTEMPTS {
@@ -231,7 +232,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                     request: &request,
                     answers: &answers,
                     sandbox,
-                    workspace: folder.to_owned(),
+                    workspace: workspace.clone(),
                     speaker: speaker(&stop),
                     kept: kept.clone(),
                     base: &base,
@@ -247,13 +248,13 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                 let mut go_back = |oracle: &mut Oracle| {
                     went_back += 1;
                     oracle.died();
-                    // What the dead one still had in hand ends in a folder that nobody looks at: it holds that one, not its name.
-                    let left = folder.with_extension(format!("left-{went_back}"));
-                    std::fs::rename(folder, &left).unwrap();
-                    std::fs::create_dir(folder).unwrap();
-                    let _ = std::fs::remove_dir_all(left);
-                    base.write(folder);
-                    sandbox.adopt(folder).unwrap();
+                    // A server's commands die with it. Those of a run that is only dropped may just be coming up, and find their folder by its name:
+                    // what they still do is done in one that nobody looks at.
+                    workspace = folder.with_extension(went_back.to_string());
+                    std::fs::create_dir(&workspace).unwrap();
+                    base.write(&workspace);
+                    sandbox.adopt(&workspace).unwrap();
+                    oracle.folder = workspace.clone();
                 };
                 let Some(outcome) = outcome else {
                     tally.deaths += 1;
@@ -299,7 +300,7 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
                     Some(conversation) => {
                         // Files and conversation are kept together.
                         kept = Some(conversation);
-                        base = Tree::read(folder);
+                        base = Tree::read(&workspace);
                         oracle.keeps();
                     }
                     None => go_back(&mut oracle),
@@ -318,14 +319,14 @@ async fn run(mut random: Random, number: u64, folder: &Path, sandbox: &Sandbox) 
             .wrong
             .push(format!("{} times earlier messages changed; {allowed} times the conversation was shortened or gone back in", changed.len()));
     }
-    let left = std::fs::read_dir(folder.join(".grace/stage")).map_or(0, Iterator::count);
+    let left = std::fs::read_dir(workspace.join(".grace/stage")).map_or(0, Iterator::count);
     if left > 0 {
         oracle.wrong.push(format!("{left} unfinished files are left"));
     }
     if !oracle.wrong.is_empty() {
         return Err(std::mem::take(&mut oracle.wrong));
     }
-    std::fs::remove_dir_all(folder).unwrap();
+    std::fs::remove_dir_all(&workspace).unwrap();
     let all = planned.as_ref().is_ok_and(|plan| plan.tasks().count() == done);
     Ok(Tally {
         finished: u32::from(all),

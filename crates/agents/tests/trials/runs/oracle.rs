@@ -70,7 +70,8 @@ pub enum Ended {
 
 pub struct Oracle {
     random: Random,
-    folder: PathBuf,
+    /// The workspace.
+    pub folder: PathBuf,
     pub wrong: Vec<String>,
     pub budget: Budget,
     price: Option<Price>,
