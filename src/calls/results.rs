@@ -1,7 +1,8 @@
 //! What a build has produced: log, files, changes.
 
 use grace_domain::{
-    id::IntentId,
+    comment::{Comment, CommentDraft, CommentList},
+    id::{CommentId, IntentId},
     list::{LogQuery, Page},
     view::{FileView, LogView},
 };
@@ -15,4 +16,10 @@ doors! {
     view_file at "view_file" (intent: IntentId, path: String) -> FileView => |engine| engine.file_view(intent, path);
     /// Everything that the build changed, as a unified diff.
     read_diff at "read_diff" (intent: IntentId) -> String => |engine| engine.diff(intent);
+    /// Comments on its lines.
+    list_comments at "list_comments" (intent: IntentId) -> CommentList => |engine| engine.comments(intent);
+    /// Makes one, which is work for the agent.
+    make_comment at "make_comment" (intent: IntentId, draft: CommentDraft) -> Comment => |engine| engine.comment(intent, draft);
+    /// Resolves one by hand, or opens it again.
+    resolve_comment at "resolve_comment" (intent: IntentId, id: CommentId, resolved: bool) -> Comment => |engine| engine.resolve_comment(intent, id, resolved);
 }

@@ -1,6 +1,8 @@
 //! What a build changed, as a diff: unified or side by side, each file folded to a line.
 
 use grace_domain::{
+    comment::{Comment, Side, number},
+    event::EventKind,
     id::IntentId,
     present::{
         counted,
@@ -10,7 +12,11 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use super::{
-    icon::chevron,
+    actions::ActButton,
+    comments::{Comments, form, thread},
+    completed::go_on_deed,
+    desk::desk,
+    icon::{chevron, icon, small_icon},
     states::{empty, loaded},
 };
 use crate::{calls::results::read_diff, live::Feed};
@@ -20,11 +26,25 @@ const OPEN_AT_FIRST: usize = 2;
 /// Most lines that are drawn of one file.
 const MOST_LINES: usize = 2_000;
 
-/// The whole diff of a build.
+/// The whole diff of a build, with comments on its lines.
 #[component]
 pub fn Changes(intent: IntentId) -> AnyView {
+    let comments = Comments::of(intent);
+    // The diff is read inside: whoever reads a feed waits for it.
+    loaded(comments.feed, move || changes(intent, comments))
+}
+
+fn changes(intent: IntentId, comments: Comments) -> AnyView {
     let feed = Feed::new(move || Box::pin(read_diff(intent)));
     let split = RwSignal::new(false);
+    // What is being read is not changed under the reader.
+    let is_old = RwSignal::new(false);
+    let desk = desk();
+    desk.live.listen(move |events| {
+        if events.iter().any(|event| event.intent_id == intent && matches!(event.kind, EventKind::Artifact(_))) {
+            is_old.set(true);
+        }
+    });
     let files = Memo::new(move |_| feed.map(|diff| parse(diff)));
     let count = move || {
         files.with(|files| {
@@ -38,7 +58,22 @@ pub fn Changes(intent: IntentId) -> AnyView {
         if files.is_empty() {
             return view! { <div class="panel">{empty("Nothing is changed yet. Each finished task is a commit and shows here.")}</div> }.into_any();
         }
-        files.into_iter().enumerate().map(|(index, file)| folded(file, index < OPEN_AT_FIRST, split)).collect::<Vec<_>>().into_any()
+        files.into_iter().enumerate().map(|(index, file)| folded(file, index < OPEN_AT_FIRST, split, comments)).collect::<Vec<_>>().into_any()
+    };
+    let elsewhere = move || {
+        let gone = files.with(|files| comments.elsewhere(files));
+        (!gone.is_empty()).then(|| {
+            view! {
+                <section class="panel" aria-label="Comments on files that are as they were">
+                    <p class="hint outdated">"On files that are as they were before the build again"</p>
+                    {thread(gone, comments, true)}
+                </section>
+            }
+        })
+    };
+    let again = move |_| {
+        is_old.set(false);
+        feed.refresh();
     };
     let section = move || {
         view! {
@@ -47,14 +82,23 @@ pub fn Changes(intent: IntentId) -> AnyView {
                 <h2 id="h-changes">"Changes"</h2>
                 <span class="count">{count}</span>
                 <div class="tools">
-                    <button type="button" class="btn btn-ghost" on:click=move |_| feed.refresh()>"Read again"</button>
+                    <button type="button" class=move || if is_old.get() { "btn" } else { "btn btn-ghost" } on:click=again>
+                        {move || if is_old.get() { "Newer changes: read again" } else { "Read again" }}
+                    </button>
                     <span class="seg" role="group" aria-label="Layout">
                         <button type="button" aria-pressed=move || (!split.get()).to_string() on:click=move |_| split.set(false)>"Unified"</button>
                         <button type="button" aria-pressed=move || split.get().to_string() on:click=move |_| split.set(true)>"Split"</button>
                     </span>
                 </div>
             </div>
-            <div class="diffs">{list}</div>
+            <div class="diffs">
+            {move || comments.unread().map(|why| view! {
+                <div class="panel banner">{icon("chat")}<p class="grow">{why}" A new build can go on from these files, and takes open comments along."</p>
+                    <span class="acts"><ActButton label="Go on in a new build" icon="plus" deed=go_on_deed(desk, intent, move || comments.asked())/></span>
+                </div>
+            })}
+                {list}{elsewhere}
+            </div>
         </section>
     }
     .into_any()
@@ -62,14 +106,17 @@ pub fn Changes(intent: IntentId) -> AnyView {
     loaded(feed, section)
 }
 
-fn folded(file: FileDiff, open: bool, split: RwSignal<bool>) -> AnyView {
+fn folded(file: FileDiff, open: bool, split: RwSignal<bool>, comments: Comments) -> AnyView {
     let opened = RwSignal::new(open);
     let (path, added, removed, note) = (file.path.clone(), file.added, file.removed, file.note);
     let file = StoredValue::new(file);
+    let open_comments = {
+        let path = path.clone();
+        move || comments.on(&path).iter().filter(|comment| comment.resolved_at.is_none()).count() as u64
+    };
     view! {
         <details class="panel diff-file" open=open on:toggle=move |event| {
-            use wasm_bindgen::JsCast;
-            if let Some(details) = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) {
+            if let Some(details) = element(&event) {
                 opened.set(details.has_attribute("open"));
             }
         }>
@@ -77,20 +124,24 @@ fn folded(file: FileDiff, open: bool, split: RwSignal<bool>) -> AnyView {
                 {chevron()}
                 <span class="mono clip">{path}</span>
                 {(!note.is_empty()).then(|| view! { <span class="chip">{note}</span> })}
-                <span class="nowrap end"><span class="plus">{format!("+{added}")}</span>" "<span class="minus">{format!("\u{2212}{removed}")}</span></span>
+                <span class="nowrap end">
+                    {move || Some(open_comments()).filter(|count| *count > 0).map(|count| view! { <span class="chip chip-waiting">{counted(count, "open comment", "open comments")}</span>" " })}
+                    <span class="plus">{format!("+{added}")}</span>" "<span class="minus">{format!("\u{2212}{removed}")}</span>
+                </span>
             </summary>
-            {move || opened.get().then(|| file.with_value(|file| if split.get() { two_columns(file) } else { one_column(file) }))}
+            {move || opened.get().then(|| drawn(file, split.get(), comments))}
         </details>
     }
     .into_any()
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+fn element(event: &leptos::ev::Event) -> Option<web_sys::Element> {
+    use wasm_bindgen::JsCast;
+    event.target().and_then(|target| target.dyn_into().ok())
 }
 
-fn number(number: Option<u64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn look(kind: Kind) -> (&'static str, &'static str) {
@@ -101,27 +152,39 @@ fn look(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
-// Lines are many and plain: they are written as escaped markup rather than as a node each.
-
-fn one_column(file: &FileDiff) -> AnyView {
-    let mut html = String::new();
-    for line in file.lines.iter().take(MOST_LINES) {
-        if line.kind == Kind::Hunk {
-            html.push_str(&format!("<span class=\"hunk\">{}</span>", escaped(&line.text)));
-            continue;
-        }
-        let (class, sign) = look(line.kind);
-        html.push_str(&format!(
-            "<span class=\"ln {class}\"><span class=\"g\">{}</span><span class=\"g\">{}</span><span class=\"sign\">{sign}</span><span>{} </span></span>",
-            number(line.old),
-            number(line.new),
-            escaped(&line.text)
-        ));
-    }
-    drawn(file, html, "code diff")
+/// A file's lines as they are drawn, below each other.
+struct Rows {
+    class: &'static str,
+    html: Vec<String>,
+    /// The row in which each line of the diff stands.
+    of_line: Vec<usize>,
 }
 
-fn two_columns(file: &FileDiff) -> AnyView {
+// Lines are many and plain: they are written as escaped markup rather than as a node each.
+
+/// The number of a line, which a click comments on.
+fn place(line: Option<u64>, side: &str) -> String {
+    line.map_or_else(|| "<span class=\"g\"></span>".to_owned(), |line| format!("<span class=\"g\" data-{side}=\"{line}\">{line}</span>"))
+}
+
+fn one_column(file: &FileDiff) -> Rows {
+    let drawn = |line: &Line| {
+        if line.kind == Kind::Hunk {
+            return format!("<span class=\"hunk\">{}</span>", escaped(&line.text));
+        }
+        let (class, sign) = look(line.kind);
+        format!(
+            "<span class=\"ln {class}\">{}{}<span class=\"sign\">{sign}</span><span>{} </span></span>",
+            place(line.old, "old"),
+            place(line.new, "new"),
+            escaped(&line.text)
+        )
+    };
+    let html: Vec<String> = file.lines.iter().take(MOST_LINES).map(drawn).collect();
+    Rows { class: "code diff", of_line: (0..file.lines.len()).collect(), html }
+}
+
+fn two_columns(file: &FileDiff) -> Rows {
     // A file that is new, or gone, has nothing on the other side.
     let has = |kind: Kind| file.lines.iter().any(|line| line.kind == kind);
     let has_both = has(Kind::Context) || has(Kind::Added) && has(Kind::Removed);
@@ -132,26 +195,149 @@ fn two_columns(file: &FileDiff) -> AnyView {
         None => "<span class=\"side none\"></span>".to_owned(),
         Some(line) => {
             let (class, _) = look(line.kind);
-            let place = number(if old { line.old } else { line.new });
-            format!("<span class=\"side {class}\"><span class=\"g\">{place}</span><span class=\"t\">{} </span></span>", escaped(&line.text))
+            let place = if old { place(line.old, "old") } else { place(line.new, "new") };
+            format!("<span class=\"side {class}\">{place}<span class=\"t\">{} </span></span>", escaped(&line.text))
         }
     };
-    let mut html = String::new();
-    for (left, right) in side_by_side(&file.lines).into_iter().take(MOST_LINES) {
-        match left {
-            Some(line) if line.kind == Kind::Hunk => html.push_str(&format!("<span class=\"hunk\">{}</span>", escaped(&line.text))),
-            _ => html.push_str(&format!("<span class=\"pair\">{}{}</span>", side(left, true), side(right, false))),
-        }
-    }
-    drawn(file, html, "code diff split-diff")
+    let pairs = side_by_side(&file.lines);
+    let of_line = file.lines.iter().map(|line| {
+        let is_it = |other: &Option<&Line>| other.is_some_and(|other| std::ptr::eq(other, line));
+        pairs.iter().position(|(left, right)| is_it(left) || is_it(right)).unwrap_or_default()
+    });
+    let of_line = of_line.collect();
+    let html = pairs.into_iter().take(MOST_LINES).map(|(left, right)| match left {
+        Some(line) if line.kind == Kind::Hunk => format!("<span class=\"hunk\">{}</span>", escaped(&line.text)),
+        _ => format!("<span class=\"pair\">{}{}</span>", side(left, true), side(right, false)),
+    });
+    Rows { class: "code diff split-diff", html: html.collect(), of_line }
 }
 
-fn drawn(file: &FileDiff, html: String, class: &'static str) -> AnyView {
-    let over = file.lines.len().saturating_sub(MOST_LINES);
+/// What stands below each other in a file: rows of lines, the comments after one, and the form that makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Piece {
+    /// From the first row to before the second.
+    Rows(usize, usize),
+    Comments(usize),
+    Form,
+}
+
+/// Cuts rows where comments and the form stand.
+fn pieces(count: usize, commented: &[usize], form: Option<usize>) -> Vec<Piece> {
+    let mut cuts: Vec<usize> = commented.iter().copied().chain(form).filter(|row| *row < count).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    let (mut all, mut from) = (Vec::new(), 0);
+    for row in cuts {
+        all.push(Piece::Rows(from, row + 1));
+        if commented.contains(&row) {
+            all.push(Piece::Comments(row));
+        }
+        if form == Some(row) {
+            all.push(Piece::Form);
+        }
+        from = row + 1;
+    }
+    if from < count {
+        all.push(Piece::Rows(from, count));
+    }
+    all
+}
+
+fn drawn(file: StoredValue<FileDiff>, split: bool, comments: Comments) -> AnyView {
+    let rows = file.with_value(|file| if split { two_columns(file) } else { one_column(file) });
+    let class = rows.class;
+    let rows = StoredValue::new(rows);
+    let path = file.with_value(|file| file.path.clone());
+    // Where each comment of the file stands; none: its lines are others by now.
+    let placed = {
+        let path = path.clone();
+        Memo::new(move |_| {
+            let row = |comment: &Comment| file.with_value(|file| comment.place_in(file)).map(|line| rows.with_value(|rows| rows.of_line[line]));
+            comments.on(&path).into_iter().map(|comment| (row(&comment), comment)).collect::<Vec<_>>()
+        })
+    };
+    let form_at = {
+        let path = path.clone();
+        Memo::new(move |_| {
+            let chosen = comments.chosen.get().filter(|chosen| chosen.path == path)?;
+            let line = file.with_value(|file| file.lines.iter().position(|line| number(line, chosen.side) == Some(chosen.last)));
+            // A number that is typed may be of no line; the form stays, and the server says so.
+            let line = line.or_else(|| file.with_value(|file| file.lines.len().checked_sub(1)))?;
+            Some(rows.with_value(|rows| rows.of_line[line].min(rows.html.len().saturating_sub(1))))
+        })
+    };
+    let all = Memo::new(move |_| {
+        let commented: Vec<usize> = placed.with(|placed| placed.iter().filter_map(|(row, _)| *row).collect());
+        pieces(rows.with_value(|rows| rows.html.len()), &commented, form_at.get())
+    });
+    let at = move |wanted: Option<usize>| {
+        placed.with(|placed| placed.iter().filter(|(row, _)| *row == wanted).map(|(_, comment)| comment.clone()).collect::<Vec<_>>())
+    };
+    let piece = move |piece: Piece| match piece {
+        Piece::Rows(from, to) => {
+            let html = rows.with_value(|rows| rows.html[from..to.min(rows.html.len())].concat());
+            view! { <code inner_html=html></code> }.into_any()
+        }
+        Piece::Comments(row) => view! { {move || thread(at(Some(row)), comments, false)} }.into_any(),
+        Piece::Form => form(comments, file),
+    };
+    let outdated = move || {
+        Some(at(None)).filter(|comments| !comments.is_empty()).map(
+            |old| view! { <div class="stack-s"><p class="hint outdated">"On lines that have changed since"</p>{thread(old, comments, true)}</div> },
+        )
+    };
+    let click = {
+        let path = path.clone();
+        move |event: leptos::ev::MouseEvent| {
+            let Some(target) = element(&event) else { return };
+            let line = |name: &str| target.get_attribute(name).and_then(|line| line.parse().ok());
+            let found = line("data-new").map(|line| (Side::New, line)).or_else(|| line("data-old").map(|line| (Side::Old, line)));
+            if let Some((side, line)) = found {
+                event.prevent_default();
+                comments.choose(&path, side, line, event.shift_key());
+            }
+        }
+    };
+    let by_key = {
+        let path = path.clone();
+        move |_| {
+            let first = file.with_value(|file| {
+                file.lines.iter().find_map(|line| line.new.map(|line| (Side::New, line)).or(line.old.map(|line| (Side::Old, line))))
+            });
+            if let Some((side, line)) = first {
+                comments.choose(&path, side, line, false);
+            }
+        }
+    };
+    let (over, is_binary) = file.with_value(|file| (file.lines.len().saturating_sub(MOST_LINES), file.note == "binary"));
+    let can_be_commented = file.with_value(|file| !file.lines.is_empty());
     view! {
-        <pre class=class tabindex="0" aria-label=format!("Changes of {}", file.path)><code inner_html=html></code></pre>
+        {can_be_commented.then(|| view! {
+            <div class="bar needs-script">
+                <span class="hint small-hide">{move || comments.closed().unwrap_or_else(|| "A click on a line's number comments on it.".to_owned())}</span>
+                <div class="tools">
+                    <button type="button" class="btn btn-ghost" disabled=move || comments.closed().is_some() on:click=by_key>{small_icon("chat")}"Comment"</button>
+                </div>
+            </div>
+        })}
+        {outdated}
+        <div class=move || if comments.closed().is_some() { class.to_owned() } else { format!("{class} open-to-comments") } tabindex="0" role="region" aria-label=format!("Changes of {path}") on:click=click>
+            <For each=move || all.get() key=|piece| *piece children=piece/>
+        </div>
         {(over > 0).then(|| view! { <p class="quiet">{format!("{over} more lines; open the file to see them all.")}</p> })}
-        {(file.note == "binary").then(|| view! { <p class="quiet">"A binary file."</p> })}
+        {is_binary.then(|| view! { <p class="quiet">"A binary file."</p> })}
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_after_what_is_commented() {
+        assert_eq!(pieces(3, &[], None), [Piece::Rows(0, 3)]);
+        assert_eq!(pieces(3, &[1, 1], Some(1)), [Piece::Rows(0, 2), Piece::Comments(1), Piece::Form, Piece::Rows(2, 3)]);
+        assert_eq!(pieces(2, &[1, 7], Some(0)), [Piece::Rows(0, 1), Piece::Form, Piece::Rows(1, 2), Piece::Comments(1)]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use grace_domain::{
     id::IntentId,
+    intent::{ArtifactsDraft, ConstraintsDraft, RequestDraft},
     present::{percent, time},
     status::Status,
     view::{BuildList, BuildSummary},
@@ -29,8 +30,32 @@ pub fn reuse_deed(desk: Desk, intent: IntentId) -> Deed {
         let status = build_status(intent).await?;
         desk.draft.set(status.request.into());
         desk.preview.set(None);
-        super::keyboard::focus_form();
+        desk.form_wanted.update(|count| *count += 1);
         Ok("The form holds that request now.".to_owned())
+    })
+}
+
+/// Fills the form for a build that goes on from the files of this one, and says what it is to do.
+pub fn go_on_deed(desk: Desk, intent: IntentId, asked: impl Fn() -> String + Copy + Send + Sync + 'static) -> Deed {
+    Deed::new(move || async move {
+        let request = RequestDraft::from(build_status(intent).await?.request);
+        let artifacts = ArtifactsDraft { repository: Some(intent.to_string()), ..ArtifactsDraft::default() };
+        // The deadline was that of the other one.
+        let constraints = ConstraintsDraft { deadline: None, ..request.constraints };
+        let description = Some(asked()).filter(|text| !text.is_empty());
+        let kind = Some("feature".to_owned());
+        desk.draft.set(RequestDraft {
+            description,
+            project_type: kind,
+            constraints,
+            artifacts,
+            agent: Some("any".into()),
+            plan_hash: None,
+            ..request
+        });
+        desk.preview.set(None);
+        desk.form_wanted.update(|count| *count += 1);
+        Ok(format!("The form goes on from {intent} now. Describe what is to be otherwise."))
     })
 }
 
@@ -124,6 +149,7 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
                     <ViewLink id/>
                     {main}
                     <ActButton label="Reuse this request in the form" icon="copy" class="btn btn-ghost" icon_only=true deed=reuse_deed(desk, id)/>
+                    <ActButton label="Go on from its files in a new build" icon="plus" class="btn btn-ghost" icon_only=true deed=go_on_deed(desk, id, String::new)/>
                 </div>
             </td>
         </tr>

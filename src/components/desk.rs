@@ -60,6 +60,8 @@ pub struct Desk {
     pub toasts: RwSignal<Vec<Toast>>,
     pub palette: RwSignal<bool>,
     pub shortcuts: RwSignal<bool>,
+    /// Counts how often the form was wanted, from wherever.
+    pub form_wanted: RwSignal<u32>,
     /// The co-pilot is open where it is not always on the screen.
     pub copilot_open: RwSignal<bool>,
     /// What the builder form holds.
@@ -94,6 +96,7 @@ impl Desk {
             toasts: RwSignal::new(Vec::new()),
             palette: RwSignal::new(false),
             shortcuts: RwSignal::new(false),
+            form_wanted: RwSignal::new(0),
             copilot_open: RwSignal::new(false),
             draft: RwSignal::new(first_draft()),
             preview: RwSignal::new(None),

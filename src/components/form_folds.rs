@@ -2,6 +2,7 @@
 
 use chrono::Datelike;
 use grace_domain::{
+    id::IntentId,
     intent::{Compliance, Environment, RequestDraft},
     model::Budget,
     present::{counted, time},
@@ -162,11 +163,16 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
             )
         })
     };
-    // A path on this machine needs nothing to open it; what is named already can be taken out.
+    // What is on this machine needs nothing to open it; what is named already can be taken out.
     let has_address = Memo::new(move |_| {
         draft.with(|draft| {
             draft.artifacts.repository_secret.is_some()
-                || draft.artifacts.repository.as_ref().is_some_and(|text| !matches!(text.trim_start().chars().next(), None | Some('/')))
+                || draft
+                    .artifacts
+                    .repository
+                    .as_ref()
+                    .map(|text| text.trim())
+                    .is_some_and(|text| !text.is_empty() && !text.starts_with('/') && text.parse::<IntentId>().is_err())
         })
     });
     let reason = move |name: &'static str| {
@@ -175,7 +181,7 @@ pub fn Links(state: FormState, catalog: Feed<Catalog>) -> AnyView {
         })
     };
     let body = view! {
-        {typed("repository", "Repository", "https://…, git@… or the path of a repository on this machine", draft, |draft| &mut draft.artifacts.repository)}
+        {typed("repository", "Repository", "https://…, git@…, a path on this machine, or a build: int-code-001", draft, |draft| &mut draft.artifacts.repository)}
         {field_error(state.error, "artifacts.repository")}
         {move || has_address.get().then(|| {
             let hint = "Name of a secret: of a token where it is not public, or of a private key for ssh";

@@ -34,6 +34,13 @@ const SHORTCUTS: [(&str, &str); 7] = [
 pub fn listen_to_keys() {
     let desk = desk();
     let navigate = use_navigate();
+    let to_form = navigate.clone();
+    Effect::new(move |_| {
+        if desk.form_wanted.get() > 0 {
+            to_form("/", Default::default());
+            focus_form();
+        }
+    });
     Effect::new(move |_| {
         let navigate = navigate.clone();
         let handle = window_event_listener(ev::keydown, move |event| {
@@ -91,6 +98,11 @@ pub fn focus_chat() {
 
 /// Puts the cursor into the element with this id, waiting a moment for its page.
 fn focus(id: &'static str) {
+    focus_when_there(id, true);
+}
+
+/// The same; without `scroll` only as far as it must be.
+pub fn focus_when_there(id: &'static str, scroll: bool) {
     #[cfg(feature = "hydrate")]
     leptos::task::spawn_local(async move {
         use wasm_bindgen::JsCast;
@@ -99,7 +111,9 @@ fn focus(id: &'static str) {
             let covered = document().query_selector("dialog[open]").is_ok_and(|dialog| dialog.is_some());
             if let Some(element) = document().get_element_by_id(id).and_then(|node| node.dyn_into::<web_sys::HtmlElement>().ok()).filter(|_| !covered)
             {
-                element.scroll_into_view();
+                if scroll {
+                    element.scroll_into_view();
+                }
                 element.focus().ok();
                 return;
             }
@@ -107,7 +121,7 @@ fn focus(id: &'static str) {
         }
     });
     #[cfg(not(feature = "hydrate"))]
-    let _ = id;
+    let _ = (id, scroll);
 }
 
 /// The list of keys.

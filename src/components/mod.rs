@@ -8,6 +8,7 @@ pub mod builder_form;
 pub mod builds_table;
 pub mod changes;
 pub mod clipboard;
+pub mod comments;
 pub mod completed;
 pub mod copilot;
 pub mod deploy_all;

@@ -4,22 +4,24 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::stream;
 use grace_domain::{
+    comment::{Comment, CommentDraft, CommentList},
     event::Artifact,
-    id::IntentId,
+    id::{CommentId, IntentId},
     list::{ListQuery, LogQuery, MAX_LIMIT, Page},
     problem::Problem,
     view::LogView,
 };
+use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use super::{
     ServerState,
-    extract::{Id, Query, parse_id},
+    extract::{Id, JsonBody, Query, parse_id},
     refusal::Refusal,
 };
 
@@ -60,6 +62,34 @@ pub async fn get_archive(State(state): State<ServerState>, Id(intent): Id<Intent
 pub async fn get_diff(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {
     let diff = state.engine.diff(intent).await?;
     Ok(([(header::CONTENT_TYPE, "text/x-diff; charset=utf-8")], diff).into_response())
+}
+
+pub async fn list_comments(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Json<CommentList>, Refusal> {
+    Ok(Json(state.engine.comments(intent).await?))
+}
+
+pub async fn make_comment(
+    State(state): State<ServerState>,
+    Id(intent): Id<IntentId>,
+    JsonBody(draft): JsonBody<CommentDraft>,
+) -> Result<(StatusCode, Json<Comment>), Refusal> {
+    Ok((StatusCode::CREATED, Json(state.engine.comment(intent, draft).await?)))
+}
+
+/// Body of `POST …/resolve`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    resolved: bool,
+}
+
+pub async fn resolve_comment(
+    State(state): State<ServerState>,
+    Path((intent, comment)): Path<(String, String)>,
+    JsonBody(body): JsonBody<Resolution>,
+) -> Result<Json<Comment>, Refusal> {
+    let (intent, comment): (IntentId, CommentId) = (parse_id(&intent)?, parse_id(&comment)?);
+    Ok(Json(state.engine.resolve_comment(intent, comment, body.resolved).await?))
 }
 
 pub async fn get_patch(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {

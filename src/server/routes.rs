@@ -8,6 +8,7 @@ use axum::{
 };
 use grace_domain::{
     analytics::{AnalyticsQuery, AnalyticsView},
+    comment::{Comment, CommentDraft, CommentList},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
     deployment::{DeployRequest, DeployResponse, Deployment},
     event::{Artifact, Event},
@@ -157,6 +158,25 @@ fn results_of(api: Documented) -> Documented {
     )
     .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
     .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
+    .get(
+        "/api/coding_agent/{id}/comments",
+        results::list_comments,
+        results("Comments on lines of the changes, oldest first, and why no more can be made, if so.").answers::<CommentList>(200),
+    )
+    .post(
+        "/api/coding_agent/{id}/comments",
+        results::make_comment,
+        results(
+            "Comments on a line or a range of the changes. The model agent reads it before its next step; its next commit of the file resolves it.",
+        )
+        .takes::<CommentDraft>()
+        .answers::<Comment>(201),
+    )
+    .post(
+        "/api/coding_agent/{id}/comments/{comment}/resolve",
+        results::resolve_comment,
+        results("Resolves a comment by hand, or opens it again.").takes::<results::Resolution>().answers::<Comment>(200),
+    )
     .get("/api/coding_agent/{id}/patch", results::get_patch, results("All commits, as `git am` takes them.").answers_with(200, "text/x-diff"))
     .get("/api/coding_agent/{id}/logs", results::list_logs, results("Lines of the log.").query::<LogQuery>().answers_page::<LogView>())
     .get(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Timestamp,
     deployment::{DeploymentStatus, DeploymentStep},
-    id::{DeploymentId, IntentId, NotificationId, RetrospectiveId, ReviewId, TaskId},
+    id::{CommentId, DeploymentId, IntentId, NotificationId, RetrospectiveId, ReviewId, TaskId},
     model::{ModelRole, Spending, Usage},
     policy::CommandJudged,
     status::{Stage, Status},
@@ -100,6 +100,14 @@ pub enum EventKind {
     Message {
         from: Author,
         text: String,
+    },
+    /// A comment on lines of the changes was made, resolved or opened again.
+    Comment {
+        comment_id: CommentId,
+        path: String,
+        resolved: bool,
+        /// The commit that resolved it; absent when a person did.
+        commit: Option<String>,
     },
     /// A model answered, and what the build has spent since it began.
     ModelCall {

@@ -73,6 +73,10 @@ id!(
     DeploymentId, "deploy-", 1, "deploy-7"
 );
 id!(
+    /// A comment on lines of what a build changed: `comment-5`.
+    CommentId, "comment-", 1, "comment-5"
+);
+id!(
     /// One retrospective: `retro-4`.
     RetrospectiveId, "retro-", 1, "retro-4"
 );

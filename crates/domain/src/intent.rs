@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Timestamp,
     address::{public_https, ssh_address},
+    id::IntentId,
     input::{InputFile, wrong_files},
     model::Budget,
     problem::{FieldError, Problem},
@@ -243,13 +244,19 @@ pub enum Repository {
     /// A browser is only told it, and need not bring the tables of international names to read it.
     #[cfg(target_family = "wasm")]
     Url(String),
+    /// What another build made, at its newest commit.
+    Build(IntentId),
     Path(String),
 }
 
 #[cfg(target_family = "wasm")]
 impl From<String> for Repository {
     fn from(text: String) -> Self {
-        if text.starts_with('/') { Self::Path(text) } else { Self::Url(text) }
+        match text.parse() {
+            Ok(intent) => Self::Build(intent),
+            Err(_) if text.starts_with('/') => Self::Path(text),
+            Err(_) => Self::Url(text),
+        }
     }
 }
 
@@ -265,6 +272,7 @@ impl std::fmt::Display for Repository {
         match self {
             Self::Url(url) => url.fmt(f),
             Self::Path(path) => path.fmt(f),
+            Self::Build(intent) => intent.fmt(f),
         }
     }
 }
@@ -283,7 +291,7 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Intent {
-    pub id: crate::id::IntentId,
+    pub id: IntentId,
     /// A few words for lists, made from the description: `Chat feature`.
     pub title: String,
     pub request: IntentRequest,
@@ -475,13 +483,16 @@ impl Errors {
         if text.starts_with('/') && !text.contains('\0') && text.len() <= 1_000 {
             return Some(Repository::Path(text.to_owned()));
         }
+        if let Ok(intent) = text.parse() {
+            return Some(Repository::Build(intent));
+        }
         match ssh_address(text).unwrap_or_else(|| public_https(text)) {
             #[allow(clippy::useless_conversion, reason = "a text in browsers")]
             Ok(url) => Some(Repository::Url(url.into())),
             Err(why) => {
                 self.add(
                     "artifacts.repository",
-                    format!("{why} Give an https or ssh address of a public host, or the absolute path of a repository on this machine."),
+                    format!("{why} Give an https or ssh address of a public host, the absolute path of a repository on this machine, or a build such as int-code-001."),
                 );
                 None
             }
@@ -501,7 +512,7 @@ impl Errors {
             return None;
         };
         if !matches!(repository, Some(Repository::Url(_))) && !self.names("artifacts.repository") {
-            self.add(FIELD, "A token is shown to the host of a repository's address; a path on this machine needs none. Leave it empty.");
+            self.add(FIELD, "A token is shown to the host of a repository's address; what is on this machine needs none. Leave it empty.");
             return None;
         }
         let read = name.trim().parse().ok();

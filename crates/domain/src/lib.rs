@@ -7,6 +7,7 @@ pub mod address;
 pub mod analytics;
 pub mod baseline;
 pub mod chat;
+pub mod comment;
 pub mod copilot;
 pub mod deployment;
 pub mod event;

@@ -150,8 +150,8 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
     Message { lines, options, actions, waiting: true, ..message(NotificationKind::InputNeeded, review.review_id, heading, review.question.clone()) }
 }
 
-/// 3: the build is complete; every figure was counted or measured.
-pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: Option<&TestsView>, environments: &[Environment]) -> Message {
+/// 3: the build is complete; every figure was counted or measured. `tests`: what they said, or whether any were asked for.
+pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: Result<&TestsView, bool>, environments: &[Environment]) -> Message {
     let files = |kind: ArtifactKind, one: &str| {
         let of: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.kind == kind).collect();
         let lines: u64 = of.iter().map(|artifact| artifact.lines).sum();
@@ -162,7 +162,7 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         .flatten()
         .collect();
     match tests {
-        Some(tests) => {
+        Ok(tests) => {
             facts.push(fact(
                 "Tests",
                 if tests.failed == 0 {
@@ -175,7 +175,7 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
                 facts.push(fact("Coverage", percent(covered)));
             }
         }
-        None => facts.push(fact("Tests", "not run: switched off".to_owned())),
+        Err(wanted) => facts.push(fact("Tests", if wanted { "none were run" } else { "not run: switched off" }.to_owned())),
     }
     // Staging first, as in "deploy to staging": the first place where other people look.
     let first =

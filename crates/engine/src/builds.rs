@@ -49,7 +49,7 @@ impl Engine {
     /// The plan for a request; nothing is stored.
     pub async fn preview(&self, draft: RequestDraft) -> Result<Proposal, Problem> {
         let request = draft.parse(self.inner.now().date_naive())?;
-        self.inner.allowed(&request.artifacts)?;
+        self.inner.allowed(&request.artifacts).await?;
         self.inner.inputs.check(&request).await?;
         let (agent, plan) = self.inner.plan(&request, Vec::new()).await?;
         if agent.needs_model() {
@@ -206,7 +206,7 @@ impl Inner {
     async fn create(self: &Arc<Self>, request: IntentRequest, wanted: Option<String>, idempotency: Option<(String, String)>) -> Result<Proposal> {
         // Planning reads them; until the build is saved, nothing else says that they are wanted.
         let _kept = self.inputs.hold().await;
-        self.allowed(&request.artifacts)?;
+        self.allowed(&request.artifacts).await?;
         self.inputs.check(&request).await?;
         let agent = self.agent_for(&request).await?;
         let plan = if agent.needs_model() {

@@ -8,7 +8,7 @@ use grace_domain::{
     event::{Artifact, ArtifactKind, ArtifactStatus, EventKind},
     id::TaskId,
 };
-use grace_store::{artifacts_of, artifacts_replace, intent_save_repository};
+use grace_store::{artifacts_of, artifacts_replace, comments_touch, intent_save_repository};
 
 use crate::{
     decide::Decision,
@@ -19,6 +19,8 @@ use crate::{
 /// What was saved.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
+    /// The commit that the branch is at.
+    pub head: Option<String>,
     /// Bytes of files that are new or not as they were.
     pub bytes: u64,
     /// Files that the task wrote and the commit does not hold: it removed them again, or they are ignored.
@@ -45,6 +47,10 @@ pub(crate) async fn save_commit(
         (Some(old), Some(head)) => workspace.changed_between(old, head).await?,
         _ => None,
     };
+    if let (Some(task), Some(changed)) = (task, &changed) {
+        let paths: Vec<String> = changed.iter().cloned().collect();
+        comments_touch(&mut decision.tx, (intent, task), &paths).await?;
+    }
     let is_known = |file: &Made| {
         let completed = known.get(&file.path).is_some_and(|artifact| artifact.status == ArtifactStatus::Completed);
         completed && changed.as_ref().is_some_and(|changed| !changed.contains(&file.path))
@@ -74,5 +80,5 @@ pub(crate) async fn save_commit(
     if head.is_some() && head != decision.row.head {
         intent_save_repository(&mut decision.tx, intent, Some(&workspace.branch()), head.as_deref(), now).await?;
     }
-    Ok(Saved { bytes, left_out: own.into_iter().map(|artifact| artifact.path).collect() })
+    Ok(Saved { head, bytes, left_out: own.into_iter().map(|artifact| artifact.path).collect() })
 }

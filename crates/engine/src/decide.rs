@@ -236,7 +236,8 @@ impl<'a> Decision<'a> {
                 self.log(Level::Info, format!("All {} tasks are done.", tasks.len()), None);
                 let wanted = &self.row.intent.request.constraints.environments;
                 let environments: &[_] = if is_deployable(&self.row.agent) { wanted } else { &[] };
-                let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, self.row.tests.as_ref(), environments);
+                let tests = self.row.tests.as_ref().ok_or(self.row.intent.request.options.generate_tests);
+                let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, tests, environments);
                 self.notify(message).await?;
             }
             Status::Executing if !can_go_on && any(TaskState::WaitingForPerson) => self.apply(Trigger::Blocked, None)?,

@@ -11,6 +11,7 @@ use grace_domain::{
 use grace_store::{TaskResult, artifacts_save, conversation_save, intent_save_baseline, intent_save_repository, task_finish};
 
 use crate::{
+    comments::land,
     committed::save_commit,
     decide::Decision,
     error::Result,
@@ -77,6 +78,9 @@ async fn save_finished(inner: &Arc<Inner>, run: &Run, output: TaskOutput, landin
         let saved = save_commit(&mut decision, main, Some(id), &kinds).await?;
         result.output_bytes = saved.bytes;
         if collision.is_none() {
+            if let Some(head) = &saved.head {
+                land(&mut decision, id, head).await?;
+            }
             warn_of_ignored(&mut decision, &run.place.files, id, saved.left_out).await?;
         }
     } else {

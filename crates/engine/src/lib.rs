@@ -6,6 +6,7 @@
 mod answers;
 mod builds;
 mod cache;
+mod comments;
 mod committed;
 mod copilot;
 mod decide;

@@ -110,7 +110,7 @@ impl Inner {
     }
 
     /// The commit that the build is at, or the refusal while there is none.
-    async fn commit_of(&self, intent: IntentId) -> Result<String> {
+    pub(crate) async fn commit_of(&self, intent: IntentId) -> Result<String> {
         let row = self.row(intent).await?;
         let status = row.state.status;
         row.head.ok_or_else(|| {

@@ -8,7 +8,7 @@ use grace_domain::{
     id::{IntentId, TaskId},
     intent::IntentRequest,
 };
-use grace_store::messages_after;
+use grace_store::{StoreError, comments_read, messages_after};
 use serde_json::Value;
 
 use crate::{runner::workspace_failure, speaker::Speaker, start::Inner, workspace::Workspace};
@@ -50,7 +50,11 @@ impl Conversing for Talk {
         let (intent, task) = self.of();
         let read = async {
             let mut conn = self.inner.store.connection().await?;
-            messages_after(&mut conn, intent, after).await
+            let said = messages_after(&mut conn, intent, after).await?;
+            if !said.is_empty() {
+                comments_read(&mut conn, (intent, task), after).await?;
+            }
+            Ok::<_, StoreError>(said)
         };
         read.await.unwrap_or_else(|error| {
             tracing::warn!(task.id = %task, error = %error, "messages of people could not be read; they are read at the next step");

@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod commands;
+mod comments;
 mod copilot;
 mod deployments;
 pub mod embedded;
@@ -31,6 +32,7 @@ mod tasks;
 
 pub use artifacts::{artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save};
 pub use commands::{command_answer, command_begin, command_figures};
+pub use comments::{comment_reopen, comment_resolve, comment_save, comments_land, comments_of, comments_read, comments_touch};
 pub use copilot::{
     ChatLine, NotificationRow, chat_append, chat_history, notification_close, notification_dismiss, notification_fetch, notification_put,
     notifications_close_all, notifications_open, notifications_read_all,

@@ -128,6 +128,8 @@ impl Origin {
                 let address = public_address(host).await?;
                 Ok(Self { address: url.to_string(), protocol: "https", setting: format!("http.curloptResolve={host}:443:{address}") })
             }
+            // Whoever prepares a workspace knows where other builds are.
+            Repository::Build(build) => Err(refused(format!("where {build} is was not looked up."))),
             Repository::Path(path) if !std::path::Path::new(path).is_dir() => Err(refused(format!("there is no folder {path} on this machine."))),
             Repository::Path(path) => Ok(Self { address: path.clone(), protocol: "file", setting: "safe.directory=*".into() }),
         }

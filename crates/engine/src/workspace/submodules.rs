@@ -111,7 +111,7 @@ fn source(module: &Module, repository: &Repository) -> Result<Repository, Worksp
             folder.set_path(&format!("{}/", url.path().trim_end_matches('/')));
             return folder.join(&module.url).map(Repository::Url).map_err(|error| refused(format!("{} is no address: {error}", module.url)));
         }
-        Repository::Url(_) => {}
+        Repository::Url(_) | Repository::Build(_) => {}
     }
     // The key is for the host that the person named, and for no other.
     if let (Repository::Url(given), Some(Ok(url))) = (repository, ssh_address(&module.url)) {

@@ -7,6 +7,7 @@ mod support;
 mod builds;
 mod chat;
 mod commands;
+mod comments;
 mod crash;
 mod deployments;
 mod inputs;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use crate::support::{Act, Place, Scripted, draft, shop::spec, step, until_status, until_within};
+use crate::support::{Act, Place, Scripted, draft, shop::spec, start_build, step, until_status, until_within};
 use grace_domain::{
     intent::{ArtifactsDraft, ConstraintsDraft, OptionsDraft, RequestDraft},
     list::ListQuery,
@@ -190,5 +190,37 @@ async fn the_token_of_a_repository_is_a_secret_that_is_read_for_the_clone_and_mi
     let reads: Vec<_> = audit.iter().filter(|entry| entry.action == SecretAction::Read).collect();
     assert_eq!(reads.len(), 1);
     assert_eq!((reads[0].intent_id, reads[0].purpose.as_str()), (Some(intent), "clone of https://nothing.invalid/a.git"));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_goes_on_from_what_another_one_made() {
+    let place = Place::new().await;
+    let agent = Scripted::new(vec![step("code", Stage::Coding, &[], Act::Write("a.txt", "a\n"))]);
+    let engine = place.start(&agent).await;
+    let first = start_build(&engine, "The first part").await;
+    until_status(&engine, first, Status::Completed).await;
+    engine.shutdown().await;
+
+    let engine = place.start(&Scripted::new(vec![step("more", Stage::Coding, &[], Act::Write("b.txt", "b\n"))])).await;
+    for (wrong, words) in [("int-code-777", "no build int-code-777"), ("int-code-x", "is not an address")] {
+        let refused = engine.preview(in_repository(wrong, "The second part")).await.unwrap_err();
+        assert_eq!(refused.errors[0].field, "artifacts.repository", "{wrong}");
+        assert!(refused.errors[0].message.contains(words), "{}", refused.errors[0].message);
+    }
+    let waiting = engine.create(draft("Not approved"), None).await.unwrap().intent_id.unwrap();
+    let refused = engine.preview(in_repository(&waiting.to_string(), "The second part")).await.unwrap_err();
+    assert!(refused.errors[0].message.contains("has no commit yet"), "{}", refused.errors[0].message);
+
+    let request = in_repository(&first.to_string(), "The second part");
+    let hash = engine.preview(request.clone()).await.unwrap().plan_hash;
+    let second = engine.create(RequestDraft { plan_hash: Some(hash), ..request }, None).await.unwrap().intent_id.unwrap();
+    until_status(&engine, second, Status::Completed).await;
+    let work = place.data_dir.join("builds").join(second.to_string()).join("work");
+    assert_eq!(std::fs::read_to_string(work.join("a.txt")).unwrap(), "a\n");
+    let diff = engine.diff(second).await.unwrap();
+    assert!(diff.contains("b.txt") && !diff.contains("a.txt"), "{diff}");
+    // The other one is as it was.
+    assert!(!engine.diff(first).await.unwrap().contains("b.txt"));
     engine.shutdown().await;
 }
