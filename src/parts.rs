@@ -101,7 +101,7 @@ part!(build_log(intent: IntentId, title: String, status: Memo<Status>) -> AnyVie
 part!(kernel_log(key: String, name: String, aside: Option<String>) -> AnyView, load_kernel_log in consoles =>
     view! { <KernelConsole key name aside/> }.into_any());
 
-part!(plan_beside(plan: String) -> AnyView, load_plan_beside in form => plan_preview::plan_read(&plan));
+part!(plan_beside(plan: String, decided: Option<RwSignal<Option<String>>>) -> AnyView, load_plan_beside in form => plan_preview::plan_read(&plan, decided));
 part!(file_sender(state: FormState, files: Vec<web_sys::File>) -> (), load_file_sender in form => form_files::send(state, files));
 
 /// The log of a build under its row.
@@ -114,9 +114,9 @@ pub fn kernel_log_part(key: String, name: String, aside: Option<String>) -> AnyV
     opened(kernel_log(key, name, aside))
 }
 
-/// The plan beside the form, of its JSON.
-pub fn previewed_plan(plan: String) -> AnyView {
-    opened(plan_beside(plan))
+/// The plan beside the form, of its JSON. `decided`: takes answers to its questions, which go into the next one.
+pub fn previewed_plan(plan: String, decided: Option<RwSignal<Option<String>>>) -> AnyView {
+    opened(plan_beside(plan, decided))
 }
 
 /// Sends what was chosen for the form, with [`form_files::send`].

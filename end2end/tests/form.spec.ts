@@ -1,7 +1,7 @@
 import { type Locator, type Page } from "@playwright/test";
 
 import { chatDescription, expect, expectNoViolations, intentOf, open, test, waitForStatus } from "./harness";
-import { begins, finish, plans, ScriptedModel, task, write } from "./scripted";
+import { asking, begins, finish, plans, ScriptedModel, task, write } from "./scripted";
 
 const question = "What would you like Grace to build?";
 const year = new Date().getUTCFullYear() + 1;
@@ -295,6 +295,8 @@ test.describe("with a model", () => {
   test.beforeAll(async ({ request }) => {
     const work = (key: string, title: string) => [{ name: title, tasks: [task(key, "coding", title, [])] }];
     model = await ScriptedModel.start(request, [
+      plans("- Which heading? Large", "Large page", work("part", "Write it"), ["a page with a large heading"]),
+      asking("A page with a heading", "A page", "Which heading?", ["Small", "Large"]),
       plans(cluster, "Cluster", work("network", "Write the configuration"), ["Terraform configuration of a VPC", "Terraform configuration of a cluster"]),
       plans(marketplace, "Marketplace", work("contract", "Write the contract"), [told("Blockchain", "Blockchain", "Solidity + Ethers.js + React")]),
       ...types.map((type, index) => {
@@ -328,6 +330,22 @@ test.describe("with a model", () => {
     }
     await expectNoViolations(page);
     expect(await model.problems(request)).toEqual([]);
+  });
+
+  test("a question of the plan is decided before the plan is approved, and the next plan is made by it", async ({ page }) => {
+    await open(page, "/");
+    const form = builder(page);
+    await describe(page, "Custom", "Library", "As described");
+    await form.getByLabel(question).fill("A page with a heading");
+    await form.getByRole("button", { name: "Preview plan" }).click();
+    const options = preview(page).getByRole("group", { name: "Which heading?" });
+    await expect(options.getByRole("button")).toHaveText(["Small", "Large"]);
+    await expectNoViolations(page);
+    await options.getByRole("button", { name: "Large" }).click();
+    await expect(form.getByLabel(question)).toHaveValue("A page with a heading\n\nDecided:\n- Which heading? Large");
+    await expect(preview(page)).toContainText("a page with a large heading", { timeout: 30_000 });
+    await expect(preview(page)).toContainText("current");
+    await expect(options).toBeHidden();
   });
 
   test("infrastructure from the form: planned while it can be seen, approved, built, and not deployed for a reason", async ({ page, request }) => {

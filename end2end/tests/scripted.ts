@@ -116,6 +116,16 @@ export const plans = (last_contains: string, title: string, phases: { name: stri
   reply: { text: JSON.stringify({ title, phases, deliverables, assumptions: [], not_covered: [], risks: [], questions: [], changes: [] }) },
 });
 
+/** The same with one task and a question. */
+export const asking = (last_contains: string, title: string, text: string, options: string[]) => {
+  const question = { key: "question", text, options: options.map((label) => ({ label, consequence: `It is ${label}.` })), default: options[0], default_reason: "It is the first." };
+  const phases = [{ name: title, tasks: [task("part", "coding", title, [])] }];
+  return {
+    when: { has_schema: true, last_contains },
+    reply: { text: JSON.stringify({ title, phases, deliverables: [title], assumptions: [], not_covered: [], risks: [], questions: [question], changes: [] }) },
+  };
+};
+
 /** What the model does when the last it was told has these words in it. */
 export const hearing = (last_contains: string, ...calls: Call[]) => ({ when: { last_contains }, reply: { calls } });
 /** What it does when that task begins. */

@@ -90,6 +90,9 @@ impl FormState {
     }
 }
 
+/// Stands in the description before what was decided of a plan's questions.
+const DECIDED: &str = "\n\nDecided:\n";
+
 fn new_key() -> String {
     format!("form-{}-{}", js_sys::Date::now(), js_sys::Math::random())
 }
@@ -107,6 +110,16 @@ pub fn BuilderForm(catalog: Feed<Catalog>, first_error: Option<CallError>) -> An
         key: RwSignal::new(None),
     };
     keep_draft(desk);
+    Effect::new(move |_| {
+        let Some(words) = desk.decided.get() else { return };
+        desk.decided.set(None);
+        desk.draft.update(|draft| {
+            let text = draft.description.get_or_insert_default();
+            text.push_str(if text.contains(DECIDED) { "\n" } else { DECIDED });
+            text.push_str(&format!("- {words}"));
+        });
+        state.preview();
+    });
     view! {
         <div class="panel builder">
             <Form state catalog/>

@@ -62,6 +62,8 @@ pub struct Desk {
     pub shortcuts: RwSignal<bool>,
     /// Counts how often the form was wanted, from wherever.
     pub form_wanted: RwSignal<u32>,
+    /// A question of the plan beside the form that was answered, with its answer.
+    pub decided: RwSignal<Option<String>>,
     /// The co-pilot is open where it is not always on the screen.
     pub copilot_open: RwSignal<bool>,
     /// What the builder form holds.
@@ -97,6 +99,7 @@ impl Desk {
             palette: RwSignal::new(false),
             shortcuts: RwSignal::new(false),
             form_wanted: RwSignal::new(0),
+            decided: RwSignal::new(None),
             copilot_open: RwSignal::new(false),
             draft: RwSignal::new(first_draft()),
             preview: RwSignal::new(None),

@@ -1,5 +1,6 @@
 //! What stands beside and under the fields of the builder form: the plan that was made of them, and keeping them as a template.
 
+use grace_domain::intent::RequestDraft;
 use leptos::{ev, prelude::*};
 
 use super::{
@@ -10,6 +11,11 @@ use super::{
     plan_preview::no_plan,
 };
 use crate::{calls::learning::save_template, parts::previewed_plan};
+
+/// Whether a model plans it, which reads what was decided in the description.
+fn plans_in_words(draft: &RequestDraft) -> bool {
+    draft.agent.as_deref() == Some("model") || draft.constraints.stack.as_deref() == Some("described")
+}
 
 #[component]
 pub fn PlanColumn(state: FormState) -> AnyView {
@@ -34,7 +40,7 @@ pub fn PlanColumn(state: FormState) -> AnyView {
                 <div class="tools"><code class="muted" title="Plan hash; approval binds to it">{hash}</code></div>
             </div>
             {move || desk.preview.with(|preview| match preview {
-                Some((_, previewed)) => previewed_plan(previewed.plan.clone()),
+                Some((draft, previewed)) => previewed_plan(previewed.plan.clone(), plans_in_words(draft).then_some(desk.decided)),
                 None => no_plan(),
             })}
         </div>

@@ -1,7 +1,7 @@
 //! A plan as a person reads it before approving: length, phases, what comes out, what is assumed, left out and asked.
 
 use grace_domain::{
-    plan::{ConfidenceLevel, Plan},
+    plan::{ConfidenceLevel, Plan, Question},
     present::{counted, time, timeline::plan_bars},
     spec::Mark,
 };
@@ -111,6 +111,26 @@ pub fn questions(plan: &Plan) -> AnyView {
     ticks(lines)
 }
 
+/// The same, to be answered before the plan is approved: the next plan is made with what was decided.
+fn open_questions(plan: &Plan, decided: RwSignal<Option<String>>) -> AnyView {
+    let each = |question: &Question| {
+        let buttons: Vec<_> = question
+            .options
+            .iter()
+            .map(|choice| {
+                let words = format!("{} {}", question.text, choice.label);
+                view! { <button type="button" class="btn needs-script" title=choice.consequence.clone() on:click=move |_| decided.set(Some(words.clone()))>{choice.label.clone()}</button> }
+            })
+            .collect();
+        view! {
+            <li class="t-waiting">{icon("wait")}<span>{question.text.clone()}<span class="row row-tight" role="group" aria-label=question.text.clone()>{buttons}</span></span></li>
+        }
+    };
+    let each: Vec<_> = plan.questions.iter().map(each).collect();
+    view! { <ul class="ticks">{each}</ul><p class="hint">"Decide now and the plan is made anew with it, or be asked while it is built."</p> }
+        .into_any()
+}
+
 /// What each compliance rule adds, and what it leaves to people.
 pub fn compliance(plan: &Plan) -> AnyView {
     let lines = plan
@@ -141,9 +161,9 @@ pub fn modifications(plan: &Plan) -> Option<AnyView> {
 }
 
 /// The plan of its JSON, for the column beside the form.
-pub fn plan_read(json: &str) -> AnyView {
+pub fn plan_read(json: &str, decided: Option<RwSignal<Option<String>>>) -> AnyView {
     match codec::read(json) {
-        Ok(plan) => plan_body(&plan),
+        Ok(plan) => plan_body(&plan, decided),
         Err(_) => {
             view! { <p class="quiet">"This plan cannot be read: the server was updated since this tab was opened. Reload the page."</p> }.into_any()
         }
@@ -151,7 +171,7 @@ pub fn plan_read(json: &str) -> AnyView {
 }
 
 /// The whole plan.
-fn plan_body(plan: &Plan) -> AnyView {
+fn plan_body(plan: &Plan, decided: Option<RwSignal<Option<String>>>) -> AnyView {
     let deliverables = plan.deliverables.iter().map(|text| ("", "check", text.clone())).collect();
     let warnings: Vec<_> = plan.warnings.iter().map(|text| ("t-warning", "warn", text.clone())).collect();
     let first_words = plan.deliverables.first().cloned().unwrap_or_default();
@@ -161,7 +181,9 @@ fn plan_body(plan: &Plan) -> AnyView {
         <div class="part"><h4>"Phases"</h4>{plan_phases(plan)}</div>
         {fold("Deliverables", format!("{}: {first_words}, \u{2026}", plan.deliverables.len()), false, ticks(deliverables))}
         {modifications(plan).map(|body| view! { <div class="part"><h4>"Changes asked for"</h4>{body}</div> })}
-        {(!plan.questions.is_empty()).then(|| view! { <div class="part"><h4>"Will ask"</h4>{questions(plan)}</div> })}
+        {(!plan.questions.is_empty()).then(|| view! {
+            <div class="part"><h4>"Will ask"</h4>{decided.map_or_else(|| questions(plan), |decided| open_questions(plan, decided))}</div>
+        })}
         {not_covered(plan).map(|body| view! { <div class="part"><h4>"Not covered: these sentences will not be built"</h4>{body}</div> })}
         {(!plan.assumptions.is_empty()).then(|| fold("Assumed", counted(plan.assumptions.len() as u64, "assumption", "assumptions"), false, assumptions(plan)))}
         {(!plan.compliance.is_empty()).then(|| fold("Compliance", counted(plan.compliance.len() as u64, "control", "controls"), true, compliance(plan)))}

@@ -172,7 +172,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
                 .into_any()
         }
         Some(tests) => view! { <span class="t-success">{format!("{} passed", tests.passed)}</span> }.into_any(),
-        None => none("not run yet"),
+        None => none(if status.get().is_built() { "none were run" } else { "not run yet" }),
     };
     let coverage = move || match tests.get().and_then(|tests| tests.coverage_percent) {
         Some(coverage) => percent(coverage).into_any(),

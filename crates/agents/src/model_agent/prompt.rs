@@ -30,7 +30,7 @@ pub fn planning() -> String {
      - The stages are designing, coding, testing, documenting. Plan real tests in the testing stage and a README in the documenting stage unless told otherwise.\n\
      - Choose the stack that is asked for; where nothing is said, the simplest that does it well.\n\
      - Ask a question only when its answer changes the work and cannot be read out of the description. Give 2 to 5 options, each with its consequence, \
-     and a default with its reason.\n\
+     and a default with its reason. What stands there under `Decided:` is answered: plan by it, and do not ask it again.\n\
      - `not_covered` lists, word for word, the sentences of the description that the plan does not implement. `assumptions` lists what you took for granted. \
      `risks` lists what may go wrong.\n\
      - `changes` has one entry for each wish to change the plan, in their order: whether it is applied, and what was changed or why it cannot be; empty without wishes.\n\
