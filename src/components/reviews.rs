@@ -52,8 +52,8 @@ pub fn open_review(review: &Review) -> AnyView {
             }
         })
         .collect();
-    // Questions of the plan take one of their options; help and code reviews take words.
-    let in_words = matches!(review.review_type, ReviewType::CodeReview | ReviewType::Help).then(|| {
+    // A blueprint's questions take one of their options alone.
+    let in_words = review.in_words.then(|| {
         let text = RwSignal::new(String::new());
         let (intent, id) = (review.intent_id, review.review_id);
         let deed = Deed::new(move || {

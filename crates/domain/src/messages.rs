@@ -135,7 +135,8 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
         actions.push(link("Add its value", ActionStyle::Ghost, field_for(secret, Some(review.intent_id))));
     }
     if review.review_type != ReviewType::DeploymentGate {
-        actions.push(link("Open", ActionStyle::Ghost, format!("/builds/{}?tab=reviews", review.intent_id)));
+        let label = if review.in_words && !review.options.is_empty() { "Answer in words" } else { "Open" };
+        actions.push(link(label, ActionStyle::Ghost, format!("/builds/{}?tab=reviews", review.intent_id)));
     }
     let heading = match review.review_type {
         ReviewType::DeploymentGate => format!("{title}: approve the deployment"),

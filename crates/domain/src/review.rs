@@ -62,6 +62,9 @@ pub struct Review {
     pub answered_at: Option<Timestamp>,
     pub answer: Option<String>,
     pub decided_by_grace: bool,
+    /// An answer in a person's own words is taken too.
+    #[serde(default)]
+    pub in_words: bool,
     /// The name of the secret that is asked for. Its value is never part of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -122,13 +125,13 @@ impl Review {
             return Err(Problem::invalid_field("answer", format!("Longer than {MAX_TEXT} characters; shorten it.")));
         }
         let chosen = self.options.iter().find(|option| option.label.eq_ignore_ascii_case(text));
-        match (self.review_type, chosen) {
-            (_, Some(option)) => Ok((option.label.clone(), false)),
-            (ReviewType::DeploymentGate | ReviewType::Question | ReviewType::Secret | ReviewType::Command, None) => {
+        match chosen {
+            Some(option) => Ok((option.label.clone(), false)),
+            None if self.in_words => Ok((text.to_owned(), false)),
+            None => {
                 let labels: Vec<&str> = self.options.iter().map(|option| option.label.as_str()).collect();
                 Err(Problem::invalid_field("answer", format!("It is not one of: {}.", labels.join(", "))))
             }
-            (_, None) => Ok((text.to_owned(), false)),
         }
     }
 }

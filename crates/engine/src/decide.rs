@@ -86,6 +86,11 @@ impl<'a> Decision<'a> {
         self.row.intent.id
     }
 
+    /// Whether an agent with a model is at work, which understands what people say.
+    pub fn is_slow(&self) -> bool {
+        self.inner.is_slow(&self.row.agent)
+    }
+
     pub fn status(&self) -> Status {
         self.row.state.status
     }

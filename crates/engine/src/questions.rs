@@ -45,6 +45,8 @@ pub(crate) async fn put_question(mut decision: Decision<'_>, claim: &Claim, (que
         artifacts: Vec::new(),
         task: Some(claim.task.id),
         subject: Some(question.key.clone()),
+        // A blueprint knows its options alone.
+        in_words: wish.is_none() && decision.is_slow(),
         secret: None,
         command: None,
     };

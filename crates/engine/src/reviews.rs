@@ -77,6 +77,7 @@ impl Inner {
             artifacts: request.artifacts,
             task: None,
             subject: None,
+            in_words: matches!(request.review_type, ReviewType::CodeReview | ReviewType::Help),
             secret: None,
             command: None,
         };

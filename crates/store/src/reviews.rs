@@ -28,6 +28,8 @@ pub struct NewReview {
     pub task: Option<TaskId>,
     /// What the answer is for, in the engine's own words: a question's key, `deploy:staging`.
     pub subject: Option<String>,
+    /// Answers in a person's own words are taken too.
+    pub in_words: bool,
     /// The name of the secret that is asked for.
     pub secret: Option<String>,
     /// The command that is asked about.
@@ -46,8 +48,8 @@ pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp
     // The update changes nothing; it only makes the statement return the row that is there.
     sqlx::query(
         "INSERT INTO reviews (intent_id, review_type, question, context, options, default_answer, default_reason, artifacts, task_id, subject, opened_at, secret,
-                              command)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                              command, in_words)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (task_id) WHERE answered_at IS NULL AND task_id IS NOT NULL DO UPDATE SET task_id = excluded.task_id
          RETURNING *",
     )
@@ -64,6 +66,7 @@ pub async fn review_open(conn: &mut PgConnection, new: &NewReview, at: Timestamp
     .bind(at)
     .bind(&new.secret)
     .bind(new.command.as_ref().map(json))
+    .bind(new.in_words)
     .try_map(|row| review_row(&row))
     .fetch_one(conn)
     .await
@@ -155,6 +158,7 @@ fn review_row(row: &PgRow) -> Decoded<ReviewRow> {
             answered_at: row.at_option("answered_at")?,
             answer: row.text_option("answer")?,
             decided_by_grace: row.flag("decided_by_grace")?,
+            in_words: row.flag("in_words")?,
             secret: row.text_option("secret")?,
             command: row.json_option("command")?,
         },

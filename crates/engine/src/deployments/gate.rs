@@ -35,6 +35,7 @@ pub(super) async fn open_gate(decision: &mut Decision<'_>, deployment: &Deployme
         artifacts: Vec::new(),
         task: Some(task),
         subject: Some(deployment.deployment_id.to_string()),
+        in_words: false,
         secret: None,
         command: None,
     };

@@ -184,6 +184,7 @@ async fn a_row_of_a_list_shows_progress_tests_log_and_the_open_question() {
         task: None,
         subject: None,
         secret: None,
+        in_words: false,
         command: None,
     };
     let review = review_open(&mut conn, &new, at(3)).await.unwrap().review;

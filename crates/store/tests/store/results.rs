@@ -67,6 +67,7 @@ async fn of_eight_answers_at_once_one_is_taken() {
         task: Some(task),
         subject: Some("authentication".into()),
         secret: None,
+        in_words: false,
         command: None,
     };
     let opened = review_open(&mut conn, &new, at(1)).await.unwrap();
