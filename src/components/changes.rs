@@ -1,5 +1,7 @@
 //! What a build changed, as a diff: unified or side by side, each file folded to a line.
 
+use std::collections::HashMap;
+
 use grace_domain::{
     comment::{Comment, Side, number},
     event::EventKind,
@@ -160,6 +162,13 @@ struct Rows {
     of_line: Vec<usize>,
 }
 
+impl Rows {
+    /// The row in which a line stands, or the last one when the line is too far down to be drawn.
+    fn of(&self, line: usize) -> usize {
+        self.of_line[line].min(self.html.len().saturating_sub(1))
+    }
+}
+
 // Lines are many and plain: they are written as escaped markup rather than as a node each.
 
 /// The number of a line, which a click comments on.
@@ -200,11 +209,12 @@ fn two_columns(file: &FileDiff) -> Rows {
         }
     };
     let pairs = side_by_side(&file.lines);
-    let of_line = file.lines.iter().map(|line| {
-        let is_it = |other: &Option<&Line>| other.is_some_and(|other| std::ptr::eq(other, line));
-        pairs.iter().position(|(left, right)| is_it(left) || is_it(right)).unwrap_or_default()
-    });
-    let of_line = of_line.collect();
+    let rows: HashMap<*const Line, usize> = pairs
+        .iter()
+        .enumerate()
+        .flat_map(|(row, (left, right))| [left, right].into_iter().flatten().map(move |line| (std::ptr::from_ref(*line), row)))
+        .collect();
+    let of_line = file.lines.iter().map(|line| rows.get(&std::ptr::from_ref(line)).copied().unwrap_or_default()).collect();
     let html = pairs.into_iter().take(MOST_LINES).map(|(left, right)| match left {
         Some(line) if line.kind == Kind::Hunk => format!("<span class=\"hunk\">{}</span>", escaped(&line.text)),
         _ => format!("<span class=\"pair\">{}{}</span>", side(left, true), side(right, false)),
@@ -252,7 +262,7 @@ fn drawn(file: StoredValue<FileDiff>, split: bool, comments: Comments) -> AnyVie
     let placed = {
         let path = path.clone();
         Memo::new(move |_| {
-            let row = |comment: &Comment| file.with_value(|file| comment.place_in(file)).map(|line| rows.with_value(|rows| rows.of_line[line]));
+            let row = |comment: &Comment| file.with_value(|file| comment.place_in(file)).map(|line| rows.with_value(|rows| rows.of(line)));
             comments.on(&path).into_iter().map(|comment| (row(&comment), comment)).collect::<Vec<_>>()
         })
     };
@@ -263,7 +273,7 @@ fn drawn(file: StoredValue<FileDiff>, split: bool, comments: Comments) -> AnyVie
             let line = file.with_value(|file| file.lines.iter().position(|line| number(line, chosen.side) == Some(chosen.last)));
             // A number that is typed may be of no line; the form stays, and the server says so.
             let line = line.or_else(|| file.with_value(|file| file.lines.len().checked_sub(1)))?;
-            Some(rows.with_value(|rows| rows.of_line[line].min(rows.html.len().saturating_sub(1))))
+            Some(rows.with_value(|rows| rows.of(line)))
         })
     };
     let all = Memo::new(move |_| {

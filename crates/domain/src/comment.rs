@@ -178,12 +178,9 @@ impl Comment {
     /// Where it stands in the changes as they are now: after the last of its lines, when those still say the same.
     pub fn place_in(&self, file: &FileDiff) -> Option<usize> {
         let last = file.lines.iter().position(|line| number(line, self.side) == Some(self.last_line))?;
-        let is_same = self.code.len() as u64 > self.last_line - self.first_line
-            && file.lines[..=last]
-                .iter()
-                .filter(|line| number(line, self.side).is_some_and(|number| number >= self.first_line))
-                .map(cut)
-                .eq(self.code.iter().cloned());
+        let within = file.lines[..=last].iter().filter(|line| number(line, self.side).is_some_and(|number| number >= self.first_line));
+        let now: Vec<String> = within.map(cut).collect();
+        let is_same = now.len() as u64 == self.last_line - self.first_line + 1 && now.starts_with(&self.code);
         is_same.then_some(last)
     }
 
@@ -289,5 +286,10 @@ mod tests {
         assert_eq!(list.asked(), "Heed these comments:\n- `app.py`, lines 2\u{2013}3: x");
         let other = Placed { code: vec!["2".into(), "3".into()], ..placed };
         assert_eq!(comment(&other).place_in(&files[0]), None);
+        // Of many lines only the first are kept.
+        let text: String = (1..=90).map(|number| format!("+{number}\n")).collect();
+        let files = parse(&format!("diff --git a/app.py b/app.py\nnew file mode 100644\n--- /dev/null\n+++ b/app.py\n@@ -0,0 +1,90 @@\n{text}"));
+        let placed = draft(Side::New, 5, 80, "x").place(&files).unwrap();
+        assert_eq!((placed.code.len(), comment(&placed).place_in(&files[0])), (40, Some(80)));
     }
 }
