@@ -104,7 +104,7 @@ test("a review that is asked for over REST comes into the co-pilot, leads to the
   const message = messagesOf(page, `${title} needs your input`);
   await expect(message).toContainText("Is this file right?");
   await expect(message).toContainText(context);
-  await message.getByRole("link", { name: "Open" }).click();
+  await message.getByRole("link", { name: "Answer in words" }).click();
   await expect(page).toHaveURL(`/builds/${intent}?tab=reviews`);
   const main = page.getByRole("main");
   const review = main.locator(".review-open").filter({ hasText: "Is this file right?" });
