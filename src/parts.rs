@@ -62,37 +62,57 @@ macro_rules! part {
     };
 }
 
-/// Declares a page that is a part.
-macro_rules! page {
-    ($route:ident, $name:ident, $load:ident in $file:ident => $page:ident) => {
-        #[doc = concat!("Route of [`", stringify!($page), "`].")]
-        pub struct $route;
+/// Declares the pages that are parts, each with the first word of its addresses.
+macro_rules! pages {
+    ($($route:ident, $name:ident, $load:ident in $file:ident at $address:literal => $page:ident;)+) => {
+        $(
+            #[doc = concat!("Route of [`", stringify!($page), "`].")]
+            pub struct $route;
 
-        part!($name() -> AnyView, $load in $file => $page());
+            part!($name() -> AnyView, $load in $file => $page());
 
-        impl LazyRoute for $route {
-            fn data() -> Self {
-                Self
+            impl LazyRoute for $route {
+                fn data() -> Self {
+                    Self
+                }
+
+                async fn view(_: Self) -> AnyView {
+                    $name().await.unwrap_or_else(|NotLoaded| not_loaded())
+                }
+
+                async fn preload() {
+                    // When it fails, `view` tries again and says so.
+                    $load().await.ok();
+                }
             }
+        )+
 
-            async fn view(_: Self) -> AnyView {
-                $name().await.unwrap_or_else(|NotLoaded| not_loaded())
-            }
-
-            async fn preload() {
-                // When it fails, `view` tries again and says so.
-                $load().await.ok();
+        /// Loads the part of the page at `path`, which must be there before the page is taken over: taking over is one step, so that nothing can
+        /// change between the parts of a page. Until then the page stays as the server sent it, where links and forms work.
+        #[cfg(feature = "hydrate")]
+        pub async fn load_page(path: &str) {
+            loop {
+                let loaded = match path.split('/').nth(1) {
+                    $(Some($address) => $load().await,)+
+                    _ => Ok(()),
+                };
+                if loaded.is_ok() {
+                    return;
+                }
+                gloo_timers::future::TimeoutFuture::new(2_000).await;
             }
         }
     };
 }
 
 // Few files: what several share becomes a file of its own, for each combination of them.
-page!(BuildRoute, build_page, load_build in build => BuildPage);
-page!(TasksRoute, tasks_page, load_tasks in layers => TasksPage);
-page!(OperationsRoute, operations_page, load_operations in layers => OperationsPage);
-page!(SettingsRoute, settings_page, load_settings in layers => SettingsPage);
-page!(AnalyticsRoute, analytics_page, load_analytics in layers => AnalyticsPage);
+pages! {
+    BuildRoute, build_page, load_build in build at "builds" => BuildPage;
+    TasksRoute, tasks_page, load_tasks in layers at "tasks" => TasksPage;
+    OperationsRoute, operations_page, load_operations in layers at "operations" => OperationsPage;
+    SettingsRoute, settings_page, load_settings in layers at "settings" => SettingsPage;
+    AnalyticsRoute, analytics_page, load_analytics in layers at "analytics" => AnalyticsPage;
+}
 
 part!(dialogs() -> AnyView, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
 
@@ -136,25 +156,6 @@ fn opened(part: impl Future<Output = Result<AnyView, NotLoaded>> + Send + 'stati
         })
     })
     .into_any()
-}
-
-/// Loads the part of the page at `path`, which must be there before the page is taken over: taking over is one step, so that nothing can change
-/// between the parts of a page. Until then the page stays as the server sent it, where links and forms work.
-#[cfg(feature = "hydrate")]
-pub async fn load_page(path: &str) {
-    loop {
-        let loaded = match path.split('/').nth(1) {
-            Some("builds") => load_build().await,
-            Some("tasks") => load_tasks().await,
-            Some("operations") => load_operations().await,
-            Some("settings") => load_settings().await,
-            _ => Ok(()),
-        };
-        if loaded.is_ok() {
-            return;
-        }
-        gloo_timers::future::TimeoutFuture::new(2_000).await;
-    }
 }
 
 /// The dialogs that show or ask something, there from the first time that one of them is wanted.
