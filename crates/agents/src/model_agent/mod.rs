@@ -3,6 +3,7 @@
 //! through [`Models`], and what it needs to go on later is kept through [`Conversing`].
 
 mod baseline;
+mod circle;
 mod commands;
 mod context;
 mod kind;

@@ -3,7 +3,7 @@
 use grace_domain::{plan::Question, review::Wish};
 use serde::{Deserialize, Serialize};
 
-use super::context;
+use super::{circle::Circle, context};
 use crate::model::{Message, ToolResult};
 
 /// What a task's conversation is made of; kept while it waits.
@@ -17,9 +17,9 @@ pub struct Session {
     pub idle: u32,
     /// Number of the last message of a person that the model was given.
     pub heard: i64,
-    pub repeats: u32,
+    /// What was called of late, and what came of it.
     #[serde(skip)]
-    pub last: u64,
+    pub circle: Circle,
     pub waits: Option<Waiting>,
 }
 

@@ -1,10 +1,7 @@
 //! One task by a model: it calls tools until it says that it is done, and it is done when the task's own command succeeds after its last change.
 //! Everything is bounded: steps, rounds of mending, repeats, the size of the conversation. It must not know budgets, providers or the database.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use grace_domain::{
     event::Level,
@@ -61,12 +58,15 @@ struct Work<'a> {
     tools: Tools<'a>,
     definitions: Arc<Vec<ToolDefinition>>,
     session: Session,
+    /// The last call ended a round that was gone too often.
+    goes_round: bool,
 }
 
 pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOutput, TaskFailure> {
     let conversing = context.conversing().ok_or_else(|| TaskFailure::permanent("This task needs a model, and none can be reached from here."))?;
     let tools = Tools::new(context).map_err(|error| TaskFailure::transient(format!("The workspace cannot be opened: {error}.")))?;
-    let mut work = Work { task, context, conversing, tools, definitions: Arc::new(own_tools::definitions()), session: Session::default() };
+    let mut work =
+        Work { task, context, conversing, tools, definitions: Arc::new(own_tools::definitions()), session: Session::default(), goes_round: false };
     if work.open().await? {
         // Something was to be asked, and then the server ended.
         return work.waits().await;
@@ -368,8 +368,8 @@ impl Work<'_> {
             self.session.messages.push(Message::results(results));
             return Err(failure);
         }
-        if question.is_none() && self.session.repeats >= REPEATS {
-            self.session.repeats = 0;
+        if question.is_none() && std::mem::take(&mut self.goes_round) {
+            self.session.circle.forget();
             question = Some((self.repeats_itself(), None, None));
         }
         if let Some((question, call, wish)) = question {
@@ -388,15 +388,17 @@ impl Work<'_> {
         Ok(None)
     }
 
-    /// Counts equal calls with equal results.
+    /// Counts calls with their results that come again and again.
     fn watched(&mut self, call: &Called, mut result: ToolResult) -> ToolResult {
-        let mut hasher = DefaultHasher::new();
-        (&call.name, call.arguments.to_string(), &result.content).hash(&mut hasher);
-        let hash = hasher.finish();
-        self.session.repeats = if hash == self.session.last { self.session.repeats + 1 } else { 1 };
-        self.session.last = hash;
-        if self.session.repeats >= REPEATS_TOLD {
-            result.content.push_str(&format!("\n(This very call gave this very result {} times in a row. Do something else.)", self.session.repeats));
+        let (round, times) = self.session.circle.turn(&call.name, &call.arguments.to_string(), &result.content);
+        self.goes_round = times >= REPEATS;
+        if times >= REPEATS_TOLD {
+            let what = if round == 1 {
+                "This very call gave this very result".to_owned()
+            } else {
+                format!("These {round} calls in turn gave these very results")
+            };
+            result.content.push_str(&format!("\n({what} {times} times in a row. Do something else.)"));
         }
         result
     }

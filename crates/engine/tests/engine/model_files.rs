@@ -215,3 +215,26 @@ async fn a_workspace_that_cannot_be_reset_fails_its_build_and_nothing_else() {
     ended(&engine, intent, Status::Completed).await;
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_goes_to_and_fro_is_told_so_and_then_a_person_is_asked() {
+    let place = Place::new().await;
+    let says = |word: &str| Call::new("run", json!({"command": format!("echo {word}")}));
+    let model = model_of([
+        Turn::call([says("there")]).when(when("Your task is `first`")),
+        Turn::call([says("back")]).when(when("there")),
+        Turn::call([says("there")]).when(when("back")),
+    ])
+    .await;
+    let engine = Engine::start(with_model(&place, &model)).await.unwrap();
+    let intent = approved(&engine).await;
+    let status = until(&engine, intent, "the question", |status| status.status == Status::AwaitingReview).await;
+    let review = status.approval_needed.clone().unwrap();
+    assert!(review.question.starts_with("The agent repeats itself"), "{}", review.question);
+    let calls = status.logs.iter().filter(|line| line.contains("$ echo")).count();
+    assert_eq!(calls, 10);
+    let told =
+        model.journal().iter().filter(|entry| entry.body.to_string().contains("These 2 calls in turn gave these very results 3 times")).count();
+    assert!(told > 0);
+    engine.shutdown().await;
+}

@@ -433,7 +433,11 @@ impl Oracle {
             Ended::Asks(_) if self.is.talk.waits => end == End::GoesOn && self.recent.is_empty(),
             Ended::Asks(question) if question.starts_with("The agent repeats itself") => {
                 let calls = std::mem::take(&mut self.is.talk.calls);
-                end == End::GoesOn && calls.len() >= REPEATS && calls[calls.len() - REPEATS..].iter().all(|call| Some(call) == calls.last())
+                let goes_round = |length: usize| {
+                    let last = calls.len().saturating_sub(length);
+                    calls.len() >= REPEATS * length && calls.rchunks(length).take(REPEATS).all(|round| *round == calls[last..])
+                };
+                end == End::GoesOn && (1..=3).any(goes_round)
             }
             Ended::Asks(_) => end == End::Asks,
             Ended::Stopped => self.stop.is_cancelled() && matches!(end, End::GoesOn | End::Stopped),
