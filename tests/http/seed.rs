@@ -20,13 +20,17 @@ fn request() -> Value {
 #[test]
 fn a_preview_shows_the_plan_and_stores_nothing() {
     run(async |client| {
-        let before = client.get("/api/coding_agent/active?q=real-time%20chat&limit=1").await.json()["total"].clone();
-        let answer = client.post("/api/coding_agent/preview", &request()).await;
+        // Other tests create builds of the same request meanwhile.
+        let mut request = request();
+        request["description"] = json!(format!("{} Previewed alone.", request["description"].as_str().unwrap()));
+        let answer = client.post("/api/coding_agent/preview", &request).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let proposal = answer.json();
         assert!(proposal.get("intent_id").is_none());
         assert!(proposal["plan"]["questions"].as_array().is_some_and(|questions| !questions.is_empty()), "it will ask which sign-in");
-        assert_eq!(client.get("/api/coding_agent/active?q=real-time%20chat&limit=1").await.json()["total"], before);
+        assert_eq!(client.get("/api/coding_agent/active?q=Previewed%20alone&limit=1").await.json()["total"], 0);
+        assert_eq!(client.post("/api/coding_agent/create", &request).await.status, 201);
+        assert_eq!(client.get("/api/coding_agent/active?q=Previewed%20alone&limit=1").await.json()["total"], 1);
     });
 }
 
