@@ -104,6 +104,7 @@ async function walk(page: Page, hands: Hands, name: string): Promise<void> {
 
   await test.step("it is found, followed, held, gone on with and reviewed", async () => {
     await hands.press(page.getByRole("button", { name: "Search and commands" }));
+    await expect(page.getByRole("combobox", { name: "Search builds and commands" })).toBeFocused();
     await page.keyboard.type(intent);
     await expect(page.getByRole("option", { name: new RegExp(intent) })).toBeVisible();
     await page.keyboard.press("Enter");
