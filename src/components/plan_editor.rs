@@ -116,12 +116,13 @@ pub fn PlanEditor(intent: IntentId, plan: Plan, kept: Kept, hash: String, open: 
                 Ok(answer) => {
                     desk.toast("success", answer.message);
                     desk.refresh();
-                    saved.run(());
-                    open.set(false);
+                    // The news of the new revision may have taken the editor away before the answer came.
+                    saved.try_run(());
+                    open.try_set(false);
                 }
-                Err(error) => failed.set(Some(error)),
+                Err(error) => drop(failed.try_set(Some(error))),
             }
-            busy.set(false);
+            busy.try_set(false);
         });
     };
     let add_phase = move |_| {
