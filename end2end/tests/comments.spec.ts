@@ -68,7 +68,7 @@ test("a line is commented, the agent heeds it, and what is said after the end go
   await expect(file).toContainText("two");
   await page.getByRole("button", { name: "Newer changes: read again" }).click();
   await expect(file).toContainText("deux");
-  await expect(file).toContainText("On lines that have changed since");
+  await expect(file).toContainText("On lines that have changed or moved since");
   await expectNoViolations(page);
 
   // With keys alone, after the end.

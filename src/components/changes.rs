@@ -66,8 +66,8 @@ fn changes(intent: IntentId, comments: Comments) -> AnyView {
         let gone = files.with(|files| comments.elsewhere(files));
         (!gone.is_empty()).then(|| {
             view! {
-                <section class="panel" aria-label="Comments on files that are as they were">
-                    <p class="hint outdated">"On files that are as they were before the build again"</p>
+                <section class="panel" aria-label="Comments on files that the changes do not list">
+                    <p class="hint outdated">"On files that the changes do not list any more"</p>
                     {thread(gone, comments, true)}
                 </section>
             }
@@ -293,7 +293,7 @@ fn drawn(file: StoredValue<FileDiff>, split: bool, comments: Comments) -> AnyVie
     };
     let outdated = move || {
         Some(at(None)).filter(|comments| !comments.is_empty()).map(
-            |old| view! { <div class="stack-s"><p class="hint outdated">"On lines that have changed since"</p>{thread(old, comments, true)}</div> },
+            |old| view! { <div class="stack-s"><p class="hint outdated">"On lines that have changed or moved since"</p>{thread(old, comments, true)}</div> },
         )
     };
     let click = {

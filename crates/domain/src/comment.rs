@@ -8,10 +8,9 @@ use crate::{
     id::{CommentId, IntentId, TaskId},
     present::diff::{FileDiff, Line},
     problem::{FieldError, Problem},
+    review::MAX_TEXT,
 };
 
-/// Characters of a comment.
-pub const MAX_TEXT: usize = 4_000;
 /// Lines that one comment is on.
 pub const MAX_LINES: u64 = 200;
 /// Comments of one build.
@@ -189,7 +188,7 @@ impl Comment {
         match (&self.resolved_at, &self.resolved_by, self.read_by) {
             (Some(_), Some(commit), _) => format!("Resolved by commit {}", commit.get(..10).unwrap_or(commit)),
             (Some(_), None, _) => "Resolved by a person".into(),
-            (None, _, Some(task)) => format!("Read by the agent of {task}, which has not changed the file since"),
+            (None, _, Some(task)) => format!("Read by the agent of {task}, which is not done with a change of the file"),
             (None, _, None) if unread => "No agent has read it".into(),
             (None, _, None) => "The agent reads it before its next step".into(),
         }

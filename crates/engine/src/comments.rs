@@ -44,7 +44,10 @@ impl Inner {
         if !self.is_slow(&row.agent) {
             return Some("No agent reads comments here: this build follows a blueprint.".into());
         }
-        (status.is_built() || status == Status::Stopped).then(|| "No agent reads comments here any more: this one has done its work.".into())
+        match status {
+            Status::Failed => Some("No agent is at work: the build has failed. When it is tried again, its agent reads them.".into()),
+            _ => is_over(status).then(|| "No agent reads comments here any more: this one has done its work.".into()),
+        }
     }
 
     async fn comment(&self, intent: IntentId, draft: CommentDraft) -> Result<Comment> {
@@ -86,7 +89,9 @@ impl Inner {
 
     /// The number of the message that tells the agent, as the first event of the decision: the build's row is locked.
     fn seq_of_message(&self, decision: &Decision<'_>) -> Option<i64> {
-        self.unread(&decision.row).is_none().then_some(decision.row.last_seq + 1)
+        // One that failed may be tried again.
+        let may_read = self.is_slow(&decision.row.agent) && !is_over(decision.status());
+        may_read.then_some(decision.row.last_seq + 1)
     }
 }
 
@@ -96,6 +101,11 @@ fn tell(decision: &mut Decision<'_>, comment: &Comment, message: Option<i64>) {
         decision.event(EventKind::Message { from: Author::Person, text: comment.told() });
     }
     decision.event(comment.event());
+}
+
+/// Nothing of the build is worked on again.
+fn is_over(status: Status) -> bool {
+    status.is_built() || status == Status::Stopped
 }
 
 fn closed(count: u64) -> Option<String> {
