@@ -94,15 +94,8 @@ async function walk(page: Page, hands: Hands, name: string): Promise<void> {
 
   const title = `${name}s feature`;
   const intent = await intentOf(request, title);
-  await test.step("its question is answered in the co-pilot", async () => {
-    await hands.copilot(true);
-    const message = messagesOf(page, `${title} needs your input`);
-    await hands.press(message.getByRole("button", { name: /Sessions a cookie/ }));
-    await expect(message).toHaveCount(0);
-    await hands.copilot(false);
-  });
-
-  await test.step("it is found, followed, held, gone on with and reviewed", async () => {
+  // Its open question keeps it from ending before it is held.
+  await test.step("it is found, followed, held and gone on with", async () => {
     await hands.press(page.getByRole("button", { name: "Search and commands" }));
     await expect(page.getByRole("combobox", { name: "Search builds and commands" })).toBeFocused();
     await page.keyboard.type(intent);
@@ -112,6 +105,18 @@ async function walk(page: Page, hands: Hands, name: string): Promise<void> {
     await hands.press(main.getByRole("button", { name: "Pause", exact: true }));
     await expect.poll(async () => (await statusOf(request, intent)).status).toBe("paused");
     await hands.press(main.getByRole("button", { name: "Resume", exact: true }));
+    await expect.poll(async () => (await statusOf(request, intent)).status).not.toBe("paused");
+  });
+
+  await test.step("its question is answered in the co-pilot", async () => {
+    await hands.copilot(true);
+    const message = messagesOf(page, `${title} needs your input`);
+    await hands.press(message.getByRole("button", { name: /Sessions a cookie/ }));
+    await expect(message).toHaveCount(0);
+    await hands.copilot(false);
+  });
+
+  await test.step("it is reviewed", async () => {
     await waitForStatus(request, intent, "completed", 120_000);
     await hands.press(main.getByRole("link", { name: /^Changes/ }));
     const file = main.locator(".diff-file").first();
