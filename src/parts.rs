@@ -1,7 +1,7 @@
 //! Parts of the app that a browser loads when it needs them: all pages but the first, and the dialogs that lie over pages.
 //!
-//! With the feature `split`, what only such a part calls leaves `grace.wasm` for a file of its own; the bundler cuts it there. Without it, and on
-//! the server, a part is an ordinary function.
+//! With the feature `split`, what only such a part calls leaves `grace.wasm` for a file of its own; the bundler cuts it there. Without it, as
+//! `cargo leptos watch` builds, and on the server, a part is an ordinary function.
 
 use grace_domain::{id::IntentId, status::Status};
 use leptos::prelude::*;

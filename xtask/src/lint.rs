@@ -39,7 +39,7 @@ const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
     ("grace-engine", &[], &["grace", "leptos", "leptos_axum"]),
     (
         "grace",
-        &["--no-default-features", "--features", "hydrate", "--target", WASM_TARGET],
+        &["--no-default-features", "--features", "split", "--target", WASM_TARGET],
         &["grace-store", "grace-sandbox", "grace-agents", "grace-operations", "grace-engine", "sqlx", "tokio", "axum"],
     ),
 ];
@@ -101,7 +101,7 @@ fn clippy() -> Outcome {
 
 /// Also proves that `domain` builds for the browser.
 fn clippy_of_the_browser_half() -> Outcome {
-    let browser = ["clippy", "--quiet", "--package", "grace", "--lib", "--target", WASM_TARGET, "--no-default-features", "--features", "hydrate"];
+    let browser = ["clippy", "--quiet", "--package", "grace", "--lib", "--target", WASM_TARGET, "--no-default-features", "--features", "split"];
     run("clippy for wasm", cargo().args(browser).args(["--", "--deny", "warnings"]))
 }
 

@@ -62,11 +62,8 @@ pub fn bundle(profile: Profile) -> Outcome {
     let (name, folder) = profile.wasm_profile();
     let mut build = cargo();
     build.args(["rustc", "--package", "grace", "--lib", "--crate-type", "cdylib", "--target", WASM_TARGET, "--no-default-features"]);
-    build.args(["--profile", name, "--features", if profile == Profile::Release { "split" } else { "hydrate" }]);
-    if profile == Profile::Release {
-        // The bundler cuts along the relocations.
-        build.args(["--", "-Clink-arg=--emit-relocs"]);
-    }
+    // Parts in both profiles, so that what the browser tests load is cut where a release is. The bundler cuts along the relocations.
+    build.args(["--profile", name, "--features", "split", "--", "-Clink-arg=--emit-relocs"]);
     run("building the browser half", &mut build)?;
     // In the dev profile always: it works once per build, and optimising it would take longer than it saves.
     run("building the bundler", cargo().args(["build", "--workspace", "--bin", "xtask-bundle"]))?;

@@ -11,27 +11,47 @@ use crate::{
     site::{self, Profile},
 };
 
+/// Lines about failures that are said again at the end: whoever reads the end of a long output, or only that, learns what failed.
+const REPEATED: usize = 40;
+
 /// Passed and failed so far.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Tally {
     passed: u32,
     failed: u32,
+    /// At most [`REPEATED`] lines that say what failed.
+    red: Vec<String>,
 }
 
 impl Tally {
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.red.extend(other.red);
+        self.red.truncate(REPEATED);
     }
 
     fn count(&mut self, outcome: &Outcome) {
-        match outcome {
-            Ok(()) => self.passed += 1,
+        self.add(match outcome {
+            Ok(()) => Self::passed(1),
             Err(why) => {
                 eprintln!("{why}");
-                self.failed += 1;
+                Self::failure(why)
             }
-        }
+        });
+    }
+
+    fn passed(passed: u32) -> Self {
+        Self { passed, ..Self::default() }
+    }
+
+    fn failure(why: &str) -> Self {
+        Self { failed: 1, ..Self::red(why) }
+    }
+
+    /// A line about a failure that is counted elsewhere.
+    fn red(line: &str) -> Self {
+        Self { red: vec![line.trim().to_owned()], ..Self::default() }
     }
 }
 
@@ -41,10 +61,10 @@ pub fn test(arguments: &[String]) -> Outcome {
     prerequisites::bubblewrap();
     prerequisites::ssh_server();
     let mut total = Tally::default();
-    for (_, outcome) in lint::checks(|name| !name.contains(lint::COMPILING))? {
+    for (name, outcome) in lint::checks(|name| !name.contains(lint::COMPILING))? {
         total.add(match outcome {
-            Ok(()) => Tally { passed: 1, failed: 0 },
-            Err(_) => Tally { passed: 0, failed: 1 },
+            Ok(()) => Tally::passed(1),
+            Err(_) => Tally::failure(&format!("lint: {name}")),
         });
     }
     heading("Unit, store, sandbox, engine and HTTP tests, compiled by clippy");
@@ -74,6 +94,10 @@ pub fn test(arguments: &[String]) -> Outcome {
         total.count(&measure::soak_built(&["--short".to_owned()]));
     }
     heading(&format!("{} passed, {} failed", total.passed, total.failed));
+    let red = if total.failed == 0 { &[][..] } else { &total.red };
+    for line in red {
+        println!("  {line}");
+    }
     if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
 }
 
@@ -127,7 +151,7 @@ fn browser() -> Outcome<Tally> {
         Ok(browser) => browser,
         Err(why) => {
             eprintln!("{why}");
-            return Ok(Tally { passed: 0, failed: 1 });
+            return Ok(Tally::failure(&why));
         }
     };
     heading("Browser tests");
@@ -146,25 +170,36 @@ fn reading(what: &str, command: &mut Command, mut line: impl FnMut(&str) -> Tall
     let mut tally = Tally::default();
     let succeeded = run_reading(what, command, |text| tally.add(line(text)))?;
     if !succeeded && tally.failed == 0 {
-        tally.failed = 1;
+        tally.add(Tally::failure(&format!("{what} ended with an error: see above.")));
     }
     Ok(tally)
 }
 
-/// `test result: ok. 12 passed; 0 failed; …`
+/// `test result: ok. 12 passed; 0 failed; …`, and what says which failed: `test a::b ... FAILED`, `thread 'a::b' panicked at …`, `error: …`
 fn cargo_test_line(line: &str) -> Tally {
+    if (line.starts_with("test ") && line.ends_with(" FAILED"))
+        || (line.starts_with("thread '") && line.contains(" panicked at "))
+        || line.starts_with("error")
+    {
+        return Tally::red(line);
+    }
     let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return Tally::default() };
     let figure = |word: &str| counts.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok()).unwrap_or(0);
-    Tally { passed: figure("passed"), failed: figure("failed") }
+    Tally { passed: figure("passed"), failed: figure("failed"), ..Tally::default() }
 }
 
-/// `  9 passed (24.6s)`, `  1 failed`
+/// `  9 passed (24.6s)`, `  1 failed`, and what says which failed: `  1) tests/home.spec.ts:12:5 › …`, `    Error: …`
 fn playwright_line(line: &str) -> Tally {
+    let text = line.trim_start();
+    let numbered = text.split_once(") ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    if line.starts_with("  ") && (numbered || text.starts_with("Error: ") || text.starts_with("Test timeout")) {
+        return Tally::red(text.trim_end_matches(['─', ' ']));
+    }
     let mut words = line.split_whitespace();
     let (Some(Ok(figure)), Some(word)) = (words.next().map(str::parse), words.next()) else { return Tally::default() };
     match (line.starts_with("  "), word) {
-        (true, "passed") => Tally { passed: figure, failed: 0 },
-        (true, "failed" | "flaky") => Tally { passed: 0, failed: figure },
+        (true, "passed") => Tally::passed(figure),
+        (true, "failed" | "flaky") => Tally { failed: figure, ..Tally::default() },
         _ => Tally::default(),
     }
 }
@@ -184,10 +219,25 @@ mod tests {
 
     #[test]
     fn summary_lines_are_read_and_other_lines_are_not() {
-        assert_eq!(cargo_test_line("test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured"), Tally { passed: 12, failed: 3 });
+        assert_eq!(
+            cargo_test_line("test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured"),
+            Tally { passed: 12, failed: 3, red: Vec::new() }
+        );
         assert_eq!(cargo_test_line("test nothing_passed ... ok"), Tally::default());
-        assert_eq!(playwright_line("  9 passed (24.6s)"), Tally { passed: 9, failed: 0 });
-        assert_eq!(playwright_line("  2 failed"), Tally { passed: 0, failed: 2 });
+        assert_eq!(playwright_line("  9 passed (24.6s)"), Tally::passed(9));
+        assert_eq!(playwright_line("  2 failed"), Tally { failed: 2, ..Tally::default() });
         assert_eq!(playwright_line("  1 [chromium] › home.spec.ts"), Tally::default());
+    }
+
+    #[test]
+    fn what_failed_is_said_again_at_the_end() {
+        assert_eq!(cargo_test_line("test chat::a_question ... FAILED").red, ["test chat::a_question ... FAILED"]);
+        assert_eq!(cargo_test_line("thread 'chat::a_question' (12) panicked at tests/chat.rs:4:5:").red.len(), 1);
+        assert_eq!(playwright_line("  1) tests/home.spec.ts:12:5 › a row opens ─────").red, ["1) tests/home.spec.ts:12:5 › a row opens"]);
+        assert_eq!(playwright_line("    Error: expect(locator).toBeVisible() failed").red.len(), 1);
+        assert_eq!(playwright_line("  ✓  1 tests/home.spec.ts:12:5 › a row opens (1.2s)"), Tally::default());
+        let mut total = Tally::default();
+        (0..2 * REPEATED).for_each(|_| total.count(&Err("no browser".to_owned())));
+        assert_eq!((total.failed as usize, total.red.len()), (2 * REPEATED, REPEATED));
     }
 }

@@ -1,10 +1,10 @@
 //! Makes the site folder: `pkg/grace.js` and `pkg/grace.wasm` from the compiled library, `pkg/grace.css` from what `style/main.css` imports, and everything in
 //! `public/`. A crate of its own, because the wasm-bindgen library takes half a minute to compile and `xtask` must not.
 //!
-//! A release is split: what only a part of the app needs (see `src/parts.rs`) becomes a file that is loaded with that part.
+//! What only a part of the app needs (see `src/parts.rs`) becomes a file that is loaded with that part.
 //!
-//! Arguments: the compiled `.wasm`, the repository's root, the site folder, and `compress` for a release: split, and
-//! with `.br` and `.gz` beside each file.
+//! Arguments: the compiled `.wasm`, the repository's root, the site folder, and `compress` for a release: `grace.wasm` without names of functions, and
+//! `.br` and `.gz` beside each file.
 
 mod prune;
 
@@ -48,13 +48,9 @@ fn bundle() -> Result<()> {
     fs::create_dir_all(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
     let compress = rest.iter().any(|word| word == "compress");
     let wasm = Path::new(wasm);
-    if compress {
-        let main = split(wasm, &packages)?;
-        bindgen(&main, &packages, true)?;
-        fs::remove_file(&main)?;
-    } else {
-        bindgen(wasm, &packages, false)?;
-    }
+    let main = split(wasm, &packages)?;
+    bindgen(&main, &packages, compress)?;
+    fs::remove_file(&main)?;
     fs::write(packages.join("grace.css"), style(&root.join("style"))?).context("cannot write grace.css")?;
     copy_tree(&root.join("public"), site)?;
     if compress {
@@ -103,7 +99,7 @@ fn bindgen(wasm: &Path, packages: &Path, small: bool) -> Result<()> {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(wasm).out_name("grace").typescript(false).remove_name_section(small).remove_producers_section(small);
     // Parts import the memory and the table of functions by the linker's names for them.
-    bindgen.keep_lld_exports(small);
+    bindgen.keep_lld_exports(true);
     bindgen.web(true)?;
     bindgen.generate(packages).with_context(|| format!("wasm-bindgen refused {}", wasm.display()))?;
     // The pages ask for `grace.wasm`, the name that LEPTOS_OUTPUT_NAME gives.
