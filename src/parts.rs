@@ -22,6 +22,7 @@ use crate::{
         modal::BuildModal,
         plan_dialogs::{DeployDialog, ModifyDialog},
         plan_preview,
+        progress_detail::ProgressDetail,
     },
     pages::{analytics::AnalyticsPage, build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
 };
@@ -117,7 +118,7 @@ pages! {
 part!(dialogs() -> AnyView, load_dialogs in dialogs => view! { <BuildModal/><ModifyDialog/><DeployDialog/><DeployAllDialog/><CommandPalette/><Shortcuts/> }.into_any());
 
 part!(build_log(intent: IntentId, title: String, status: Memo<Status>) -> AnyView, load_build_log in consoles =>
-    view! { <LogConsole intent title=format!("Log of {title}") status/> }.into_any());
+    view! { <ProgressDetail intent/><LogConsole intent title=format!("Log of {title}") status/> }.into_any());
 part!(kernel_log(key: String, name: String, aside: Option<String>) -> AnyView, load_kernel_log in consoles =>
     view! { <KernelConsole key name aside/> }.into_any());
 

@@ -175,7 +175,30 @@ test("the build's page has its figures, phases as a chart and as a table, its ta
     }
   }
 
+  await test.step("the changes of one task or phase", async () => {
+    await sections.getByRole("link", { name: "Overview" }).click();
+    await tasks.getByRole("link", { name: "Make the first part" }).click();
+    await expect(page).toHaveURL(/tab=changes&of=task-\d+$/);
+    const changed = main.locator(".diff-file > summary");
+    await expect(changed).toHaveText([/first\.txt/]);
+    const whose = main.getByLabel("Whose changes");
+    await expect(whose.locator("option:checked")).toHaveText("Make the first part");
+    await expect(main, "a comment stands on all changes").toContainText("Comments are made on all changes.");
+    await whose.selectOption("All of Design");
+    await expect(changed).toHaveText([/sketch\.txt/]);
+    await expectNoViolations(page);
+    await page.reload();
+    await expect(changed).toHaveText([/sketch\.txt/]);
+    await expect(page.locator(".connection")).toContainText("Live");
+    await whose.selectOption("The whole build");
+    await expect(page).toHaveURL(/tab=changes$/);
+    await expect(changed.filter({ hasText: "first.txt" })).toBeVisible();
+    await page.goBack();
+    await expect(changed).toHaveText([/sketch\.txt/]);
+  });
+
   // A line of the log has an address of its own.
+  await sections.getByRole("link", { name: /^Log/ }).click();
   const warning = main.getByRole("region", { name: "Lines of the log" }).getByRole("listitem").filter({ hasText: "Not run" });
   await warning.getByRole("link").click();
   await expect(page).toHaveURL(/#L\d+$/);

@@ -270,6 +270,8 @@ test.describe("a build that goes on when it is let go", () => {
     model.letGo("Your task is `first`");
     await shown("Coding", "Backend, 2 of 5 tasks", 50);
     await expect(latest).toContainText(/INFO\s*Make the second part …/);
+    await expect(row(page.getByRole("region", { name: "Active intents" }), intent)).toContainText(/Executing\s*50 %/);
+    await expect(page.getByRole("region", { name: "Notifications" })).toContainText(/\d building/);
   });
 
   test("its log unfolds in the table, holds, filters, and is exported", async ({ page, request }) => {
@@ -283,6 +285,11 @@ test.describe("a build that goes on when it is let go", () => {
     const lines = pane.getByRole("listitem");
     const all = await logOf(request, intent);
     await expect(lines).toHaveCount(all.length);
+    const detail = active(page).getByRole("group", { name: "Progress detail" });
+    await expect(detail.locator("dl.facts > div").filter({ hasText: "Phase" })).toHaveText(/^Phase\S.* \(\d+ %\)$/);
+    await expect(detail.locator("dl.facts > div").filter({ hasText: "Artifacts" })).toHaveText(/^Artifacts\d+ completed/);
+    await expect(detail.getByRole("link", { name: "View code" })).toHaveAttribute("href", `/builds/${intent}?tab=artifacts`);
+    await expect(detail.getByRole("button", { name: "Chat with agent" })).toBeVisible();
     const warning = all.find((entry) => entry.level === "warn");
     if (!warning) throw new Error("what is forbidden is warned about");
     const time = await page.evaluate((at) => new Date(at).toTimeString().slice(0, 8), warning.at);

@@ -29,7 +29,10 @@ test("a plan that waits is told of with what it holds, and is started, changed o
   await expect.poll(waiting).toBe(before + 2);
 
   const tasks = kept.plan.phases.flatMap((phase) => phase.tasks).length;
-  await expect(message).toContainText(new RegExp(`${tasks} tasks in ${kept.plan.phases.length} phases, about \\d+( min)?( \\d+)? s\\.`));
+  const names = kept.plan.phases.map((phase) => phase.name.toLowerCase()).join(", ");
+  await expect(message).toContainText(`${tasks} tasks in ${kept.plan.phases.length} phases (${names}), about `);
+  await expect(message).toContainText(/about \d+( min)?( \d+)? s\./);
+  await expect(message).toContainText("The plan includes");
   await expect(message.locator("time").first()).toHaveText(/^(now|\d+ s)$/);
   expect(kept.plan.deliverables.length).toBeGreaterThan(5);
   await expect(message.getByText(kept.plan.deliverables[5]!)).toBeHidden();
@@ -74,6 +77,7 @@ test("a question is put with what each answer means, and is answered by its butt
       const { intent, title } = await approved(request, description);
       const message = messagesOf(page, `${title} needs your input`);
       await expect(message).toContainText("How should people sign in?");
+      await expect(message).toContainText("Options");
       await expect(message).toContainText("needs this to go on; other tasks go on meanwhile");
       const options = message.getByRole("group", { name: "How should people sign in?" });
       await expect(options.getByRole("button", { name: "JWT a token that pages and programs send" })).toBeEnabled();

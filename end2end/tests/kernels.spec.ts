@@ -91,6 +91,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
   await expect(state, "while it works").toHaveText("Active");
 
   await pane.getByRole("combobox", { name: "Builds in the console of Coding Agent" }).selectOption(intent);
+  await expect(pane.getByRole("link", { name: "Review code" })).toHaveAttribute("href", `/builds/${intent}?tab=changes`);
   await pane.getByRole("button", { name: "Stop build" }).click();
   const stop = page.getByRole("dialog", { name: `Stop ${title}?` });
   await expect(stop).toContainText("a stopped build cannot be resumed");
@@ -108,6 +109,7 @@ test("the coding agent is stopped and started, its console tells what it does, a
     await expect(page.getByLabel("What would you like Grace to build?")).toBeFocused();
     await actions.getByRole("link", { name: "View active" }).click();
     await expect(page.getByRole("heading", { name: "Active builds" })).toBeInViewport();
+    await expect(actions).toContainText("Quick actions");
     await actions.getByRole("link", { name: "Review" }).click();
     await expect(page.getByRole("heading", { name: "Learning retrospectives" })).toBeInViewport();
     await actions.getByRole("button", { name: "Deploy all" }).click();

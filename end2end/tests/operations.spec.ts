@@ -61,6 +61,8 @@ test("what was built is told of with what was counted, and what it taught with w
   await expect(fact("Code")).toHaveText(counted("code"));
   await expect(fact("Test code")).toHaveText(counted("test"));
   await expect(fact("Documents")).toHaveText(counted("doc"));
+  await expect(fact("Configuration")).toHaveText(counted("config"));
+  await expect(message).toContainText("Made and measured");
   await expect(fact("Tests")).toHaveText(`${done.tests?.passed} passed`);
   await expect(fact("Coverage")).toHaveText(percent(done.tests?.coverage_percent ?? 0));
   const [report] = await Promise.all([page.waitForEvent("popup"), message.getByRole("link", { name: "View report" }).click()]);
@@ -76,7 +78,9 @@ test("what was built is told of with what was counted, and what it taught with w
   };
   const { insights, metrics } = items.find((kept) => kept.intent_id === built.intent)!;
   const lesson = messagesOf(page, `Learned from ${built.title}`);
-  await expect(lesson).toContainText(/Time\s*[\d.]+ (s|min)( \d+ s)? of [\d.]+ (s|min)( \d+ s)? planned/);
+  await expect(lesson).toContainText(/Time\s*[\d.]+ (s|min)( \d+ s)? of [\d.]+ (s|min)( \d+ s)? planned, (\d+ % (faster|slower)|as planned)/);
+  await expect(lesson).toContainText("Retrospective");
+  await expect(lesson).toContainText("Lessons learned");
   await expect(lesson).toContainText(`${percent(metrics.test_coverage * 100)}, target 80 %`);
   await expect(lesson).toContainText(`${metrics.code_quality_score}, ${metrics.lint_findings} findings`);
   for (const insight of insights.slice(0, 3)) {
@@ -94,6 +98,20 @@ test("what was built is told of with what was counted, and what it taught with w
   await lesson.getByRole("link", { name: "View full retro" }).click();
   await expect(page).toHaveURL(`/builds/${built.intent}?tab=retrospective`);
   await expect(page.getByRole("main")).toContainText(insights[0]!);
+  const retro = page.getByRole("main");
+  const send = retro.getByRole("button", { name: "Send feedback" });
+  await expect(send, "an answer is chosen first").toBeDisabled();
+  await retro.getByRole("button", { name: "Not quite" }).click();
+  await retro.getByLabel("What should later builds know?").fill("Anchors have a chain as well.");
+  await send.click();
+  await expect(retro).toContainText("It is not quite what was wanted: Anchors have a chain as well.");
+  await expectNoViolations(page);
+  await retro.getByRole("button", { name: "Change" }).click();
+  await retro.getByRole("button", { name: "Yes", exact: true }).click();
+  await send.click();
+  await expect(retro).toContainText("It is what was wanted: Anchors have a chain as well.");
+  await retro.getByRole("button", { name: "Apply learnings" }).click();
+  await expect(toasts(page)).toContainText("1 insight is in the playbook; later plans cite it.");
   await lesson.getByRole("link", { name: "Start new build" }).click();
   await expect(page).toHaveURL(/\/#new$/);
   await expect(page.getByLabel("What would you like Grace to build?")).toBeInViewport();
@@ -117,7 +135,7 @@ test("a deployment is chosen in the dialog, followed through its steps, and canc
   expect(config).toEqual({ docker_build: false, run_tests: true, auto_rollback: true });
 
   const message = messagesOf(page, `Deploying ${built.title} to staging`);
-  await expect(message).toContainText(/Handed to Layer 4\. Step 1 of 6: package\./);
+  await expect(message).toContainText(/Handed to Layer 4\. Step 1 of 6: package\. Track progress in Layer 4 or wait here\./);
   await expect(page.getByRole("region", { name: "Build" })).toContainText("Deploying");
   await message.getByRole("link", { name: "Go to Layer 4" }).click();
   await expect(page).toHaveURL(`/operations#${id}`);

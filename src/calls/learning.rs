@@ -5,7 +5,7 @@ use grace_domain::{
     id::RetrospectiveId,
     intent::RequestDraft,
     list::{ListQuery, Page},
-    retrospective::Retrospective,
+    retrospective::{Feedback, Retrospective},
     view::Template,
 };
 
@@ -16,6 +16,8 @@ doors! {
     list_retrospectives at "list_retrospectives" (query: ListQuery) -> Page<Retrospective> => |engine| engine.retrospectives(query);
     /// What builds that have ended came to.
     read_analytics at "read_analytics" (query: AnalyticsQuery) -> AnalyticsView => |engine| engine.analytics(query);
+    /// Keeps what a person thinks of what was built.
+    give_feedback at "give_feedback" (retrospective: RetrospectiveId, feedback: Feedback) -> Retrospective => |engine| engine.give_feedback(retrospective, feedback);
     /// Turns the insights into playbook entries; answers with the entries.
     apply_learnings at "apply_learnings" (retrospective: RetrospectiveId) -> Vec<String> => |engine| engine.apply_learnings(retrospective);
     /// Saved forms by name.

@@ -3,7 +3,7 @@
 use grace_domain::{
     comment::{Comment, CommentDraft, CommentList},
     id::{CommentId, IntentId},
-    list::{LogQuery, Page},
+    list::{DiffQuery, LogQuery, Page},
     view::{FileView, LogView},
 };
 
@@ -14,8 +14,8 @@ doors! {
     read_log at "read_log" (intent: IntentId, query: LogQuery) -> Page<LogView> => |engine| engine.logs(intent, query);
     /// A file of the project, highlighted.
     view_file at "view_file" (intent: IntentId, path: String) -> FileView => |engine| engine.file_view(intent, path);
-    /// Everything that the build changed, as a unified diff.
-    read_diff at "read_diff" (intent: IntentId) -> String => |engine| engine.diff(intent);
+    /// What the build, one of its tasks or one of its phases changed, as a unified diff.
+    read_diff at "read_diff" (intent: IntentId, query: DiffQuery) -> String => |engine| engine.diff(intent, query);
     /// Comments on its lines.
     list_comments at "list_comments" (intent: IntentId) -> CommentList => |engine| engine.comments(intent);
     /// Makes one, which is work for the agent.

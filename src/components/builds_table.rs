@@ -104,7 +104,7 @@ fn IntentRow(id: IntentId) -> AnyView {
                 <tr class="hover">
                     <th scope="row" class="mono"><a href=format!("/builds/{id}")>{id.to_string()}</a></th>
                     <td class="asked clip strong" title=format!("{}: {description}", build.project_type.label())>{description.clone()}</td>
-                    <td class="c-st">{status_badge(build.status)}</td>
+                    <td class="c-st">{status_badge(build.status)}{build.started_at.map(|_| view! { " "<span class="num soft">{percent(build.progress_percent)}</span> })}</td>
                     <td class="soft clip">{next}</td>
                     <td class=if build.deadline.is_some() { "due soft nowrap" } else { "due none soft nowrap" }>{build.deadline.map_or_else(|| "None".to_owned(), time::day)}</td>
                 </tr>

@@ -6,18 +6,23 @@ use grace_domain::{
     comment::{Comment, Side, number},
     event::EventKind,
     id::IntentId,
+    list::DiffQuery,
     present::{
         counted,
         diff::{FileDiff, Kind, Line, parse, side_by_side},
     },
+    view::{PhaseView, StatusView},
 };
 use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 use super::{
     actions::ActButton,
+    build_feed::part,
     comments::{Comments, form, thread},
     completed::go_on_deed,
-    desk::desk,
+    desk::{Desk, desk},
+    files::query_value,
     icon::{chevron, icon, small_icon},
     states::{empty, loaded},
 };
@@ -28,20 +33,97 @@ const OPEN_AT_FIRST: usize = 2;
 /// Most lines that are drawn of one file.
 const MOST_LINES: usize = 2_000;
 
-/// The whole diff of a build, with comments on its lines.
+/// The diff of a build, with comments on its lines, or of one of its phases or tasks.
 #[component]
-pub fn Changes(intent: IntentId) -> AnyView {
-    let comments = Comments::of(intent);
+pub fn Changes(
+    intent: IntentId,
+    of_build: Feed<StatusView>,
+    /// `task-12`, `phase:Backend API`; nothing or anything else: the whole.
+    of: Option<String>,
+) -> AnyView {
+    let share = share_named(of.as_deref());
+    let comments = Comments::of(intent, share != DiffQuery::default());
+    let split = RwSignal::new(false);
+    let desk = desk();
     // The diff is read inside: whoever reads a feed waits for it.
-    loaded(comments.feed, move || changes(intent, comments))
+    loaded(comments.feed, move || {
+        view! {
+            <section aria-labelledby="h-changes">
+                <div class="head">
+                    <h2 id="h-changes">"Changes"</h2>
+                    {
+                        let of = of.clone();
+                        loaded(of_build, move || choice(intent, of_build, of.clone()))
+                    }
+                    <div class="tools">
+                        <span class="seg" role="group" aria-label="Layout">
+                            <button type="button" aria-pressed=move || (!split.get()).to_string() on:click=move |_| split.set(false)>"Unified"</button>
+                            <button type="button" aria-pressed=move || split.get().to_string() on:click=move |_| split.set(true)>"Split"</button>
+                        </span>
+                    </div>
+                </div>
+                {changes(intent, share.clone(), split, comments, desk)}
+            </section>
+        }
+        .into_any()
+    })
 }
 
-fn changes(intent: IntentId, comments: Comments) -> AnyView {
-    let feed = Feed::new(move || Box::pin(read_diff(intent)));
-    let split = RwSignal::new(false);
+/// What an address asks for.
+fn share_named(of: Option<&str>) -> DiffQuery {
+    let Some(of) = of else { return DiffQuery::default() };
+    match of.strip_prefix("phase:") {
+        Some(phase) => DiffQuery { phase: Some(phase.to_owned()), task: None },
+        None => DiffQuery { task: of.parse().ok(), phase: None },
+    }
+}
+
+/// Whose changes are shown. Without JavaScript it is sent by its button.
+fn choice(intent: IntentId, build: Feed<StatusView>, of: Option<String>) -> AnyView {
+    let groups = part(build, |build| {
+        let group = |phase: &PhaseView| {
+            let tasks = build.tasks.iter().filter(|task| task.phase == phase.name && task.commit.is_some());
+            (phase.name.clone(), tasks.map(|task| (task.id.to_string(), task.title.clone())).collect::<Vec<_>>())
+        };
+        build.phases.iter().map(group).filter(|(_, tasks)| !tasks.is_empty()).collect::<Vec<_>>()
+    });
+    let option = move |value: String, words: String| {
+        let is_chosen = of.as_deref().unwrap_or_default() == value;
+        view! { <option value=value selected=is_chosen>{words}</option> }
+    };
+    let options = move || {
+        let groups: Vec<_> = groups
+            .get()
+            .into_iter()
+            .map(|(phase, tasks)| {
+                let whole = option(format!("phase:{phase}"), format!("All of {phase}"));
+                let each: Vec<_> = tasks.into_iter().map(|(id, title)| option(id, title)).collect();
+                view! { <optgroup label=phase>{whole}{each}</optgroup> }
+            })
+            .collect();
+        view! { {option(String::new(), "The whole build".to_owned())}{groups} }
+    };
+    let navigate = use_navigate();
+    let choose = move |event| {
+        let of = event_target_value(&event);
+        let of = if of.is_empty() { of } else { format!("&of={}", query_value(&of)) };
+        navigate(&format!("/builds/{intent}?tab=changes{of}"), NavigateOptions { scroll: false, ..NavigateOptions::default() });
+    };
+    view! {
+        <form method="get" class="row">
+            <input type="hidden" name="tab" value="changes"/>
+            <span class="select"><select class="input" name="of" aria-label="Whose changes" on:change=choose>{options}</select>{small_icon("down")}</span>
+            <button class="btn without-script">"Show"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn changes(intent: IntentId, share: DiffQuery, split: RwSignal<bool>, comments: Comments, desk: Desk) -> AnyView {
+    let is_part = share != DiffQuery::default();
+    let feed = Feed::new(move || Box::pin(read_diff(intent, share.clone())));
     // What is being read is not changed under the reader.
     let is_old = RwSignal::new(false);
-    let desk = desk();
     desk.live.listen(move |events| {
         if events.iter().any(|event| event.intent_id == intent && matches!(event.kind, EventKind::Artifact(_))) {
             is_old.set(true);
@@ -58,7 +140,8 @@ fn changes(intent: IntentId, comments: Comments) -> AnyView {
     let list = move || {
         let files = files.get();
         if files.is_empty() {
-            return view! { <div class="panel">{empty("Nothing is changed yet. Each finished task is a commit and shows here.")}</div> }.into_any();
+            let words = if is_part { "No file was changed." } else { "Nothing is changed yet. Each finished task is a commit and shows here." };
+            return view! { <div class="panel">{empty(words)}</div> }.into_any();
         }
         files.into_iter().enumerate().map(|(index, file)| folded(file, index < OPEN_AT_FIRST, split, comments)).collect::<Vec<_>>().into_any()
     };
@@ -79,31 +162,22 @@ fn changes(intent: IntentId, comments: Comments) -> AnyView {
     };
     let section = move || {
         view! {
-        <section aria-labelledby="h-changes">
-            <div class="head">
-                <h2 id="h-changes">"Changes"</h2>
-                <span class="count">{count}</span>
-                <div class="tools">
+            <div class="diffs">
+                <div class="row">
+                    <span class="soft">{count}</span>
                     <button type="button" class=move || if is_old.get() { "btn" } else { "btn btn-ghost" } on:click=again>
                         {move || if is_old.get() { "Newer changes: read again" } else { "Read again" }}
                     </button>
-                    <span class="seg" role="group" aria-label="Layout">
-                        <button type="button" aria-pressed=move || (!split.get()).to_string() on:click=move |_| split.set(false)>"Unified"</button>
-                        <button type="button" aria-pressed=move || split.get().to_string() on:click=move |_| split.set(true)>"Split"</button>
-                    </span>
                 </div>
-            </div>
-            <div class="diffs">
-            {move || comments.unread().map(|why| view! {
-                <div class="panel banner">{icon("chat")}<p class="grow">{why}" A new build can go on from these files, and takes open comments along."</p>
-                    <span class="acts"><ActButton label="Go on in a new build" icon="plus" deed=go_on_deed(desk, intent, move || comments.asked())/></span>
-                </div>
-            })}
+                {move || comments.unread().filter(|_| !is_part).map(|why| view! {
+                    <div class="panel banner">{icon("chat")}<p class="grow">{why}" A new build can go on from these files, and takes open comments along."</p>
+                        <span class="acts"><ActButton label="Go on in a new build" icon="plus" deed=go_on_deed(desk, intent, move || comments.asked())/></span>
+                    </div>
+                })}
                 {list}{elsewhere}
             </div>
-        </section>
-    }
-    .into_any()
+        }
+        .into_any()
     };
     loaded(feed, section)
 }

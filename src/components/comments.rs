@@ -38,13 +38,15 @@ pub struct Comments {
     pub intent: IntentId,
     pub feed: Feed<CommentList>,
     pub chosen: RwSignal<Option<Chosen>>,
+    /// Only a part of the changes is shown, whose lines are numbered otherwise: no comment stands there.
+    partial: bool,
     /// Kept while lines are chosen anew or the layout changes.
     text: RwSignal<String>,
     error: RwSignal<Option<CallError>>,
 }
 
 impl Comments {
-    pub fn of(intent: IntentId) -> Self {
+    pub fn of(intent: IntentId, partial: bool) -> Self {
         let feed = Feed::new(move || Box::pin(list_comments(intent)));
         let desk = desk();
         desk.live.listen(move |events| {
@@ -59,11 +61,14 @@ impl Comments {
                 feed.refresh();
             }
         });
-        Self { intent, feed, chosen: RwSignal::new(None), text: RwSignal::new(String::new()), error: RwSignal::new(None) }
+        Self { intent, feed, chosen: RwSignal::new(None), partial, text: RwSignal::new(String::new()), error: RwSignal::new(None) }
     }
 
     /// Why nothing can be commented, if so.
     pub fn closed(self) -> Option<String> {
+        if self.partial {
+            return Some("Comments are made on all changes.".to_owned());
+        }
         self.feed.map(|list| list.closed.clone())
     }
 
@@ -79,17 +84,23 @@ impl Comments {
 
     /// Those on a file.
     pub fn on(self, path: &str) -> Vec<Comment> {
+        if self.partial {
+            return Vec::new();
+        }
         self.feed.map(|list| list.comments.iter().filter(|comment| comment.path == path).cloned().collect())
     }
 
     /// Those on files that the changes do not have any more.
     pub fn elsewhere(self, files: &[FileDiff]) -> Vec<Comment> {
+        if self.partial {
+            return Vec::new();
+        }
         self.feed.map(|list| list.comments.iter().filter(|comment| files.iter().all(|file| file.path != comment.path)).cloned().collect())
     }
 
     /// Opens the form for a line; with `extend`, from the line that is chosen to this one.
     pub fn choose(self, path: &str, side: Side, line: u64, extend: bool) {
-        if self.feed.map_untracked(|list| list.closed.is_some()) {
+        if self.partial || self.feed.map_untracked(|list| list.closed.is_some()) {
             return;
         }
         self.error.set(None);
@@ -141,7 +152,7 @@ fn said(comment: Comment, all: Comments, quoted: bool) -> AnyView {
 
 /// The form under the last of the chosen lines.
 pub fn form(all: Comments, file: StoredValue<FileDiff>) -> AnyView {
-    let Comments { intent, feed, chosen, text, error } = all;
+    let Comments { intent, feed, chosen, text, error, .. } = all;
     let desk = desk();
     let busy = RwSignal::new(false);
     super::keyboard::focus_when_there("comment-text", false);

@@ -4,13 +4,14 @@ use grace_domain::{
     copilot::{Action, ActionStyle, ChatMessage, ChatReply, ChatRequest, ChatView, Notification, NotificationKind},
     event::Author,
     id::IntentId,
+    status::Status,
 };
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_navigate;
 
 use super::{
     actions::{ActButton, Deed},
-    desk::desk,
+    desk::{Desk, desk},
     icon::{icon, small_icon},
     states::{loaded, once_loaded},
     time::{age, clock_time},
@@ -118,12 +119,30 @@ fn Notifications() -> AnyView {
         <div class="notes" tabindex="0" role="region" aria-label="Notifications">
             <h3>
                 <span>"Notifications"</span>
-                <span aria-live="polite">{once_loaded(feed, move || (move || match desk.waiting() { 0 => None, 1 => Some("1 needs you".to_owned()), many => Some(format!("{many} need you")) }).into_any())}</span>
+                <span class="row" aria-live="polite">
+                    {once_loaded(desk.active, move || (move || building(desk)).into_any())}
+                    {once_loaded(feed, move || (move || waiting(desk)).into_any())}
+                </span>
             </h3>
             {loaded(feed, list)}
         </div>
     }
     .into_any()
+}
+
+/// How many builds are worked on.
+fn building(desk: Desk) -> Option<String> {
+    let count = desk.active.map(|list| list.builds.iter().filter(|build| build.status == Status::Executing).count());
+    (count > 0).then(|| format!("{count} building"))
+}
+
+/// How many messages wait for a person.
+fn waiting(desk: Desk) -> Option<String> {
+    match desk.waiting() {
+        0 => None,
+        1 => Some("1 needs you".to_owned()),
+        many => Some(format!("{many} need you")),
+    }
 }
 
 fn notification(note: Notification) -> AnyView {
@@ -140,7 +159,7 @@ fn notification(note: Notification) -> AnyView {
     let tone = if !note.waiting && tone == "waiting" { "idle" } else { tone };
     let facts = (!note.facts.is_empty()).then(|| {
         let facts: Vec<_> = note.facts.iter().map(|fact| view! { <div><dt>{fact.name.clone()}</dt><dd>{fact.value.clone()}</dd></div> }).collect();
-        view! { <dl class="facts">{facts}</dl> }
+        view! { {over(&note.facts_heading)}<dl class="facts">{facts}</dl> }
     });
     let lines = (!note.lines.is_empty()).then(|| {
         let list = |lines: &[String]| {
@@ -150,7 +169,7 @@ fn notification(note: Notification) -> AnyView {
         let (first, rest) = note.lines.split_at(if note.lines.len() > LINES_AT_FIRST + 1 { LINES_AT_FIRST } else { note.lines.len() });
         let rest =
             (!rest.is_empty()).then(|| view! { <details class="sub-fold"><summary>{format!("{} more", rest.len())}</summary>{list(rest)}</details> });
-        view! { <div>{list(first)}{rest}</div> }
+        view! { {over(&note.lines_heading)}<div>{list(first)}{rest}</div> }
     });
     let decide = note.actions.iter().find(|action| action.action == "decide").cloned();
     let options = (!note.options.is_empty()).then(|| {
@@ -181,7 +200,7 @@ fn notification(note: Notification) -> AnyView {
                 }
             })
             .collect();
-        view! { <div class="options" role="group" aria-label=note.text.clone()>{buttons}</div> }
+        view! { {over("Options")}<div class="options" role="group" aria-label=note.text.clone()>{buttons}</div> }
     });
     let has_options = !note.options.is_empty();
     let buttons: Vec<_> = note
@@ -209,6 +228,11 @@ fn notification(note: Notification) -> AnyView {
         </li>
     }
     .into_any()
+}
+
+/// What stands over facts, lines or options.
+fn over(heading: &str) -> AnyView {
+    (!heading.is_empty()).then(|| view! { <p class="over">{heading.to_owned()}</p> }).into_any()
 }
 
 fn press_deed(id: grace_domain::id::NotificationId, action: String) -> Deed {

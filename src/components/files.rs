@@ -21,9 +21,12 @@ use crate::{
 
 /// Address that shows `path` of a build.
 pub fn file_address(intent: IntentId, path: &str) -> String {
-    // Paths are made of the characters that file names of code have; these three would end the query or the value.
-    let path = path.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace('+', "%2B").replace(' ', "%20");
-    format!("/builds/{intent}?tab=artifacts&file={path}")
+    format!("/builds/{intent}?tab=artifacts&file={}", query_value(path))
+}
+
+/// A value in an address's query: what would end it, or be read as another character, is escaped. Browsers escape the rest themselves.
+pub fn query_value(value: &str) -> String {
+    value.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace('+', "%2B").replace(' ', "%20")
 }
 
 /// A file's shape by its status.

@@ -287,6 +287,7 @@ pub fn KernelConsole(
             {builds.then(|| view! { <div class="foot row">{move || of_one_build(of.get())}</div> })}
             {builds.then(|| view! {
                 <div class="foot row" role="group" aria-label="Quick actions">
+                    <span class="muted" aria-hidden="true">"Quick actions"</span>
                     <button type="button" class="btn" on:click=|_| super::keyboard::focus_form()>{small_icon("plus")}"New build"</button>
                     <a class="btn" href="#active-builds" rel="external">{small_icon("list")}"View active"</a>
                     <button type="button" class="btn" on:click=move |_| desk.deploying_all.set(true)>{small_icon("rocket")}"Deploy all"</button>
@@ -319,7 +320,11 @@ fn of_one_build(of: Option<IntentId>) -> AnyView {
         None => view! { <button type="button" class="btn" disabled title=choose>{small_icon("folder")}"View artifacts"</button> }.into_any(),
         Some(intent) => view! { <a class="btn" href=format!("/builds/{intent}?tab=artifacts")>{small_icon("folder")}"View artifacts"</a> }.into_any(),
     };
-    view! { {stop}{artifacts} }.into_any()
+    let code = match of {
+        None => view! { <button type="button" class="btn" disabled title=choose>{small_icon("eye")}"Review code"</button> }.into_any(),
+        Some(intent) => view! { <a class="btn" href=format!("/builds/{intent}?tab=changes")>{small_icon("eye")}"Review code"</a> }.into_any(),
+    };
+    view! { {stop}{artifacts}{code} }.into_any()
 }
 
 /// Durations of the last builds as a line, the newest marked.

@@ -283,11 +283,13 @@ fn row(number: String, task: &Task) -> AnyView {
     } else {
         "time".to_owned()
     };
+    // What has no commit leads nowhere.
+    let changes = task.commit.as_ref().map(|_| format!("/builds/{}?tab=changes&of={}", task.intent_id, task.id));
     view! {
         <li title=title>
             {task_mark(state)}
             <span class="mono muted">{number}</span>
-            <span class="clip">{task.title.clone()}" "{attempt}</span>
+            <span class="clip"><a href=changes>{task.title.clone()}</a>" "{attempt}</span>
             <span class=tone>{time}</span>
         </li>
     }

@@ -209,6 +209,7 @@ fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let query = use_query_map();
     let wanted = Memo::new(move |_| query.with(|query| query.get("tab")).unwrap_or_else(|| "overview".to_owned()));
     let file = Memo::new(move |_| query.with(|query| query.get("file")));
+    let of = Memo::new(move |_| query.with(|query| query.get("of")).filter(|of| !of.is_empty()));
     let count = move |name: &'static str| {
         feed.map(|build| {
             let count = match name {
@@ -238,7 +239,7 @@ fn Tabs(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let body = move || match wanted.get().as_str() {
         "log" => view! { <LogTab intent feed/> }.into_any(),
         "artifacts" => view! { <Files intent feed path=file/> }.into_any(),
-        "changes" => view! { <Changes intent/> }.into_any(),
+        "changes" => view! { <Changes intent of_build=feed of=of.get()/> }.into_any(),
         "tests" => view! { <TestsTab feed/> }.into_any(),
         "plan" => view! { <PlanTab intent feed/> }.into_any(),
         "cost" => view! { <CostTab intent feed/> }.into_any(),

@@ -23,6 +23,7 @@ use crate::{
         completed::coverage_meter,
         deployments::deployment_panel,
         desk::desk,
+        feedback::feedback,
         given::given,
         icon::{icon, small_icon},
         log_console::LogConsole,
@@ -442,8 +443,10 @@ pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         }
     });
     let over = part(feed, |build| build.finished_at.is_some());
+    // Told only when they change: other builds' retrospectives must not take away what is being typed.
+    let own = Memo::new(move |_| all.map(|page| page.items.iter().filter(|item| item.intent_id == Some(intent)).cloned().collect::<Vec<_>>()));
     let body = move || {
-        let own: Vec<_> = all.map(|page| page.items.iter().filter(|item| item.intent_id == Some(intent)).cloned().collect());
+        let own = own.get();
         if own.is_empty() {
             let words = if over.get() {
                 "Its retrospective is being written."
@@ -458,7 +461,7 @@ pub fn RetrospectiveTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
                 view! {
                     <div class="panel retro">
                         <div class="bar"><h3>{name}</h3><div class="tools muted">{moment(at)}</div></div>
-                        <div class="body">{retrospective_body(desk, item)}</div>
+                        <div class="body">{feedback(&item, all)}{retrospective_body(desk, item)}</div>
                     </div>
                 }
             })

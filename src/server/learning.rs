@@ -12,7 +12,7 @@ use grace_domain::{
     id::RetrospectiveId,
     intent::RequestDraft,
     list::{ListQuery, Page},
-    retrospective::{Retrospective, RetrospectiveDraft},
+    retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     view::Template,
 };
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,14 @@ pub async fn list_retrospectives(State(state): State<ServerState>, Query(query):
 
 pub async fn get_retrospective(State(state): State<ServerState>, Id(retrospective): Id<RetrospectiveId>) -> Result<Json<Retrospective>, Refusal> {
     Ok(Json(state.engine.retrospective(retrospective).await?))
+}
+
+pub async fn give_feedback(
+    State(state): State<ServerState>,
+    Id(retrospective): Id<RetrospectiveId>,
+    JsonBody(feedback): JsonBody<Feedback>,
+) -> Result<Json<Retrospective>, Refusal> {
+    Ok(Json(state.engine.give_feedback(retrospective, feedback).await?))
 }
 
 /// The playbook entries that an insight became.

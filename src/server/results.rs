@@ -12,7 +12,7 @@ use grace_domain::{
     comment::{Comment, CommentDraft, CommentList},
     event::Artifact,
     id::{CommentId, IntentId},
-    list::{ListQuery, LogQuery, MAX_LIMIT, Page},
+    list::{DiffQuery, ListQuery, LogQuery, MAX_LIMIT, Page},
     problem::Problem,
     view::LogView,
 };
@@ -59,8 +59,8 @@ pub async fn get_archive(State(state): State<ServerState>, Id(intent): Id<Intent
     Ok(response)
 }
 
-pub async fn get_diff(State(state): State<ServerState>, Id(intent): Id<IntentId>) -> Result<Response, Refusal> {
-    let diff = state.engine.diff(intent).await?;
+pub async fn get_diff(State(state): State<ServerState>, Id(intent): Id<IntentId>, Query(query): Query<DiffQuery>) -> Result<Response, Refusal> {
+    let diff = state.engine.diff(intent, query).await?;
     Ok(([(header::CONTENT_TYPE, "text/x-diff; charset=utf-8")], diff).into_response())
 }
 

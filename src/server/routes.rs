@@ -14,9 +14,9 @@ use grace_domain::{
     event::{Artifact, Event},
     input::Uploaded,
     intent::RequestDraft,
-    list::{ListQuery, LogQuery},
+    list::{DiffQuery, ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
-    retrospective::{Retrospective, RetrospectiveDraft},
+    retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
     revision::PlanRevision,
     secret::{AuditEntry, SecretDraft, VaultView},
@@ -157,7 +157,13 @@ fn results_of(api: Documented) -> Documented {
         results("One file, never as something that runs.").answers_with(200, "text/plain"),
     )
     .get("/api/coding_agent/{id}/archive.zip", results::get_archive, results("The project.").answers_with(200, "application/zip"))
-    .get("/api/coding_agent/{id}/diff", results::get_diff, results("All changes as a unified diff.").answers_with(200, "text/x-diff"))
+    .get(
+        "/api/coding_agent/{id}/diff",
+        results::get_diff,
+        results("What the build, one of its tasks or one of its phases changed, as a unified diff.")
+            .query::<DiffQuery>()
+            .answers_with(200, "text/x-diff"),
+    )
     .get(
         "/api/coding_agent/{id}/comments",
         results::list_comments,
@@ -238,9 +244,14 @@ fn rest(api: Documented) -> Documented {
         )
         .get("/api/learning/retrospectives/{id}", learning::get_retrospective, learning("One retrospective.").answers::<Retrospective>(200))
         .post(
+            "/api/learning/retrospectives/{id}/feedback",
+            learning::give_feedback,
+            learning("Keeps what a person thinks of what was built; a later word replaces it.").takes::<Feedback>().answers::<Retrospective>(200),
+        )
+        .post(
             "/api/learning/retrospectives/{id}/apply",
             learning::apply_learnings,
-            learning("Turns its insights into playbook entries.").answers::<learning::Applied>(200),
+            learning("Turns its insights, and what a person said of it, into playbook entries.").answers::<learning::Applied>(200),
         )
         .get("/api/learning/stats", learning::get_stats, learning("What finished builds measured.").answers::<learning::Stats>(200))
         .get(

@@ -118,6 +118,28 @@ fn a_retrospective_is_kept_with_only_what_was_measured() {
 }
 
 #[test]
+fn what_a_person_thinks_of_a_build_is_kept_and_can_be_applied() {
+    run(async |client| {
+        let draft = json!({ "cycle_name": "Bicycle shed", "insights": ["The shed was red."] });
+        let kept = client.post("/api/learning/retrospective", &draft).await.json();
+        let address = format!("/api/learning/retrospectives/{}", kept["retrospective_id"].as_str().unwrap());
+        let feedback = format!("{address}/feedback");
+        assert_eq!(client.post(&feedback, &json!({ "verdict": "splendid" })).await.fields(), ["verdict"]);
+        assert_eq!(client.post(&feedback, &json!({ "verdict": "wanted", "text": "a".repeat(1_001) })).await.fields(), ["text"]);
+        assert_eq!(client.post(&feedback, &json!({ "verdict": "wanted", "stars": 5 })).await.fields(), ["stars"]);
+        assert!(client.get(&address).await.json().get("feedback").is_none(), "nothing of it was kept");
+        let missing = client.post("/api/learning/retrospectives/retro-999999/feedback", &json!({ "verdict": "wanted" })).await;
+        assert_eq!(missing.status, 404, "{}", missing.text);
+        client.post(&feedback, &json!({ "verdict": "wanted" })).await;
+        let said = client.post(&feedback, &json!({ "verdict": "not_quite", "text": "  Bicycle sheds are to be blue. " })).await;
+        assert_eq!(said.status, 200, "{}", said.text);
+        assert_eq!(client.get(&address).await.json()["feedback"], json!({ "verdict": "not_quite", "text": "Bicycle sheds are to be blue." }));
+        let applied = client.post(&format!("{address}/apply"), &json!({})).await.json();
+        assert_eq!(applied["entries"], json!(["The shed was red.", "Bicycle sheds are to be blue."]));
+    });
+}
+
+#[test]
 fn a_template_is_saved_listed_and_forgotten() {
     run(async |client| {
         let saved = client.post("/api/learning/templates", &json!({ "name": "Chat", "request": request() })).await;

@@ -32,8 +32,14 @@ pub struct Notification {
     pub kind: NotificationKind,
     pub title: String,
     pub text: String,
+    /// Stands over the facts, `Retrospective`; may be empty.
+    #[serde(default)]
+    pub facts_heading: String,
     /// Short facts, `Tests` → `46 passed`.
     pub facts: Vec<Fact>,
+    /// Stands over the lines, `Lessons learned`; may be empty.
+    #[serde(default)]
+    pub lines_heading: String,
     /// Lines of a list, such as lessons.
     pub lines: Vec<String>,
     /// Answers with their consequences, when a question is open.

@@ -46,6 +46,18 @@ impl ListQuery {
     }
 }
 
+/// Which changes of a build are wanted: those of one task, of one phase, or all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DiffQuery {
+    #[serde(default)]
+    pub task: Option<crate::id::TaskId>,
+    /// A phase's name, as in the plan.
+    #[serde(default)]
+    pub phase: Option<String>,
+}
+
 /// What part of a build's log is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -9,7 +9,7 @@ use crate::{
     model::{Budget, Spending},
     plan::{Choice, Plan},
     present::{
-        build::words,
+        build::{gain, words},
         counted, percent, thousands,
         time::{duration, planned},
     },
@@ -27,7 +27,11 @@ pub struct Message {
     pub subject: String,
     pub title: String,
     pub text: String,
+    /// Stands over the facts; may be empty.
+    pub facts_heading: String,
     pub facts: Vec<Fact>,
+    /// Stands over the lines; may be empty.
+    pub lines_heading: String,
     pub lines: Vec<String>,
     pub options: Vec<Choice>,
     pub actions: Vec<Action>,
@@ -47,7 +51,9 @@ fn message(kind: NotificationKind, subject: impl ToString, title: String, text: 
         subject: subject.to_string(),
         title,
         text,
+        facts_heading: String::new(),
         facts: Vec::new(),
+        lines_heading: String::new(),
         lines: Vec::new(),
         options: Vec::new(),
         actions: Vec::new(),
@@ -73,13 +79,16 @@ pub fn plan_ready(id: IntentId, plan: &Plan) -> Message {
         0 => String::new(),
         many => format!(" Not covered: {} of the description.", counted(many as u64, "sentence", "sentences")),
     };
+    let names: Vec<_> = plan.phases.iter().map(|phase| phase.name.to_lowercase()).collect();
     let text = format!(
-        "{} in {}, about {}.{not_covered}",
+        "{} in {} ({}), about {}.{not_covered}",
         counted(u64::from(plan.task_count()), "task", "tasks"),
         counted(plan.phases.len() as u64, "phase", "phases"),
+        names.join(", "),
         planned(plan.estimated_hours())
     );
     Message {
+        lines_heading: "The plan includes".to_owned(),
         lines: plan.deliverables.iter().take(6).cloned().collect(),
         actions: vec![
             button("approve", "Approve & start", ActionStyle::Primary),
@@ -158,10 +167,16 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         let lines: u64 = of.iter().map(|artifact| artifact.lines).sum();
         (!of.is_empty()).then(|| fact(one, format!("{}, {} lines", counted(of.len() as u64, "file", "files"), thousands(lines))))
     };
-    let mut facts: Vec<Fact> = [files(ArtifactKind::Code, "Code"), files(ArtifactKind::Test, "Test code"), files(ArtifactKind::Doc, "Documents")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut facts: Vec<Fact> = [
+        (ArtifactKind::Code, "Code"),
+        (ArtifactKind::Test, "Test code"),
+        (ArtifactKind::Doc, "Documents"),
+        (ArtifactKind::Config, "Configuration"),
+        (ArtifactKind::Infrastructure, "Infrastructure"),
+    ]
+    .into_iter()
+    .filter_map(|(kind, name)| files(kind, name))
+    .collect();
     match tests {
         Ok(tests) => {
             facts.push(fact(
@@ -194,7 +209,8 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
     actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}?tab=artifacts")));
     actions.push(link("View report", ActionStyle::Ghost, format!("/api/coding_agent/{id}/report")));
     let text = if first.is_some() { "Ready to deploy?" } else { "It is committed, and can be downloaded." };
-    Message { facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), text.to_owned()) }
+    let facts_heading = "Made and measured".to_owned();
+    Message { facts_heading, facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), text.to_owned()) }
 }
 
 /// Not one of the five, but nobody would want to miss it.
@@ -272,8 +288,13 @@ fn reason(deployment: &Deployment) -> String {
 fn current_step(deployment: &Deployment) -> String {
     let at = deployment.steps.iter().enumerate().find(|(_, step)| step.state == StepState::Running);
     match at {
-        Some((index, step)) => format!("Handed to Layer 4. Step {} of {}: {}.", index + 1, deployment.steps.len(), words(&step.name).to_lowercase()),
-        None => "Handed to Layer 4.".to_owned(),
+        Some((index, step)) => format!(
+            "Handed to Layer 4. Step {} of {}: {}. Track progress in Layer 4 or wait here.",
+            index + 1,
+            deployment.steps.len(),
+            words(&step.name).to_lowercase()
+        ),
+        None => "Handed to Layer 4. Track progress there or wait here.".to_owned(),
     }
 }
 
@@ -282,7 +303,8 @@ pub fn learning_feedback(id: IntentId, title: &str, retrospective: &Retrospectiv
     let metrics = &retrospective.metrics;
     let mut facts = Vec::new();
     if let (Some(actual), Some(intended)) = (metrics.actual_hours, metrics.planned_hours) {
-        facts.push(fact("Time", format!("{} of {} planned", duration(actual * 3_600.0), duration(intended * 3_600.0))));
+        let gain = gain(metrics).map(|(words, _)| format!(", {words}")).unwrap_or_default();
+        facts.push(fact("Time", format!("{} of {} planned{gain}", duration(actual * 3_600.0), duration(intended * 3_600.0))));
     }
     if let Some(covered) = metrics.test_coverage {
         facts.push(fact("Coverage", format!("{}, target {}", percent(covered * 100.0), percent(crate::learning::COVERAGE_TARGET))));
@@ -291,7 +313,9 @@ pub fn learning_feedback(id: IntentId, title: &str, retrospective: &Retrospectiv
         facts.push(fact("Linter", format!("{score}, {}", counted(u64::from(findings), "finding", "findings"))));
     }
     Message {
+        facts_heading: "Retrospective".to_owned(),
         facts,
+        lines_heading: "Lessons learned".to_owned(),
         lines: retrospective.insights.iter().take(3).cloned().collect(),
         actions: vec![
             link("View full retro", ActionStyle::Normal, format!("/builds/{id}?tab=retrospective")),

@@ -73,7 +73,49 @@ pub struct Retrospective {
     /// Planned and actual seconds per phase.
     #[serde(default)]
     pub phases: Vec<PhaseComparison>,
+    /// What a person thinks of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
     pub created_at: Timestamp,
+}
+
+/// Longest text of a [`Feedback`], in characters: that of an entry in the playbook.
+pub const MAX_FEEDBACK: usize = 1_000;
+
+/// Body of `POST /api/learning/retrospectives/{id}/feedback`: whether what was built is what was wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Feedback {
+    pub verdict: Verdict,
+    /// At most [`MAX_FEEDBACK`] characters; may be empty.
+    #[serde(default)]
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Wanted,
+    NotQuite,
+}
+
+impl Verdict {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Wanted => "It is what was wanted",
+            Self::NotQuite => "It is not quite what was wanted",
+        }
+    }
+}
+
+impl Retrospective {
+    /// What goes into the playbook when a person applies it: the insights, and what a person said.
+    pub fn lessons(&self) -> Vec<String> {
+        let said = self.feedback.as_ref().filter(|feedback| !feedback.text.is_empty());
+        self.insights.iter().cloned().chain(said.map(|feedback| feedback.text.clone())).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use grace_domain::{
     learning::{BuildFacts, retrospect},
     messages,
     plan::{Confidence, ConfidenceLevel, Phase, Plan, PlannedTask},
-    present::time,
+    present::{build::gain, time},
     retrospective::Retrospective,
     status::{Stage, Status},
     task::{Task, TaskState},
@@ -145,10 +145,12 @@ fn a_duration_reads_the_same_in_every_place() {
             metrics: learned.draft.metrics,
             reusable_artifacts: learned.draft.reusable_artifacts,
             phases: learned.phases,
+            feedback: None,
             created_at: DateTime::UNIX_EPOCH,
         };
         let message = messages::learning_feedback(IntentId(1), "Chat", &kept);
-        assert_eq!(message.facts[0].value, format!("{took} of 36 s planned"));
+        let (gained, _) = gain(&kept.metrics).expect("it was completed");
+        assert_eq!(message.facts[0].value, format!("{took} of 36 s planned, {gained}"));
         assert!(message.lines[0].starts_with(&format!("The work took {took}, ")), "{took}: {}", message.lines[0]);
     }
 }

@@ -52,7 +52,7 @@ impl Inner {
 
     async fn comment(&self, intent: IntentId, draft: CommentDraft) -> Result<Comment> {
         let commit = self.commit_of(intent).await?;
-        let diff = self.workspace(intent).diff(&commit).await?;
+        let diff = self.workspace(intent).diff(None, &commit).await?;
         let placed = draft.place(&parse(&diff))?;
         let mut decision = Decision::begin(self, intent).await?;
         let count = comments_of(&mut decision.tx, intent).await?.len() as u64;

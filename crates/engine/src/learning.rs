@@ -18,15 +18,16 @@ use grace_domain::{
     messages,
     plan::Assumption,
     problem::Problem,
-    retrospective::{Retrospective, RetrospectiveDraft},
+    retrospective::{Feedback, MAX_FEEDBACK, Retrospective, RetrospectiveDraft},
     review::Review,
     spec::Mark,
     task::Task,
     view::Template,
 };
 use grace_store::{
-    builds_ended, estimates_fetch, learning_figures, playbook_add, playbook_list, playbook_of_like, retrospective_fetch, retrospective_measure,
-    retrospective_of, retrospective_record, retrospectives_list, status_fetch, template_delete, template_save, templates_list,
+    builds_ended, estimates_fetch, event_append, learning_figures, playbook_add, playbook_list, playbook_of_like, retrospective_feedback,
+    retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record, retrospectives_list, status_fetch, template_delete,
+    template_save, templates_list,
 };
 
 use crate::{
@@ -103,9 +104,18 @@ impl Engine {
         Ok(retrospective_record(&mut conn, &draft, self.inner.now()).await.map_err(Error::from)?)
     }
 
-    /// Turns a retrospective's insights into playbook entries; answers with those that are new.
+    /// Turns a retrospective's insights, and what a person said of it, into playbook entries; answers with those that are new.
     pub async fn apply_learnings(&self, retrospective: RetrospectiveId) -> Result<Vec<String>, Problem> {
         Ok(self.inner.apply_learnings(retrospective).await?)
+    }
+
+    /// Keeps what a person thinks of what was built, in place of what was said before.
+    pub async fn give_feedback(&self, retrospective: RetrospectiveId, feedback: Feedback) -> Result<Retrospective, Problem> {
+        let text = feedback.text.trim();
+        if text.chars().count() > MAX_FEEDBACK || text.contains('\0') {
+            return Err(Problem::invalid_field("text", format!("Write at most {MAX_FEEDBACK} characters, without a NUL character.")));
+        }
+        Ok(self.inner.give_feedback(retrospective, &Feedback { text: text.to_owned(), ..feedback }).await?)
     }
 
     /// Figures over everything that was built here.
@@ -199,13 +209,27 @@ impl Inner {
         let retrospective = self.retrospective(id).await?;
         let mut tx = self.store.begin().await?;
         let known: Vec<String> = playbook_list(&mut tx).await?.into_iter().map(|entry| entry.text).collect();
-        let new: Vec<String> = retrospective.insights.into_iter().filter(|insight| !known.contains(insight)).collect();
+        let new: Vec<String> = retrospective.lessons().into_iter().filter(|lesson| !known.contains(lesson)).collect();
         for text in &new {
             playbook_add(&mut tx, id, text, self.now()).await?;
         }
         self.store.commit(tx).await?;
         self.estimates.forget();
         Ok(new)
+    }
+
+    async fn give_feedback(&self, id: RetrospectiveId, feedback: &Feedback) -> Result<Retrospective> {
+        let mut tx = self.store.begin().await?;
+        let kept = retrospective_feedback(&mut tx, id, feedback).await?.ok_or_else(|| Problem::not_found(format!("retrospective {id}")))?;
+        // Pages that show it read it again.
+        if let Some(intent) = kept.intent_id {
+            event_append(&mut tx, intent, &[EventKind::Retrospective { retrospective_id: id }], self.now()).await?;
+        }
+        self.store.commit(tx).await?;
+        if let Some(intent) = kept.intent_id {
+            self.forget(intent);
+        }
+        Ok(kept)
     }
 
     /// What builds like the requested one taught.

@@ -34,6 +34,7 @@ mod reviews;
 mod runner;
 mod running;
 mod secrets;
+mod share;
 mod sink;
 mod speaker;
 mod start;

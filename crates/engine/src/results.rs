@@ -6,17 +6,19 @@ use bytes::Bytes;
 use grace_domain::{
     event::{Artifact, ArtifactStatus},
     id::IntentId,
-    list::{ListQuery, LogQuery, Page},
+    list::{DiffQuery, ListQuery, LogQuery, Page},
     problem::Problem,
     report,
+    task::Task,
     view::{FileView, LogView},
 };
-use grace_store::{artifacts_list, artifacts_of, logs_fetch, plan_fetch};
+use grace_store::{artifacts_list, artifacts_of, logs_fetch, plan_fetch, tasks_of};
 
 use crate::{
     Engine,
     error::{Error, Result},
     highlight::highlight,
+    share::{Share, share},
     start::Inner,
 };
 
@@ -49,9 +51,9 @@ impl Engine {
         Ok(self.inner.archive(intent).await?)
     }
 
-    /// Everything the build changed, as a unified diff of at most 4 MiB.
-    pub async fn diff(&self, intent: IntentId) -> Result<String, Problem> {
-        Ok(self.inner.diff(intent).await?)
+    /// What the build, one of its tasks or one of its phases changed, as a unified diff of at most 4 MiB.
+    pub async fn diff(&self, intent: IntentId, query: DiffQuery) -> Result<String, Problem> {
+        Ok(self.inner.diff(intent, &query).await?)
     }
 
     /// Everything the build changed, commit by commit, as `git am` takes it.
@@ -154,9 +156,33 @@ impl Inner {
         Ok(self.workspace(intent).patch(&commit).await?.into())
     }
 
-    async fn diff(&self, intent: IntentId) -> Result<String> {
+    async fn diff(&self, intent: IntentId, query: &DiffQuery) -> Result<String> {
         let commit = self.commit_of(intent).await?;
-        Ok(self.workspace(intent).diff(&commit).await?)
+        let workspace = self.workspace(intent);
+        let field = match (query.task, &query.phase) {
+            (None, None) => return Ok(workspace.diff(None, &commit).await?),
+            (Some(_), Some(_)) => return Err(Problem::invalid_field("phase", "Name a task or a phase, not both.").into()),
+            (Some(_), None) => "task",
+            (None, Some(_)) => "phase",
+        };
+        let mut conn = self.store.connection().await?;
+        let tasks = tasks_of(&mut conn, intent).await?;
+        drop(conn);
+        let is_part = |of: &Task| query.task == Some(of.id) || query.phase.as_ref() == Some(&of.phase);
+        if !tasks.iter().any(is_part) {
+            return Err(Problem::invalid_field(field, format!("The plan of {intent} has no such {field}.")).into());
+        }
+        let history = workspace.history(&commit).await?;
+        match share(&history, &tasks, is_part) {
+            Share::Commits { since, until } => Ok(workspace.diff(since, until).await?),
+            Share::Nothing => Ok(String::new()),
+            Share::NotYet => Err(Problem::conflict("nothing_built", format!("This {field} has no commit yet; come back when it is done.")).into()),
+            Share::Mixed => Err(Problem::conflict(
+                "phase_mixed",
+                "Tasks of other phases were committed between the tasks of this one; choose a single task to see what it changed.",
+            )
+            .into()),
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub struct NotificationRow {
 struct Content {
     title: String,
     text: String,
+    #[serde(default)]
+    facts_heading: String,
     facts: Vec<Fact>,
+    #[serde(default)]
+    lines_heading: String,
     lines: Vec<String>,
     options: Vec<Choice>,
     actions: Vec<Action>,
@@ -38,7 +42,7 @@ struct Content {
 
 /// Shows a message as a notification: makes it, or replaces what the one of the same intent, kind and subject says and opens it again, unread.
 pub async fn notification_put(conn: &mut PgConnection, intent: IntentId, message: Message, at: Timestamp) -> StoreResult<NotificationRow> {
-    let Message { kind, subject, title, text, facts, lines, options, actions, waiting } = message;
+    let Message { kind, subject, title, text, facts_heading, facts, lines_heading, lines, options, actions, waiting } = message;
     sqlx::query(
         "INSERT INTO notifications (intent_id, kind, subject, content, waiting, at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (intent_id, kind, subject) DO UPDATE
@@ -48,7 +52,7 @@ pub async fn notification_put(conn: &mut PgConnection, intent: IntentId, message
     .bind(intent.0)
     .bind(word(&kind))
     .bind(subject)
-    .bind(json(&Content { title, text, facts, lines, options, actions }))
+    .bind(json(&Content { title, text, facts_heading, facts, lines_heading, lines, options, actions }))
     .bind(waiting)
     .bind(at)
     .try_map(notification_row)
@@ -158,7 +162,7 @@ pub async fn chat_history(conn: &mut PgConnection, limit: u32) -> StoreResult<Ve
 }
 
 fn notification_row(row: PgRow) -> Decoded<NotificationRow> {
-    let Content { title, text, facts, lines, options, actions } = row.json("content")?;
+    let Content { title, text, facts_heading, facts, lines_heading, lines, options, actions } = row.json("content")?;
     Ok(NotificationRow {
         notification: Notification {
             notification_id: NotificationId(row.big("id")?),
@@ -166,7 +170,9 @@ fn notification_row(row: PgRow) -> Decoded<NotificationRow> {
             kind: row.one("kind")?,
             title,
             text,
+            facts_heading,
             facts,
+            lines_heading,
             lines,
             options,
             actions,

@@ -8,7 +8,7 @@ use grace_domain::{
     id::{IntentId, RetrospectiveId},
     intent::{ProjectType, RequestDraft, Stack},
     list::{ListQuery, Page},
-    retrospective::{PhaseComparison, Retrospective, RetrospectiveDraft},
+    retrospective::{Feedback, PhaseComparison, Retrospective, RetrospectiveDraft},
     view::Template,
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -162,6 +162,17 @@ pub async fn retrospectives_list(conn: &mut PgConnection, query: &ListQuery) -> 
     let (items, more) = cut(rows, limit);
     let next = if more { items.last().map(|retrospective| retrospective.retrospective_id.0.to_string()) } else { None };
     Ok(Page { items, total: u64::try_from(total).unwrap_or(0), next })
+}
+
+/// Keeps what a person thinks of it, in place of what was said before. `None`: there is no such retrospective.
+pub async fn retrospective_feedback(conn: &mut PgConnection, id: RetrospectiveId, feedback: &Feedback) -> StoreResult<Option<Retrospective>> {
+    sqlx::query("UPDATE retrospectives SET feedback = $2 WHERE id = $1 RETURNING *")
+        .bind(id.0)
+        .bind(json(feedback))
+        .try_map(retrospective)
+        .fetch_optional(conn)
+        .await
+        .during("retrospective_feedback")
 }
 
 /// Puts a lesson in the playbook; putting it there again changes nothing.
@@ -363,6 +374,7 @@ fn retrospective(row: PgRow) -> Decoded<Retrospective> {
         metrics: row.json("metrics")?,
         reusable_artifacts: row.texts("reusable_artifacts")?,
         phases: row.json("phases")?,
+        feedback: row.json_option("feedback")?,
         created_at: row.at("created_at")?,
     })
 }

@@ -52,8 +52,8 @@ pub use intents::{
 pub use jobs::{NewJob, job_enqueue, job_remove};
 pub use learning::{
     Estimates, LearningFigures, PlaybookEntry, builds_ended, durations_last, estimates_fetch, learning_figures, playbook_add, playbook_list,
-    playbook_of_like, retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record, retrospectives_list, template_delete,
-    template_save, templates_list,
+    playbook_of_like, retrospective_feedback, retrospective_fetch, retrospective_measure, retrospective_of, retrospective_record,
+    retrospectives_list, template_delete, template_save, templates_list,
 };
 pub use lists::{Listing, StatusRows, intents_list, status_fetch};
 pub use models::{

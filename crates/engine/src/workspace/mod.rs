@@ -370,9 +370,16 @@ impl Workspace {
         .await
     }
 
-    /// Everything that the build changed, as a unified diff; cut at 4 MiB, and it says so then.
-    pub async fn diff(&self, commit: &str) -> Result<String, WorkspaceError> {
+    /// The build's commits up to `commit`, oldest first: what was merged into one of them is not listed.
+    pub async fn history(&self, commit: &str) -> Result<Vec<String>, WorkspaceError> {
         let range = format!("{BASE}..{commit}");
+        let said = self.git.run(Call::new("rev-list", &["rev-list", "--first-parent", "--reverse", &range])).await?;
+        Ok(said.text().lines().map(str::to_owned).collect())
+    }
+
+    /// What changed from `since`, or from the base, to `commit`, as a unified diff; cut at 4 MiB, and it says so then.
+    pub async fn diff(&self, since: Option<&str>, commit: &str) -> Result<String, WorkspaceError> {
+        let range = format!("{}..{commit}", since.unwrap_or(BASE));
         let call = Call::new("diff", &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", &range]).limit(DIFF_LIMIT);
         let said = self.git.run(call).await?;
         let mut text = String::from_utf8_lossy(&said.bytes).into_owned();

@@ -6,8 +6,9 @@ use crate::support::{Act, Place, Scripted, draft, start_build, step, until, unti
 use grace_domain::{
     copilot::{ActionRequest, NotificationKind},
     event::EventKind,
+    id::TaskId,
     intent::RequestDraft,
-    list::{ListQuery, LogQuery},
+    list::{DiffQuery, ListQuery, LogQuery},
     problem::ProblemKind,
     review::Answer,
     status::{Stage, Status},
@@ -52,8 +53,23 @@ async fn an_approved_plan_is_built_committed_tested_and_taught_from() {
     for wrong in ["../../../etc/passwd", "/etc/passwd", "src", "", "src/../src/main.py", "nothing"] {
         assert_eq!(engine.artifact_bytes(intent, wrong.into()).await.unwrap_err().kind, ProblemKind::NotFound, "{wrong}");
     }
-    let diff = engine.diff(intent).await.unwrap();
+    let diff = engine.diff(intent, Default::default()).await.unwrap();
     assert!(diff.contains("+++ b/src/main.py") && diff.contains("+# Design"), "{diff}");
+    let task = |key: &str| status.tasks.iter().find(|task| task.key == key).unwrap();
+    let of_task = |key: &str| engine.diff(intent, DiffQuery { task: Some(task(key).id), phase: None });
+    let code = of_task("code").await.unwrap();
+    assert!(code.contains("+++ b/src/main.py") && !code.contains("# Design"), "{code}");
+    assert_eq!(of_task("side").await.unwrap(), "", "it changed no file");
+    let phase = task("design").phase.clone();
+    let of_phase = engine.diff(intent, DiffQuery { task: None, phase: Some(phase.clone()) }).await.unwrap();
+    assert!(of_phase.contains("+# Design"), "{of_phase}");
+    for (wrong, field) in [
+        (DiffQuery { task: Some(TaskId(999_999)), phase: None }, "task"),
+        (DiffQuery { task: None, phase: Some("No such phase".into()) }, "phase"),
+        (DiffQuery { task: Some(task("code").id), phase: Some(phase) }, "phase"),
+    ] {
+        assert_eq!(engine.diff(intent, wrong).await.unwrap_err().errors[0].field, field);
+    }
     let archive = engine.archive(intent).await.unwrap();
     assert!(std::fs::read(&archive).unwrap().starts_with(b"PK"));
     assert_eq!(engine.archive(intent).await.unwrap(), archive);

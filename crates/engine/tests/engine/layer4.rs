@@ -130,7 +130,7 @@ async fn a_given_repository_is_worked_in_on_a_branch_and_left_as_it_is() {
     let status = until_status(&engine, intent, Status::Completed).await;
     assert_eq!(status.branch.as_deref(), Some("grace/int-code-001"));
     assert!(status.logs.iter().any(|line| line.ends_with(" old")), "{:?}", status.logs);
-    let diff = engine.diff(intent).await.unwrap();
+    let diff = engine.diff(intent, Default::default()).await.unwrap();
     assert!(diff.contains("services/new/a.txt") && !diff.contains("old.txt"), "{diff}");
     assert_eq!(git(&["rev-parse", "HEAD"]), before);
     assert_eq!(git(&["status", "--porcelain"]), "");

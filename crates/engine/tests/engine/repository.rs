@@ -99,7 +99,7 @@ async fn a_file_that_was_there_before_is_not_replaced() {
     let intent = engine.create(RequestDraft { plan_hash: Some(hash), ..request }, None).await.unwrap().intent_id.unwrap();
     let status = until_status(&engine, intent, Status::Failed).await;
     assert!(status.failure.as_ref().unwrap().contains("The repository has services/shop/main.py already"), "{:?}", status.failure);
-    let diff = engine.diff(intent).await.unwrap();
+    let diff = engine.diff(intent, Default::default()).await.unwrap();
     assert!(diff.contains("+newer") && !diff.contains("mine"), "{diff}");
     engine.shutdown().await;
 }
@@ -218,9 +218,9 @@ async fn a_build_goes_on_from_what_another_one_made() {
     until_status(&engine, second, Status::Completed).await;
     let work = place.data_dir.join("builds").join(second.to_string()).join("work");
     assert_eq!(std::fs::read_to_string(work.join("a.txt")).unwrap(), "a\n");
-    let diff = engine.diff(second).await.unwrap();
+    let diff = engine.diff(second, Default::default()).await.unwrap();
     assert!(diff.contains("b.txt") && !diff.contains("a.txt"), "{diff}");
     // The other one is as it was.
-    assert!(!engine.diff(first).await.unwrap().contains("b.txt"));
+    assert!(!engine.diff(first, Default::default()).await.unwrap().contains("b.txt"));
     engine.shutdown().await;
 }
