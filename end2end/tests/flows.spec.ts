@@ -77,8 +77,6 @@ test("infrastructure is described, planned, approved from the co-pilot, fails, i
   await page.getByLabel("Target domain").selectOption({ label: "Infrastructure" });
   await page.getByLabel("Stack").selectOption({ label: "Terraform" });
   await page.getByRole("button", { name: "Start build" }).click();
-  const builds = page.getByRole("region", { name: "Active builds" });
-  await expect(builds).toContainText(/Planning.*Making the plan/s);
   const ready = messagesOf(page, "Plan ready: Monitored cluster");
   await expect(ready).toContainText("1 task in 1 phase");
   for (const part of cluster) {
@@ -103,7 +101,6 @@ test("infrastructure is described, planned, approved from the co-pilot, fails, i
   await expect(task).toContainText(/attempt 2 of \d/);
   await expect(retries).toHaveText(`${before + 1}`);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Builder" }).click();
-  await expect(builds.getByRole("row").filter({ hasText: "Monitored cluster" })).toContainText("Executing");
   const done = await waitForStatus(request, intent, "completed", 60_000);
   expect(done.artifacts_generated.map((file) => file.path)).toEqual(["main.tf"]);
 
