@@ -30,7 +30,7 @@ const cluster = ["EKS cluster (3 nodes)", "Prometheus monitoring", "Grafana dash
 const market = ["Smart contracts (Solidity)", "Frontend (React + Ethers.js)", "IPFS integration", "Wallet connectors", "Tests (Hardhat)"];
 
 function script(): void {
-  // Slow enough to be seen at work.
+  // Slow enough to be found among the active builds.
   const pace = { latency: 150, chunkSize: 100_000 };
   const planning = (about: string, made: object) => {
     const match = { systemMessage: "You plan software projects for Grace", userMessage: about };

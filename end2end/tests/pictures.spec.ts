@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { approved, expect, expectNoViolations, open, test, waitForStatus } from "./harness";
 
-// Where a picture of each screen goes; the README shows some of them.
+// Where a picture of each screen goes, to be looked at.
 const folder = process.env["GRACE_PICTURES"] ?? "test-results/pictures";
 const looks = [
   { name: "light", width: 1280, height: 800, colorScheme: "light" },

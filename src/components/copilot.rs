@@ -131,10 +131,13 @@ fn Notifications() -> AnyView {
     .into_any()
 }
 
-/// How many builds are worked on.
+/// How many builds are worked on, "50+" where more are active than were read.
 fn building(desk: Desk) -> Option<String> {
-    let count = desk.active.map(|list| list.builds.iter().filter(|build| build.status == Status::Executing).count());
-    (count > 0).then(|| format!("{count} building"))
+    let (count, is_part) = desk.active.map(|list| {
+        let count = list.builds.iter().filter(|build| build.status == Status::Executing).count();
+        (count, (list.builds.len() as u64) < list.total)
+    });
+    (count > 0).then(|| format!("{count}{} building", if is_part { "+" } else { "" }))
 }
 
 /// How many messages wait for a person.

@@ -1,6 +1,6 @@
 //! What a person thinks of what was built, under its retrospective.
 
-use grace_domain::retrospective::{Feedback, MAX_FEEDBACK, Retrospective, Verdict};
+use grace_domain::retrospective::{Feedback, MAX_ENTRY, Retrospective, Verdict};
 use leptos::prelude::*;
 
 use super::{desk::desk, form_parts::field_error, icon::small_icon};
@@ -26,8 +26,12 @@ pub fn feedback(retrospective: &Retrospective, all: Feed<grace_domain::list::Pag
         let said = Feedback { verdict, text: text.get_untracked() };
         leptos::task::spawn_local(async move {
             match give_feedback(id, said).await {
-                Ok(_) => {
-                    desk.toast("success", "Kept. \u{201c}Apply learnings\u{201d} takes your words into the playbook.");
+                Ok(kept) => {
+                    let has_words = kept.feedback.is_some_and(|kept| !kept.text.is_empty());
+                    desk.toast(
+                        "success",
+                        if has_words { "Kept. \u{201c}Apply learnings\u{201d} takes your words into the playbook." } else { "Kept." },
+                    );
                     all.refresh();
                 }
                 Err(refusal) => {
@@ -53,7 +57,7 @@ pub fn feedback(retrospective: &Retrospective, all: Feed<grace_domain::list::Pag
                 <div class="field">
                     <label class="label" for=field.clone()>"What should later builds know?"</label>
                     <textarea
-                        class="input" id=field.clone() rows="2" maxlength=MAX_FEEDBACK.to_string()
+                        class="input" id=field.clone() rows="2" maxlength=MAX_ENTRY.to_string()
                         aria-invalid=move || error.with(|error| error.as_ref().is_some_and(|error| error.field("text").is_some())).to_string()
                         prop:value=text on:input=move |event| text.set(event_target_value(&event))
                     ></textarea>

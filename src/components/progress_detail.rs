@@ -33,11 +33,11 @@ fn Detail(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         format!("{done} of {all} done")
     });
     let artifacts = part(feed, |build| {
-        let complete = build.artifacts_generated.iter().filter(|file| file.status == ArtifactStatus::Completed).count();
-        let others = build.artifacts_generated.len() - complete;
-        match others {
+        let of = |status| build.artifacts_generated.iter().filter(|file| file.status == status).count();
+        let complete = of(ArtifactStatus::Completed);
+        match of(ArtifactStatus::InProgress) {
             0 => format!("{complete} completed"),
-            _ => format!("{complete} completed, {} being written", counted(others as u64, "file", "files")),
+            written => format!("{complete} completed, {} being written", counted(written as u64, "file", "files")),
         }
     });
     view! {

@@ -94,11 +94,13 @@ pub fn test(arguments: &[String]) -> Outcome {
         total.count(&measure::soak_built(&["--short".to_owned()]));
     }
     heading(&format!("{} passed, {} failed", total.passed, total.failed));
-    let red = if total.failed == 0 { &[][..] } else { &total.red };
-    for line in red {
+    if total.failed == 0 {
+        return Ok(());
+    }
+    for line in &total.red {
         println!("  {line}");
     }
-    if total.failed == 0 { Ok(()) } else { Err("not everything passed.".to_owned()) }
+    Err("not everything passed.".to_owned())
 }
 
 /// Clippy's verdict on what it compiled.

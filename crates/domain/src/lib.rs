@@ -31,6 +31,7 @@ pub mod retrospective;
 pub mod review;
 pub mod revision;
 pub mod secret;
+pub mod share;
 pub mod spec;
 pub mod status;
 pub mod system;

@@ -79,8 +79,8 @@ pub struct Retrospective {
     pub created_at: Timestamp,
 }
 
-/// Longest text of a [`Feedback`], in characters: that of an entry in the playbook.
-pub const MAX_FEEDBACK: usize = 1_000;
+/// Longest entry of a retrospective's lists, and so of the playbook, in characters.
+pub const MAX_ENTRY: usize = 1_000;
 
 /// Body of `POST /api/learning/retrospectives/{id}/feedback`: whether what was built is what was wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ pub const MAX_FEEDBACK: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct Feedback {
     pub verdict: Verdict,
-    /// At most [`MAX_FEEDBACK`] characters; may be empty.
+    /// At most [`MAX_ENTRY`] characters; may be empty.
     #[serde(default)]
     pub text: String,
 }

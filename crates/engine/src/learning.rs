@@ -18,7 +18,7 @@ use grace_domain::{
     messages,
     plan::Assumption,
     problem::Problem,
-    retrospective::{Feedback, MAX_FEEDBACK, Retrospective, RetrospectiveDraft},
+    retrospective::{Feedback, MAX_ENTRY, Retrospective, RetrospectiveDraft},
     review::Review,
     spec::Mark,
     task::Task,
@@ -39,10 +39,9 @@ use crate::{
 
 /// How long estimates are kept; they also go when a build completes.
 const KEPT: Duration = Duration::from_secs(60);
-/// Longest name of a template, entries of a retrospective's lists and characters of each.
+/// Longest name of a template, and most entries of a retrospective's lists.
 const NAME: usize = 80;
 const ENTRIES: usize = 50;
-const ENTRY: usize = 1_000;
 
 /// Applied lessons that one plan cites.
 const CITED: u32 = 5;
@@ -112,8 +111,8 @@ impl Engine {
     /// Keeps what a person thinks of what was built, in place of what was said before.
     pub async fn give_feedback(&self, retrospective: RetrospectiveId, feedback: Feedback) -> Result<Retrospective, Problem> {
         let text = feedback.text.trim();
-        if text.chars().count() > MAX_FEEDBACK || text.contains('\0') {
-            return Err(Problem::invalid_field("text", format!("Write at most {MAX_FEEDBACK} characters, without a NUL character.")));
+        if text.chars().count() > MAX_ENTRY || text.contains('\0') {
+            return Err(Problem::invalid_field("text", format!("Write at most {MAX_ENTRY} characters, without a NUL character.")));
         }
         Ok(self.inner.give_feedback(retrospective, &Feedback { text: text.to_owned(), ..feedback }).await?)
     }
@@ -186,8 +185,8 @@ fn check(draft: &RetrospectiveDraft) -> Result<(), Problem> {
         if list.len() > ENTRIES {
             return Err(Problem::invalid_field(field, format!("{} entries are given; at most {ENTRIES} are taken.", list.len())));
         }
-        if let Some(index) = list.iter().position(|entry| entry.trim().is_empty() || entry.chars().count() > ENTRY || entry.contains('\0')) {
-            return Err(Problem::invalid_field(&format!("{field}[{index}]"), format!("An entry has 1 to {ENTRY} characters.")));
+        if let Some(index) = list.iter().position(|entry| entry.trim().is_empty() || entry.chars().count() > MAX_ENTRY || entry.contains('\0')) {
+            return Err(Problem::invalid_field(&format!("{field}[{index}]"), format!("An entry has 1 to {MAX_ENTRY} characters.")));
         }
     }
     Ok(())

@@ -34,7 +34,6 @@ mod reviews;
 mod runner;
 mod running;
 mod secrets;
-mod share;
 mod sink;
 mod speaker;
 mod start;

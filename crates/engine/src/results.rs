@@ -9,6 +9,7 @@ use grace_domain::{
     list::{DiffQuery, ListQuery, LogQuery, Page},
     problem::Problem,
     report,
+    share::{Share, share},
     task::Task,
     view::{FileView, LogView},
 };
@@ -18,7 +19,6 @@ use crate::{
     Engine,
     error::{Error, Result},
     highlight::highlight,
-    share::{Share, share},
     start::Inner,
 };
 

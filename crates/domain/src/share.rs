@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use grace_domain::task::{Task, TaskState};
+use crate::task::{Task, TaskState};
 
 /// Where a share begins and ends in the history.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Share<'a> {
+pub enum Share<'a> {
     /// From after `since`, or from the base, to `until`.
     Commits { since: Option<&'a str>, until: &'a str },
     /// Its tasks are done and changed no file.
@@ -19,7 +19,7 @@ pub(crate) enum Share<'a> {
 
 /// The share of the tasks that `is_part` picks. `history`: the build's commits, oldest first. A commit belongs to the first task that ends with it; what
 /// a task committed before it had to wait belongs to the task whose end comes next.
-pub(crate) fn share<'a>(history: &'a [String], tasks: &[Task], is_part: impl Fn(&Task) -> bool) -> Share<'a> {
+pub fn share<'a>(history: &'a [String], tasks: &[Task], is_part: impl Fn(&Task) -> bool) -> Share<'a> {
     let places: HashMap<&str, usize> = history.iter().enumerate().map(|(place, commit)| (commit.as_str(), place)).collect();
     let mut ends: Vec<(usize, &Task)> = tasks.iter().filter_map(|task| places.get(task.commit.as_deref()?).map(|place| (*place, task))).collect();
     // Of those that share a commit, the later ones changed nothing.
@@ -39,41 +39,11 @@ pub(crate) fn share<'a>(history: &'a [String], tasks: &[Task], is_part: impl Fn(
 
 #[cfg(test)]
 mod tests {
-    use grace_domain::{
-        id::{IntentId, TaskId},
-        intent::Priority,
-        status::Stage,
-    };
-
     use super::*;
 
     fn task(position: u32, phase: &str, commit: Option<&str>) -> Task {
-        Task {
-            id: TaskId(position.into()),
-            intent_id: IntentId(1),
-            position,
-            phase: phase.into(),
-            key: position.to_string(),
-            title: String::new(),
-            stage: Stage::Coding,
-            state: if commit.is_some() { TaskState::Done } else { TaskState::Running },
-            priority: Priority::Normal,
-            depends_on: Vec::new(),
-            asks: None,
-            attempt: 1,
-            max_attempts: 4,
-            estimated_seconds: 60,
-            sla_deadline: None,
-            queued_at: None,
-            started_at: None,
-            finished_at: None,
-            input_bytes: 0,
-            output_bytes: 0,
-            error: None,
-            commit: commit.map(str::to_owned),
-            worker: None,
-            apart: None,
-        }
+        let state = if commit.is_some() { TaskState::Done } else { TaskState::Running };
+        Task { position, phase: phase.into(), state, commit: commit.map(str::to_owned), ..Task::sample("task") }
     }
 
     #[test]
