@@ -4,11 +4,12 @@
 //! that, and keeps the pointers to live and previous releases.
 
 mod checkout;
+mod digest;
 mod local;
 mod proxy;
 mod supervise;
 
-pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Release};
+pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Promoted, Release};
 pub use proxy::{Proxy, Upstream};
 
 use grace_domain::system::Facility;

@@ -18,7 +18,7 @@ use grace_store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, release_of};
+use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, promote::promoted, release_of};
 use crate::{
     decide::Decision,
     error::{Error, Result},
@@ -108,7 +108,12 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     let Some(claim) = task_claim(&mut decision.tx, task.id, &inner.worker, now).await? else { return Ok(None) };
     let slug = own_slug(&mut decision).await?;
     let spec = plan_fetch(&mut decision.tx, intent).await?.and_then(|row| row.plan.spec);
-    let (Some(spec), Some(commit)) = (spec, decision.row.head.clone()) else {
+    let promoted = match deployment.promoted_from {
+        Some(from) => Some(promoted(inner, &mut decision, from, spec.as_ref()).await?),
+        None => None,
+    };
+    let commit = promoted.as_ref().map(|promoted| promoted.release.commit.clone()).or_else(|| decision.row.head.clone());
+    let (Some(spec), Some(commit)) = (spec, commit) else {
         return Err(Problem::conflict("nothing_built", "The build has no committed project to deploy.").into());
     };
     let place = Place { slug, environment: deployment.environment };
@@ -133,6 +138,7 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
         config: deployment.config,
         has_frontend: spec.stack.has_frontend(),
         has_tests: spec.generate.tests,
+        promoted,
     };
     decision.task_changed(&claim.task, None);
     decision.finish().await?;

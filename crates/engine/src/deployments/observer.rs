@@ -60,6 +60,7 @@ impl Observer {
                 name: release.name.clone(),
                 commit: release.commit.clone(),
                 path: path.to_string_lossy().into_owned(),
+                digest: release.digest.clone(),
             };
             release_save(&mut decision.tx, &new, now).await?
         };

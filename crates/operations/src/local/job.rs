@@ -44,6 +44,16 @@ pub struct DeployJob {
     pub has_frontend: bool,
     /// The project has a `test.sh`.
     pub has_tests: bool,
+    /// Take over this release of another place as it is, instead of packaging the commit.
+    pub promoted: Option<Promoted>,
+}
+
+/// A release that goes on to another place.
+#[derive(Debug, Clone)]
+pub struct Promoted {
+    pub release: Release,
+    /// `staging`
+    pub from: Environment,
 }
 
 /// A commit made ready to run, in a folder of its own.
@@ -55,6 +65,8 @@ pub struct Release {
     pub path: PathBuf,
     pub folder: Option<String>,
     pub has_frontend: bool,
+    /// Of its files, see [`crate::digest`]; `None` until it is packaged.
+    pub digest: Option<String>,
 }
 
 /// Is told of everything before anybody else; stores it, then publishes it.

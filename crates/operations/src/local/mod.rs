@@ -19,7 +19,7 @@ use grace_sandbox::Sandbox;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use job::{DeployJob, DeployObserver, DeployOutcome, Place, Release};
+pub use job::{DeployJob, DeployObserver, DeployOutcome, Place, Promoted, Release};
 
 use crate::{proxy::Proxy, supervise::Running};
 use health::{healthy, watch};
@@ -74,10 +74,17 @@ impl LocalTarget {
     /// All steps, from package to the end of the watch time. The caller sees to it that a place has one deployment at a time.
     pub async fn deploy(&self, job: DeployJob, observer: &dyn DeployObserver, cancel: CancellationToken) -> DeployOutcome {
         let mut steps = Steps::new(observer);
-        let release = self.release_of(&job);
+        let mut release = self.release_of(&job);
         let started = async {
-            self.package(&job, &release, &mut steps, &cancel).await?;
-            self.test(&job, &mut steps, &cancel).await?;
+            let digest = match &job.promoted {
+                Some(promoted) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
+                None => {
+                    let digest = self.package(&job, &release, &mut steps, &cancel).await?;
+                    self.test(&job, &mut steps, &cancel).await?;
+                    digest
+                }
+            };
+            release.digest = Some(digest);
             self.start(&job.place, &release, &mut steps, &cancel).await
         };
         let running = match started.await {
@@ -134,6 +141,7 @@ impl LocalTarget {
             commit: job.commit.clone(),
             folder: job.folder.clone(),
             has_frontend: job.has_frontend,
+            digest: None,
         }
     }
 

@@ -64,7 +64,10 @@ impl LocalTarget {
         let data = place_dir.join("data");
         self.writable(&data)?;
         let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
-        let mut command = Command::new(".venv/bin/python", &release.path)
+        let mut command = Command::new(".venv/bin/python", &release.path);
+        // It stays what it was packaged as: what is promoted or gone back to is what was tested.
+        command.read_only_workspace = true;
+        command = command
             .args(arguments.iter().copied())
             .env("DATABASE_URL", "sqlite:////data/app.db")
             .env("STATIC_DIR", "../frontend/dist")
