@@ -16,7 +16,7 @@ use crate::{
     calls::{builds::list_completed, deployments::list_deployments, system::read_system},
     components::{
         actions::{ActButton, Confirmation, Deed},
-        deployments::deployment_panel,
+        deployments::{deployment_panel, promote_button},
         desk::desk,
         frame::Top,
         icon::small_icon,
@@ -180,7 +180,7 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
-            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+            <td><div class="acts">{promote_button(&deployment, busy.then(|| "A newer release of it is on its way.".to_owned()))}<ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
         </tr>
     }
     .into_any()

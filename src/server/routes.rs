@@ -213,6 +213,11 @@ fn results_of(api: Documented) -> Documented {
         endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200),
     )
     .post(
+        "/api/deployments/{id}/promote",
+        deployments::promote_deployment,
+        endpoint("deployments", "Production takes over what is live in staging, as it is.").answers::<DeployResponse>(202),
+    )
+    .post(
         "/api/deployments/{id}/rollback",
         deployments::roll_back_deployment,
         endpoint("deployments", "Back to the release before.").answers::<Deployment>(200),

@@ -168,6 +168,7 @@ impl Ground {
             config: DeploymentConfig { run_tests: true, ..DeploymentConfig::default() },
             has_frontend: false,
             has_tests: false,
+            promoted: None,
         };
         self.target.deploy(job, told, CancellationToken::new()).await
     }
@@ -269,6 +270,7 @@ async fn a_cancelled_deployment_leaves_everything_as_it_was() {
         config: DeploymentConfig::default(),
         has_frontend: false,
         has_tests: false,
+        promoted: None,
     };
     let outcome = ground.target.deploy(job, &Told::default(), cancel).await;
     assert_eq!(outcome, DeployOutcome::Cancelled);
