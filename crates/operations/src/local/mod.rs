@@ -169,7 +169,7 @@ impl LocalTarget {
             running.stop().await;
             return steps.halted(Halt::Failed(reason)).await;
         }
-        self.0.proxy.switch(&host, running.upstream.clone());
+        self.0.proxy.switch_on_trial(&host, running.upstream.clone());
         steps.done(&format!("{host} now leads to {}", release.name)).await;
         steps.begin("watch", DeploymentStatus::Switching).await;
         let held = tokio::select! {
@@ -178,7 +178,11 @@ impl LocalTarget {
         };
         let warning = match held {
             Ok(()) => {
-                steps.done(&format!("healthy for {} s", self.0.watch.as_secs())).await;
+                let healthy = format!("healthy for {} s", self.0.watch.as_secs());
+                steps.done(&match running.upstream.rescued() {
+                    0 => healthy,
+                    rescued => format!("{healthy}; {rescued} requests failed on it and were answered by the release before"),
+                }).await;
                 None
             }
             Err(Halt::Failed(reason)) if !auto_rollback => {
@@ -200,6 +204,7 @@ impl LocalTarget {
             }
         };
         running.keep_alive();
+        self.0.proxy.settle(&host);
         let previous = self.0.live.lock().await.insert(host, (release.clone(), running));
         if let Some((earlier, old)) = previous {
             let drained = old.upstream.drained(DRAIN).await;
