@@ -7,10 +7,13 @@ mod checkout;
 mod digest;
 mod local;
 mod proxy;
+mod relay;
 mod supervise;
 
-pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Promoted, Release};
+pub use local::{DatabaseAccess, DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, PlaceDatabase, Promoted, Release};
 pub use proxy::{Proxy, Upstream};
+pub use relay::ServerAddress;
+pub use supervise::LineSink;
 
 use grace_domain::system::Facility;
 

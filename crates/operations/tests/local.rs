@@ -21,7 +21,7 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
-use grace_operations::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Proxy, Release};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -175,6 +175,7 @@ impl Ground {
             config: DeploymentConfig { run_tests: true, ..DeploymentConfig::default() },
             has_frontend: false,
             has_tests: false,
+            granted: Granted::default(),
             promoted: None,
         };
         self.target.deploy(job, told, CancellationToken::new()).await
@@ -217,13 +218,13 @@ async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_ke
     assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
     assert_eq!(release_dirs(ground._data.path()).len(), 2);
 
-    let outcome = ground.target.rollback(&ground.place, &kept, &Told::default(), CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, &kept, &Granted::default(), &Told::default(), CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
 
     ground.target.shutdown().await;
     assert_eq!(ground.served().await.0, StatusCode::BAD_GATEWAY);
-    let restored = ground.target.restore(&ground.place, &kept).await;
+    let restored = ground.target.restore(&ground.place, &kept, &Granted::default()).await;
     assert_eq!(restored, Ok("http://chat-staging.localhost:3000".into()));
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
     ground.target.shutdown().await;
@@ -277,7 +278,8 @@ async fn a_cancelled_deployment_leaves_everything_as_it_was() {
         config: DeploymentConfig::default(),
         has_frontend: false,
         has_tests: false,
-        promoted: None,
+        granted: Granted::default(),
+            promoted: None,
     };
     let outcome = ground.target.deploy(job, &Told::default(), cancel).await;
     assert_eq!(outcome, DeployOutcome::Cancelled);
@@ -308,7 +310,7 @@ async fn no_request_fails_through_a_switch_a_release_that_breaks_after_it_and_a_
     let died = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(died.parse().expect("seconds"));
     let back = told.taken_back_at.lock().expect("no panic").expect("it was taken back").duration_since(died).unwrap_or_default();
 
-    let outcome = ground.target.rollback(&ground.place, &one, &Told::default(), CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, &one, &Granted::default(), &Told::default(), CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
     let figures = load.end().await;
