@@ -20,11 +20,13 @@ mod jobs;
 mod learning;
 mod lists;
 mod models;
+mod places;
 mod plans;
 mod rest;
 mod reviews;
 mod row;
 mod secrets;
+mod server;
 mod settings;
 mod store;
 pub mod stream;
@@ -61,6 +63,11 @@ pub use models::{
     account_warn, conversation_fetch, conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append,
     turns_after,
 };
+pub use places::{
+    DatabaseRow, database_copies_of, database_copy_forget, database_copy_save, place_database_delete, place_database_ensure, place_database_named,
+    place_database_set_state, place_databases_in, place_databases_list, place_variable_delete, place_variable_save, place_variables_list,
+    place_variables_of,
+};
 pub use plans::{
     PlanRow, answer_save, answers_of, plan_approve, plan_approved, plan_fetch, plan_last, plan_return, plan_save, plans_of, plans_reject,
 };
@@ -71,6 +78,7 @@ pub use secrets::{
     secret_note_read, secret_rewrap, secret_sealed, secret_version_save, secret_was_refused, secrets_count, secrets_list, secrets_sealed_for,
     secrets_sealed_lock, secrets_sealed_named,
 };
+pub use server::{DatabaseName, ServerAddress, database_exchange};
 pub use settings::{
     WorkerRow, queue_paused, queue_set_paused, setting_fetch, setting_save, worker_beat, worker_remove, workers_list, workers_silent,
 };
