@@ -39,6 +39,8 @@ pub struct NewRelease {
     pub path: String,
     /// Of its files as packaged.
     pub digest: Option<String>,
+    /// Of the database's schema that it runs on.
+    pub schema_revision: Option<String>,
 }
 
 /// A packaged build that can be started.
@@ -53,6 +55,8 @@ pub struct Release {
     pub path: String,
     /// Of its files as packaged; `None`: packaged before it was kept.
     pub digest: Option<String>,
+    /// Of the database's schema that it runs on; `None`: its place has no database of its own.
+    pub schema_revision: Option<String>,
     pub created_at: Timestamp,
 }
 
@@ -208,9 +212,11 @@ pub async fn deployment_cancel_requested(conn: &mut PgConnection, id: Deployment
 /// Keeps a deployment's release; packaging again replaces it.
 pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timestamp) -> StoreResult<Release> {
     sqlx::query(
-        "INSERT INTO releases (intent_id, deployment_id, environment, name, commit_hash, path, created_at, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO releases (intent_id, deployment_id, environment, name, commit_hash, path, created_at, digest, schema_revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (deployment_id) DO UPDATE
-            SET name = excluded.name, commit_hash = excluded.commit_hash, path = excluded.path, digest = excluded.digest
+            SET name = excluded.name, commit_hash = excluded.commit_hash, path = excluded.path, digest = excluded.digest,
+                schema_revision = excluded.schema_revision
          RETURNING *",
     )
     .bind(new.intent.0)
@@ -221,6 +227,7 @@ pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timesta
     .bind(&new.path)
     .bind(at)
     .bind(&new.digest)
+    .bind(plain_option(new.schema_revision.as_deref()))
     .try_map(|row| release(&row))
     .fetch_one(conn)
     .await
@@ -339,6 +346,7 @@ fn release(row: &PgRow) -> Decoded<Release> {
         commit: row.text("commit_hash")?,
         path: row.text("path")?,
         digest: row.text_option("digest")?,
+        schema_revision: row.text_option("schema_revision")?,
         created_at: row.at("created_at")?,
     })
 }

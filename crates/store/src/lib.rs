@@ -76,7 +76,7 @@ pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_t
 pub use secrets::{
     NewAudit, SealedRow, SecretRow, secret_audit_append, secret_audit_list, secret_delete, secret_find, secret_grant, secret_is_granted, secret_next,
     secret_note_read, secret_rewrap, secret_sealed, secret_version_save, secret_was_refused, secrets_count, secrets_list, secrets_sealed_for,
-    secrets_sealed_lock, secrets_sealed_named,
+    secrets_sealed_lock, secrets_sealed_named, secrets_sealed_of_places,
 };
 pub use server::{DatabaseName, ServerAddress, database_exchange};
 pub use settings::{

@@ -270,6 +270,7 @@ fn release_of(inner: &Inner, row: &grace_store::Release, spec: &Spec) -> Release
         folder: spec.folder.clone(),
         has_frontend: spec.stack.has_frontend(),
         digest: row.digest.clone(),
+        schema_revision: row.schema_revision.clone(),
     }
 }
 

@@ -136,6 +136,7 @@ async fn switching_remembers_where_a_rollback_goes() {
             commit: "abc".into(),
             path: format!("releases/{n}"),
             digest: Some(format!("sha256:{n}")),
+            schema_revision: Some("1".into()),
         };
         let release = release_save(&mut conn, &new, at(n)).await.unwrap();
         assert_eq!(release_save(&mut conn, &new, at(n)).await.unwrap(), release, "packaging again finds it");

@@ -1,0 +1,214 @@
+//! A place's PostgreSQL database: made on the server that keeps Grace's own, copied before a migration, put back. Every step may be begun again
+//! after a crash in it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grace_domain::{
+    event::Level,
+    id::{DeploymentId, IntentId},
+    intent::Environment,
+    place::{CopyKind, DatabaseCopy, DatabaseState, password_secret},
+    problem::Problem,
+    secret::{NewSecret, SecretValue},
+};
+use grace_operations::{DatabaseAccess, PlaceDatabase, ServerAddress};
+use grace_store::{
+    DatabaseName, DatabaseRow, database_copies_of, database_copy_forget, database_copy_save, database_exchange, place_database_ensure,
+    place_database_set_state, secret_find,
+};
+use grace_vault::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
+
+use crate::{
+    decide::Decision,
+    error::{Error, Result},
+    start::Inner,
+};
+
+/// Copies of a database that are kept; the oldest go first.
+const KEPT: usize = 3;
+
+/// The database of one place for one deployment, or for its next start.
+pub(super) struct Database {
+    inner: Arc<Inner>,
+    intent: IntentId,
+    environment: Environment,
+    deployment: Option<DeploymentId>,
+    made: OnceCell<(DatabaseRow, DatabaseName, DatabaseAccess)>,
+}
+
+impl Database {
+    pub fn new(inner: Arc<Inner>, intent: IntentId, environment: Environment, deployment: Option<DeploymentId>) -> Self {
+        Self { inner, intent, environment, deployment, made: OnceCell::new() }
+    }
+
+    /// The role's password, from the vault; made and sealed if there is none.
+    pub async fn password(&self) -> Result<SecretString> {
+        let name = password_secret(self.environment);
+        let mut conn = self.inner.store.connection().await?;
+        let known = secret_find(&mut conn, Some(self.intent), &name).await?.is_some_and(|row| row.intent == Some(self.intent));
+        drop(conn);
+        if !known {
+            let value = SecretValue::from(random(24)?);
+            self.inner.secret_save(&NewSecret { name: name.clone(), intent: Some(self.intent), value }).await?;
+        }
+        let purpose = format!("the database of {}", self.environment.as_str());
+        self.inner.secret_for(Some(self.intent), &name, &purpose, Some((self.intent, None))).await
+    }
+
+    async fn make(&self) -> Result<(DatabaseRow, DatabaseName, DatabaseAccess)> {
+        let server = match self.inner.store.server_address() {
+            grace_store::ServerAddress::Socket(path) => ServerAddress::Socket(path),
+            grace_store::ServerAddress::Tcp(host, port) => ServerAddress::Tcp(host, port),
+            grace_store::ServerAddress::Encrypted => {
+                let why = "The PostgreSQL of DATABASE_URL is reached over encrypted connections only, which releases cannot speak yet. Allow unencrypted ones on \
+                           a private network (sslmode=prefer), or start Grace without DATABASE_URL, so that it runs a PostgreSQL of its own.";
+                return Err(Problem::conflict("database_encrypted", why).into());
+            }
+        };
+        let (may, role) = self.inner.store.may_provision().await?;
+        if !may {
+            let why = format!(
+                "The role {role} of DATABASE_URL may not make roles and databases. Let it (ALTER ROLE {role} CREATEDB CREATEROLE), or start Grace without \
+                 DATABASE_URL, so that it runs a PostgreSQL of its own."
+            );
+            return Err(Problem::conflict("database_forbidden", why).into());
+        }
+        let now = self.inner.now();
+        let secret = password_secret(self.environment);
+        let fresh = format!("app_{}_{}_{}", self.intent.0, self.environment.as_str(), random(3)?);
+        let mut conn = self.inner.store.connection().await?;
+        let row = place_database_ensure(&mut conn, (self.intent, self.environment), &fresh, secret.as_str(), now).await?;
+        drop(conn);
+        if row.state == DatabaseState::Dropping {
+            return Err(Problem::conflict("database_dropping", format!("{} is being dropped. Deploy again when it is gone.", row.name)).into());
+        }
+        let name = DatabaseName::parse(&row.name).ok_or_else(|| Problem::internal("database name"))?;
+        let password = self.password().await?;
+        self.inner.store.database_provision(&name, password.expose_secret()).await?;
+        if row.state == DatabaseState::Provisioning {
+            let mut decision = Decision::begin(&self.inner, self.intent).await?;
+            place_database_set_state(&mut decision.tx, row.id, DatabaseState::Ready).await?;
+            let text = format!("{} has a database of its own: {}. Its password is the secret {secret} of the build.", self.environment.label(), row.name);
+            decision.log(Level::Info, text, None);
+            decision.finish().await?;
+        }
+        let access = DatabaseAccess { name: row.name.clone(), password, server };
+        Ok((row, name, access))
+    }
+
+    async fn made(&self) -> Result<&(DatabaseRow, DatabaseName, DatabaseAccess)> {
+        self.made.get_or_try_init(|| self.make()).await
+    }
+
+    async fn schema(&self) -> Result<Option<String>> {
+        let (_, name, access) = self.made().await?;
+        Ok(self.inner.store.schema_revision(name, access.password.expose_secret()).await?)
+    }
+
+    async fn copied(&self) -> Result<String> {
+        let deployment = self.deployment.ok_or_else(|| Problem::internal("a copy without a deployment"))?;
+        let (row, name, _) = self.made().await?;
+        let mut conn = self.inner.store.connection().await?;
+        let copies = database_copies_of(&mut conn, row.id).await?;
+        drop(conn);
+        if let Some(made) = copies.iter().find(|copy| copy.kind == CopyKind::BeforeMigration && copy.deployment_id == deployment) {
+            return Ok(format!("{} was made before the server ended", made.name));
+        }
+        let schema_revision = self.schema().await?;
+        let copy = name.copy(CopyKind::BeforeMigration, deployment.0);
+        self.inner.store.database_copy(name, &copy).await?;
+        let made_at = self.inner.now();
+        let kept = DatabaseCopy {
+            name: copy.as_str().to_owned(),
+            kind: CopyKind::BeforeMigration,
+            schema_revision,
+            deployment_id: deployment,
+            made_at,
+        };
+        let mut conn = self.inner.store.connection().await?;
+        database_copy_save(&mut conn, row.id, &kept).await?;
+        drop(conn);
+        self.prune(row.id).await?;
+        Ok(format!("{} in {} ms", kept.name, (self.inner.now() - made_at).num_milliseconds().max(0)))
+    }
+
+    async fn prune(&self, database: i64) -> Result<()> {
+        let mut conn = self.inner.store.connection().await?;
+        let copies = database_copies_of(&mut conn, database).await?;
+        for old in copies.iter().skip(KEPT) {
+            if let Some(name) = DatabaseName::parse(&old.name) {
+                self.inner.store.database_drop(&name).await?;
+            }
+            database_copy_forget(&mut conn, &old.name).await?;
+        }
+        Ok(())
+    }
+
+    async fn restored(&self, revision: &str) -> Result<String> {
+        let deployment = self.deployment.ok_or_else(|| Problem::internal("a way back without a deployment"))?;
+        let schema_revision = self.schema().await?;
+        let (row, name, _) = self.made().await?;
+        let mut decision = Decision::begin(&self.inner, self.intent).await?;
+        let copies = database_copies_of(&mut decision.tx, row.id).await?;
+        let Some(copy) = copies.into_iter().find(|copy| copy.schema_revision.as_deref() == Some(revision)) else {
+            let why = format!("no copy of the database with the schema's revision {revision} is kept");
+            return Err(Problem::conflict("no_copy", why).into());
+        };
+        let now = decision.now;
+        let aside = name.copy(CopyKind::Replaced, now.timestamp_millis());
+        let put_back = DatabaseName::parse(&copy.name).ok_or_else(|| Problem::internal("database name"))?;
+        database_exchange(&mut decision.tx, name, &put_back, &aside).await?;
+        let replaced = DatabaseCopy {
+            name: aside.as_str().to_owned(),
+            kind: CopyKind::Replaced,
+            schema_revision,
+            deployment_id: deployment,
+            made_at: now,
+        };
+        database_copy_save(&mut decision.tx, row.id, &replaced).await?;
+        let text = format!(
+            "The database {} is again what it was at {} UTC, revision {revision}; what was there, with everything written since, is kept as {}",
+            row.name,
+            copy.made_at.format("%Y-%m-%d %H:%M:%S"),
+            replaced.name
+        );
+        decision.log(Level::Warn, format!("{text}."), None);
+        decision.finish().await?;
+        Ok(text)
+    }
+}
+
+#[async_trait]
+impl PlaceDatabase for Database {
+    async fn provision(&self) -> Result<DatabaseAccess, String> {
+        self.made().await.map(|(_, _, access)| access.clone()).map_err(sentence)
+    }
+
+    async fn revision(&self) -> Result<Option<String>, String> {
+        self.schema().await.map_err(sentence)
+    }
+
+    async fn copy(&self) -> Result<String, String> {
+        self.copied().await.map_err(sentence)
+    }
+
+    async fn restore(&self, revision: &str) -> Result<String, String> {
+        self.restored(revision).await.map_err(sentence)
+    }
+}
+
+fn sentence(error: Error) -> String {
+    match error {
+        Error::Refused(problem) => problem.message,
+        other => other.chain(),
+    }
+}
+
+/// So many random bytes in hexadecimal digits.
+fn random(bytes: usize) -> Result<String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|error| Error::File(std::io::Error::other(error)))?;
+    Ok(hex::encode(random))
+}
