@@ -86,15 +86,6 @@ pub struct DatabaseView {
     pub copies: Vec<DatabaseCopy>,
 }
 
-/// Body of `DELETE /api/provisioning/databases/{name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct DropConfirmation {
-    /// The database's name once more.
-    pub confirm: String,
-}
-
 /// A variable that the services of a place are given. Its value is the secret's, and is shown nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -108,8 +99,8 @@ pub struct PlaceVariable {
     pub created_at: Timestamp,
 }
 
-/// Body of `PUT /api/provisioning/variables`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Body of `POST /api/provisioning/variables`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VariableDraft {
