@@ -9,6 +9,7 @@ mod chat;
 mod commands;
 mod comments;
 mod crash;
+mod databases;
 mod deployments;
 mod inputs;
 mod layer4;

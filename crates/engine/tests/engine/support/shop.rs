@@ -47,8 +47,8 @@ Server(path, Handler).serve_forever()
 "#;
 
 /// As in a given repository; the operations crate tests projects without one.
-const FOLDER: &str = "services/shop";
-const HOST: &str = "shop-staging.localhost";
+pub const FOLDER: &str = "services/shop";
+pub const HOST: &str = "shop-staging.localhost";
 
 pub fn spec() -> Spec {
     Spec {
