@@ -32,33 +32,25 @@ const KEPT: usize = 3;
 /// The database of one place for one deployment, or for its next start.
 pub(super) struct Database {
     inner: Arc<Inner>,
-    intent: IntentId,
-    environment: Environment,
     deployment: Option<DeploymentId>,
-    made: OnceCell<(DatabaseRow, DatabaseName, DatabaseAccess)>,
+    row: DatabaseRow,
+    name: DatabaseName,
+    access: DatabaseAccess,
+    /// Role and database are there.
+    made: OnceCell<()>,
 }
 
 impl Database {
-    pub fn new(inner: Arc<Inner>, intent: IntentId, environment: Environment, deployment: Option<DeploymentId>) -> Self {
-        Self { inner, intent, environment, deployment, made: OnceCell::new() }
-    }
-
-    /// The role's password, from the vault; made and sealed if there is none.
-    pub async fn password(&self) -> Result<SecretString> {
-        let name = password_secret(self.environment);
-        let mut conn = self.inner.store.connection().await?;
-        let known = secret_find(&mut conn, Some(self.intent), &name).await?.is_some_and(|row| row.intent == Some(self.intent));
-        drop(conn);
-        if !known {
-            let value = SecretValue::from(random(24)?);
-            self.inner.secret_save(&NewSecret { name: name.clone(), intent: Some(self.intent), value }).await?;
-        }
-        let purpose = format!("the database of {}", self.environment.as_str());
-        self.inner.secret_for(Some(self.intent), &name, &purpose, Some((self.intent, None))).await
-    }
-
-    async fn make(&self) -> Result<(DatabaseRow, DatabaseName, DatabaseAccess)> {
-        let server = match self.inner.store.server_address() {
+    /// Sees to it that there can be one, and that it has a name and a password. At the server nothing is done yet.
+    ///
+    /// # Errors
+    /// The server, or Grace's role at it, does not do; with the remedy.
+    pub async fn open(
+        inner: Arc<Inner>,
+        (intent, environment): (IntentId, Environment),
+        deployment: Option<DeploymentId>,
+    ) -> Result<Self> {
+        let server = match inner.store.server_address() {
             grace_store::ServerAddress::Socket(path) => ServerAddress::Socket(path),
             grace_store::ServerAddress::Tcp(host, port) => ServerAddress::Tcp(host, port),
             grace_store::ServerAddress::Encrypted => {
@@ -67,7 +59,7 @@ impl Database {
                 return Err(Problem::conflict("database_encrypted", why).into());
             }
         };
-        let (may, role) = self.inner.store.may_provision().await?;
+        let (may, role) = inner.store.may_provision().await?;
         if !may {
             let why = format!(
                 "The role {role} of DATABASE_URL may not make roles and databases. Let it (ALTER ROLE {role} CREATEDB CREATEROLE), or start Grace without \
@@ -75,41 +67,55 @@ impl Database {
             );
             return Err(Problem::conflict("database_forbidden", why).into());
         }
-        let now = self.inner.now();
-        let secret = password_secret(self.environment);
-        let fresh = format!("app_{}_{}_{}", self.intent.0, self.environment.as_str(), random(3)?);
-        let mut conn = self.inner.store.connection().await?;
-        let row = place_database_ensure(&mut conn, (self.intent, self.environment), &fresh, secret.as_str(), now).await?;
+        let secret = password_secret(environment);
+        let fresh = format!("app_{}_{}_{}", intent.0, environment.as_str(), random(3)?);
+        let mut conn = inner.store.connection().await?;
+        let row = place_database_ensure(&mut conn, (intent, environment), &fresh, secret.as_str(), inner.now()).await?;
+        let sealed = secret_find(&mut conn, Some(intent), &secret).await?.is_some_and(|known| known.intent == Some(intent));
         drop(conn);
         if row.state == DatabaseState::Dropping {
             return Err(Problem::conflict("database_dropping", format!("{} is being dropped. Deploy again when it is gone.", row.name)).into());
         }
         let name = DatabaseName::parse(&row.name).ok_or_else(|| Problem::internal("database name"))?;
-        let password = self.password().await?;
-        self.inner.store.database_provision(&name, password.expose_secret()).await?;
-        if row.state == DatabaseState::Provisioning {
-            let mut decision = Decision::begin(&self.inner, self.intent).await?;
-            place_database_set_state(&mut decision.tx, row.id, DatabaseState::Ready).await?;
-            let text = format!("{} has a database of its own: {}. Its password is the secret {secret} of the build.", self.environment.label(), row.name);
+        if !sealed {
+            let value = SecretValue::from(random(24)?);
+            inner.secret_save(&NewSecret { name: secret.clone(), intent: Some(intent), value }).await?;
+        }
+        let purpose = format!("the database of {}", environment.as_str());
+        let password = inner.secret_for(Some(intent), &secret, &purpose, Some((intent, None))).await?;
+        let access = DatabaseAccess { name: row.name.clone(), password, server };
+        Ok(Self { inner, deployment, row, name, access, made: OnceCell::new() })
+    }
+
+    pub fn password(&self) -> &SecretString {
+        &self.access.password
+    }
+
+    async fn make(&self) -> Result<()> {
+        self.inner.store.database_provision(&self.name, self.access.password.expose_secret()).await?;
+        if self.row.state == DatabaseState::Provisioning {
+            let DatabaseRow { id, intent, environment, name, secret, .. } = &self.row;
+            let mut decision = Decision::begin(&self.inner, *intent).await?;
+            place_database_set_state(&mut decision.tx, *id, DatabaseState::Ready).await?;
+            let text = format!("{} has a database of its own: {name}. Its password is the secret {secret} of the build.", environment.label());
             decision.log(Level::Info, text, None);
             decision.finish().await?;
         }
-        let access = DatabaseAccess { name: row.name.clone(), password, server };
-        Ok((row, name, access))
+        Ok(())
     }
 
-    async fn made(&self) -> Result<&(DatabaseRow, DatabaseName, DatabaseAccess)> {
-        self.made.get_or_try_init(|| self.make()).await
+    async fn made(&self) -> Result<()> {
+        self.made.get_or_try_init(|| self.make()).await.copied()
     }
 
     async fn schema(&self) -> Result<Option<String>> {
-        let (_, name, access) = self.made().await?;
-        Ok(self.inner.store.schema_revision(name, access.password.expose_secret()).await?)
+        self.made().await?;
+        Ok(self.inner.store.schema_revision(&self.name, self.access.password.expose_secret()).await?)
     }
 
     async fn copied(&self) -> Result<String> {
         let deployment = self.deployment.ok_or_else(|| Problem::internal("a copy without a deployment"))?;
-        let (row, name, _) = self.made().await?;
+        let (row, name) = (&self.row, &self.name);
         let mut conn = self.inner.store.connection().await?;
         let copies = database_copies_of(&mut conn, row.id).await?;
         drop(conn);
@@ -149,8 +155,8 @@ impl Database {
     async fn restored(&self, revision: &str) -> Result<String> {
         let deployment = self.deployment.ok_or_else(|| Problem::internal("a way back without a deployment"))?;
         let schema_revision = self.schema().await?;
-        let (row, name, _) = self.made().await?;
-        let mut decision = Decision::begin(&self.inner, self.intent).await?;
+        let (row, name) = (&self.row, &self.name);
+        let mut decision = Decision::begin(&self.inner, row.intent).await?;
         let copies = database_copies_of(&mut decision.tx, row.id).await?;
         let Some(copy) = copies.into_iter().find(|copy| copy.schema_revision.as_deref() == Some(revision)) else {
             let why = format!("no copy of the database with the schema's revision {revision} is kept");
@@ -183,7 +189,7 @@ impl Database {
 #[async_trait]
 impl PlaceDatabase for Database {
     async fn provision(&self) -> Result<DatabaseAccess, String> {
-        self.made().await.map(|(_, _, access)| access.clone()).map_err(sentence)
+        self.made().await.map(|()| self.access.clone()).map_err(sentence)
     }
 
     async fn revision(&self) -> Result<Option<String>, String> {

@@ -35,11 +35,11 @@ pub(crate) async fn granted(inner: &Arc<Inner>, intent: IntentId, place: &Place,
         })?;
         variables.insert(one.variable.to_string(), value);
     }
-    let database = (spec.database == Kind::Postgresql).then(|| Arc::new(Database::new(inner.clone(), intent, place.environment, deployment)));
-    let password = match &database {
-        Some(database) => Some(("database password".to_owned(), database.password().await?)),
-        None => None,
+    let database = match spec.database {
+        Kind::Postgresql => Some(Arc::new(Database::open(inner.clone(), (intent, place.environment), deployment).await?)),
+        Kind::Sqlite => None,
     };
+    let password = database.as_ref().map(|database| ("DATABASE_PASSWORD".to_owned(), database.password().clone()));
     inner.secrets_watch(intent).await?;
     let lines = lines(place, variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
     Ok(Granted { variables, database: database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>), lines: Some(lines) })
