@@ -38,7 +38,9 @@ pub fn Databases() -> AnyView {
     let list = move || {
         let (items, total) = databases.map(|page| (page.items.clone(), page.total));
         if items.is_empty() {
-            return empty("No place has a database of its own. A build whose plan says PostgreSQL gets one in each environment that it is deployed to.");
+            return empty(
+                "No place has a database of its own. A build whose plan says PostgreSQL gets one in each environment that it is deployed to.",
+            );
         }
         let shown = items.len() as u64;
         let rows: Vec<_> = items.into_iter().map(|database| row(database, dropped)).collect();

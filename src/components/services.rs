@@ -103,7 +103,10 @@ fn row(variable: PlaceVariable, variables: Feed<Vec<PlaceVariable>>) -> AnyView 
     };
     let confirm = Confirmation {
         title: format!("Remove {variable}?"),
-        consequence: format!("Services of {title} in {} are started without it from the next start on. The secret stays in the vault.", environment.as_str()),
+        consequence: format!(
+            "Services of {title} in {} are started without it from the next start on. The secret stays in the vault.",
+            environment.as_str()
+        ),
         action: "Remove it",
     };
     view! {
@@ -177,7 +180,8 @@ fn VariableForm(asked: RwSignal<Option<Vec<Known>>>, variables: Feed<Vec<PlaceVa
         Some(Ok(vault)) => {
             let intent = draft.with(|draft| draft.intent_id.clone());
             let fits = |scope: &Option<IntentId>| scope.is_none_or(|scope| scope.to_string() == intent);
-            let mut names: Vec<String> = vault.secrets.iter().filter(|secret| fits(&secret.intent_id)).map(|secret| secret.name.to_string()).collect();
+            let mut names: Vec<String> =
+                vault.secrets.iter().filter(|secret| fits(&secret.intent_id)).map(|secret| secret.name.to_string()).collect();
             names.dedup();
             names.into_iter().map(|name| view! { <option value=name></option> }).collect()
         }

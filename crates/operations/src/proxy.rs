@@ -74,7 +74,13 @@ impl Upstream {
     /// A pool to `socket`, which need not exist yet.
     pub fn new(socket: &Path) -> Self {
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(UnixConnector);
-        Self(Arc::new(UpstreamInner { socket: socket.to_owned(), client, in_flight: AtomicUsize::new(0), ended: Notify::new(), rescued: AtomicUsize::new(0) }))
+        Self(Arc::new(UpstreamInner {
+            socket: socket.to_owned(),
+            client,
+            in_flight: AtomicUsize::new(0),
+            ended: Notify::new(),
+            rescued: AtomicUsize::new(0),
+        }))
     }
 
     /// Requests and WebSockets open now.
@@ -210,9 +216,7 @@ impl Proxy {
             _ => current.pass(host, request).await,
         };
         answer.unwrap_or_else(|failed| match failed {
-            Failed::Slow => {
-                page(StatusCode::GATEWAY_TIMEOUT, &format!("The release at {name} did not answer within {} s.", ANSWER_WITHIN.as_secs()))
-            }
+            Failed::Slow => page(StatusCode::GATEWAY_TIMEOUT, &format!("The release at {name} did not answer within {} s.", ANSWER_WITHIN.as_secs())),
             Failed::Unreached(why) | Failed::Broken(why) => page(StatusCode::BAD_GATEWAY, &format!("The release at {name} does not answer: {why}.")),
             Failed::Unasked => page(StatusCode::BAD_GATEWAY, "The release switched protocols without being asked to."),
         })

@@ -248,7 +248,12 @@ struct Pulse {
     ready: Option<Instant>,
 }
 
-async fn through(client: UnixStream, mut server: impl AsyncRead + AsyncWrite + Unpin, startup: &[u8], mut held: watch::Receiver<bool>) -> io::Result<()> {
+async fn through(
+    client: UnixStream,
+    mut server: impl AsyncRead + AsyncWrite + Unpin,
+    startup: &[u8],
+    mut held: watch::Receiver<bool>,
+) -> io::Result<()> {
     server.write_all(startup).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = tokio::io::split(server);

@@ -279,7 +279,7 @@ async fn a_cancelled_deployment_leaves_everything_as_it_was() {
         has_frontend: false,
         has_tests: false,
         granted: Granted::default(),
-            promoted: None,
+        promoted: None,
     };
     let outcome = ground.target.deploy(job, &Told::default(), cancel).await;
     assert_eq!(outcome, DeployOutcome::Cancelled);

@@ -80,19 +80,21 @@ macro_rules! columns {
 }
 
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
-    sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING *, false AS current")
-        .bind(new.intent.0)
-        .bind(&new.target)
-        .bind(new.environment.as_str())
-        .bind(word(&DeploymentStatus::Initiated))
-        .bind(json(&new.config))
-        .bind(at)
-        .bind(new.promoted_from.map(|from| from.0))
-        .try_map(deployment)
-        .fetch_one(conn)
-        .await
-        .during("deployment_create")
+    sqlx::query(
+        "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING *, false AS current",
+    )
+    .bind(new.intent.0)
+    .bind(&new.target)
+    .bind(new.environment.as_str())
+    .bind(word(&DeploymentStatus::Initiated))
+    .bind(json(&new.config))
+    .bind(at)
+    .bind(new.promoted_from.map(|from| from.0))
+    .try_map(deployment)
+    .fetch_one(conn)
+    .await
+    .during("deployment_create")
 }
 
 /// Saves status, steps, address, release, reason and end of a deployment as given.

@@ -5,7 +5,7 @@ use grace_domain::{
     id::{DeploymentId, IntentId},
     intent::Environment,
     list::{ListQuery, Page},
-    place::{CopyKind, DatabaseCopy, DatabaseState, DatabaseView, NewVariable, PlaceVariable},
+    place::{DatabaseCopy, DatabaseState, DatabaseView, NewVariable, PlaceVariable},
     secret::SecretName,
 };
 use sqlx::{PgConnection, postgres::PgRow};

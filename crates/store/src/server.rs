@@ -4,10 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use grace_domain::place::CopyKind;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
-    postgres::{PgConnectOptions, PgSslMode},
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgSslMode};
 
 use crate::{
     error::{During, StoreError, StoreResult},
@@ -63,7 +60,9 @@ impl Store {
         let (options, port) = (self.options(), self.options().get_port());
         match (options.get_socket(), options.get_ssl_mode()) {
             (Some(folder), _) => ServerAddress::Socket(folder.join(format!(".s.PGSQL.{port}"))),
-            (None, _) if options.get_host().starts_with('/') => ServerAddress::Socket(PathBuf::from(options.get_host()).join(format!(".s.PGSQL.{port}"))),
+            (None, _) if options.get_host().starts_with('/') => {
+                ServerAddress::Socket(PathBuf::from(options.get_host()).join(format!(".s.PGSQL.{port}")))
+            }
             (None, PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull) => ServerAddress::Encrypted,
             (None, _) => ServerAddress::Tcp(options.get_host().to_owned(), port),
         }
@@ -170,7 +169,11 @@ async fn open_to_role(conn: &mut PgConnection, database: &DatabaseName, role: &D
 }
 
 async fn exists(conn: &mut PgConnection, name: &DatabaseName) -> StoreResult<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(name.as_str()).fetch_one(conn).await.during("database_exists")
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(name.as_str())
+        .fetch_one(conn)
+        .await
+        .during("database_exists")
 }
 
 /// A statement whose names are checked: none of these can be given as a parameter.

@@ -45,11 +45,7 @@ impl Database {
     ///
     /// # Errors
     /// The server, or Grace's role at it, does not do; with the remedy.
-    pub async fn open(
-        inner: Arc<Inner>,
-        (intent, environment): (IntentId, Environment),
-        deployment: Option<DeploymentId>,
-    ) -> Result<Self> {
+    pub async fn open(inner: Arc<Inner>, (intent, environment): (IntentId, Environment), deployment: Option<DeploymentId>) -> Result<Self> {
         let server = match inner.store.server_address() {
             grace_store::ServerAddress::Socket(path) => ServerAddress::Socket(path),
             grace_store::ServerAddress::Tcp(host, port) => ServerAddress::Tcp(host, port),
@@ -126,13 +122,8 @@ impl Database {
         let copy = name.copy(CopyKind::BeforeMigration, deployment.0);
         self.inner.store.database_copy(name, &copy).await?;
         let made_at = self.inner.now();
-        let kept = DatabaseCopy {
-            name: copy.as_str().to_owned(),
-            kind: CopyKind::BeforeMigration,
-            schema_revision,
-            deployment_id: deployment,
-            made_at,
-        };
+        let kept =
+            DatabaseCopy { name: copy.as_str().to_owned(), kind: CopyKind::BeforeMigration, schema_revision, deployment_id: deployment, made_at };
         let mut conn = self.inner.store.connection().await?;
         database_copy_save(&mut conn, row.id, &kept).await?;
         drop(conn);
@@ -166,13 +157,8 @@ impl Database {
         let aside = name.copy(CopyKind::Replaced, now.timestamp_millis());
         let put_back = DatabaseName::parse(&copy.name).ok_or_else(|| Problem::internal("database name"))?;
         database_exchange(&mut decision.tx, name, &put_back, &aside).await?;
-        let replaced = DatabaseCopy {
-            name: aside.as_str().to_owned(),
-            kind: CopyKind::Replaced,
-            schema_revision,
-            deployment_id: deployment,
-            made_at: now,
-        };
+        let replaced =
+            DatabaseCopy { name: aside.as_str().to_owned(), kind: CopyKind::Replaced, schema_revision, deployment_id: deployment, made_at: now };
         database_copy_save(&mut decision.tx, row.id, &replaced).await?;
         let text = format!(
             "The database {} is again what it was at {} UTC, revision {revision}; what was there, with everything written since, is kept as {}",

@@ -181,7 +181,11 @@ async fn a_migration_is_undone_with_the_release_that_it_was_for_and_no_request_f
     assert!(reason.contains("after the switch") && reason.contains("revision 1"), "{reason}");
     assert_eq!(count(&engine).await, "1 at 1");
     let copies = only(&engine).await.copies;
-    assert_eq!(copies.iter().filter(|copy| copy.kind == CopyKind::Replaced && copy.schema_revision.as_deref() == Some("2")).count(), 1, "{copies:#?}");
+    assert_eq!(
+        copies.iter().filter(|copy| copy.kind == CopyKind::Replaced && copy.schema_revision.as_deref() == Some("2")).count(),
+        1,
+        "{copies:#?}"
+    );
 
     // It holds; then a person goes back, and what was written since is kept beside.
     behave(&place, "");
@@ -249,12 +253,13 @@ async fn a_database_is_dropped_only_after_its_name_was_written_and_then_wholly()
     assert_eq!(count(&engine).await, "0 at 1");
     assert_eq!(engine.drop_database(&database.name, &database.name).await.unwrap().total, 0);
     let mut server = PgConnection::connect(&place.database_url).await.unwrap();
-    let left: i64 =
-        sqlx::query_scalar("SELECT (SELECT count(*) FROM pg_database WHERE starts_with(datname, $1)) + (SELECT count(*) FROM pg_roles WHERE rolname = $1)")
-            .bind(&database.name)
-            .fetch_one(&mut server)
-            .await
-            .unwrap();
+    let left: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM pg_database WHERE starts_with(datname, $1)) + (SELECT count(*) FROM pg_roles WHERE rolname = $1)",
+    )
+    .bind(&database.name)
+    .fetch_one(&mut server)
+    .await
+    .unwrap();
     assert_eq!(left, 0);
     assert!(engine.secrets().await.unwrap().secrets.is_empty(), "its password went with it");
     // The next deployment makes a new one.

@@ -61,7 +61,15 @@ impl LocalTarget {
     /// `public_port` is the one in the URLs of releases; `watch` is how long a release is watched after the switch before its predecessor is
     /// let go.
     pub fn new(sandbox: Sandbox, data_dir: &Path, proxy: Proxy, public_port: u16, watch: Duration) -> Self {
-        Self(Arc::new(Inner { sandbox, releases_dir: data_dir.join("releases"), proxy, public_port, watch, live: Mutex::default(), relays: Mutex::default() }))
+        Self(Arc::new(Inner {
+            sandbox,
+            releases_dir: data_dir.join("releases"),
+            proxy,
+            public_port,
+            watch,
+            live: Mutex::default(),
+            relays: Mutex::default(),
+        }))
     }
 
     pub fn facility(&self) -> Facility {
@@ -203,10 +211,12 @@ impl LocalTarget {
         let warning = match held {
             Ok(()) => {
                 let healthy = format!("healthy for {} s", self.0.watch.as_secs());
-                steps.done(&match running.upstream.rescued() {
-                    0 => healthy,
-                    rescued => format!("{healthy}; {rescued} requests failed on it and were answered by the release before"),
-                }).await;
+                steps
+                    .done(&match running.upstream.rescued() {
+                        0 => healthy,
+                        rescued => format!("{healthy}; {rescued} requests failed on it and were answered by the release before"),
+                    })
+                    .await;
                 None
             }
             Err(Halt::Failed(reason)) if !auto_rollback => {

@@ -45,7 +45,13 @@ fn short(digest: &str) -> &str {
 
 impl LocalTarget {
     /// Makes the release out of its commit and gives its digest.
-    pub(super) async fn package(&self, job: &DeployJob, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<String, Halt> {
+    pub(super) async fn package(
+        &self,
+        job: &DeployJob,
+        release: &Release,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String, Halt> {
         steps.begin("package", DeploymentStatus::Packaging).await;
         if job.config.docker_build {
             steps
@@ -100,7 +106,10 @@ impl LocalTarget {
         self.run(copy, "cp", steps.observer, cancel).await?;
         let copied = digest_of(&release.path).await?;
         if copied != digest {
-            let why = format!("the files of {} in {from} are not those that were packaged ({copied} instead of {digest}); deploy the build there once more", source.name);
+            let why = format!(
+                "the files of {} in {from} are not those that were packaged ({copied} instead of {digest}); deploy the build there once more",
+                source.name
+            );
             return Err(Halt::Failed(why));
         }
         steps.done(&format!("{} of {from} as it is, {}", source.name, short(&digest))).await;

@@ -57,7 +57,11 @@ impl std::fmt::Display for Figures {
         let (half, most, longest) = (self.quantile(0.5), self.quantile(0.99), self.quantile(1.0));
         let per_second = self.sent as f64 / self.took.as_secs_f64();
         let failed = self.failed.len();
-        write!(f, "{} requests, {per_second:.0} a second, {failed} failed; 50 % within {half:.1} ms, 99 % {most:.1} ms, all {longest:.1} ms", self.sent)
+        write!(
+            f,
+            "{} requests, {per_second:.0} a second, {failed} failed; 50 % within {half:.1} ms, 99 % {most:.1} ms, all {longest:.1} ms",
+            self.sent
+        )
     }
 }
 
