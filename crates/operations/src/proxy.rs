@@ -284,6 +284,8 @@ impl Upstream {
             return Ok(response.map(|_| Body::empty()));
         }
         strip(response.headers_mut());
+        // Of one connection too: a release that speaks 1.0 must not end what the client keeps.
+        *response.version_mut() = http::Version::HTTP_11;
         Ok(response.map(|body| {
             Body::from_stream(Body::new(body).into_data_stream().inspect(move |_| {
                 let _held_until_the_body_ends = &guard;

@@ -30,7 +30,7 @@ const STARTUP_MOST: u32 = 10_000;
 /// What a connection has to begin.
 const STARTUP_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that has rested for so long is between two requests, not between two statements of one.
-const RESTED: Duration = Duration::from_millis(50);
+const RESTED: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(10);
 
 const VERSION_3: u32 = 3 << 16;

@@ -92,7 +92,7 @@ async fn a_place_has_one_database_with_its_copies_and_variables_by_name() {
         DatabaseCopy { name: "app_1_c1".into(), kind: CopyKind::BeforeMigration, schema_revision: Some("1".into()), deployment_id, made_at: at(3) };
     database_copy_save(&mut conn, made.id, &copy).await.unwrap();
     database_copy_save(&mut conn, made.id, &copy).await.unwrap();
-    assert_eq!(database_copies_of(&mut conn, made.id).await.unwrap(), [copy.clone()]);
+    assert_eq!(database_copies_of(&mut conn, made.id).await.unwrap(), std::slice::from_ref(&copy));
     let page = place_databases_list(&mut conn, &ListQuery { q: Some("STAGING".into()), ..ListQuery::default() }).await.unwrap();
     assert_eq!((page.total, page.items[0].title.as_str(), page.items[0].bytes, &page.items[0].copies[..]), (1, "Chat", None, &[copy][..]));
 
