@@ -78,7 +78,7 @@ pub fn OperationsPage() -> AnyView {
                     <ul class="evidence">
                         {not_here("key", "Secrets of services", "Not in this version: the vault in Settings serves the commands of builds. Generated services read their secrets from the environment; each local release gets a fresh one.")}
                         {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
-                        {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
+                        <li>{small_icon("book")}<span><b class="strong">"Documents"</b>" "<span class="soft">"What builds wrote down, found by words, as it is now and as each release went live with it."</span></span><a class="btn" href="/documents">"Open"</a></li>
                     </ul>
                 </div>
             </section>

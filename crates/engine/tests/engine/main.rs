@@ -10,6 +10,7 @@ mod commands;
 mod comments;
 mod crash;
 mod deployments;
+mod documents;
 mod inputs;
 mod layer4;
 mod model;
