@@ -24,7 +24,9 @@ use crate::{
         plan_preview,
         progress_detail::ProgressDetail,
     },
-    pages::{analytics::AnalyticsPage, build::BuildPage, documents::DocumentsPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+    pages::{
+        analytics::AnalyticsPage, build::BuildPage, documents::DocumentsPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage,
+    },
 };
 
 /// A part could not be loaded: the server is away, or it is newer than this page.

@@ -126,7 +126,10 @@ fn Version(feed: Feed<DocumentView>) -> AnyView {
             }
         });
         let words = match shown {
-            Some(id) => view! { <span>"As "<a class="link" href=format!("/builds/{intent}?tab=deployments#{id}")>{id.to_string()}</a>" went live."</span> }.into_any(),
+            Some(id) => {
+                view! { <span>"As "<a class="link" href=format!("/builds/{intent}?tab=deployments#{id}")>{id.to_string()}</a>" went live."</span> }
+                    .into_any()
+            }
             None if removed => view! { <span>"The repository has it no longer. This is the last version that a release has."</span> }.into_any(),
             None => view! { <span>"As it is in the repository."</span> }.into_any(),
         };

@@ -58,13 +58,8 @@ fn asked(query: &leptos_router::params::ParamsMap) -> DocumentQuery {
 
 /// The address that asks for it.
 fn address(query: &DocumentQuery) -> String {
-    let fields = [
-        ("q", query.q.clone()),
-        ("intent", query.intent.map(|intent| intent.to_string())),
-        ("after", query.after.clone()),
-    ];
-    let fields: Vec<String> =
-        fields.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}={}", query_value(&value)))).collect();
+    let fields = [("q", query.q.clone()), ("intent", query.intent.map(|intent| intent.to_string())), ("after", query.after.clone())];
+    let fields: Vec<String> = fields.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}={}", query_value(&value)))).collect();
     if fields.is_empty() { "/documents".to_owned() } else { format!("/documents?{}", fields.join("&")) }
 }
 
@@ -185,7 +180,9 @@ fn nothing(query: &DocumentQuery) -> AnyView {
     let words = match (&query.q, query.intent) {
         (Some(words), Some(intent)) => format!("No document of {intent} has all of: {words}. Search in all builds, or for fewer words."),
         (Some(words), None) => format!("No document has all of: {words}. Try fewer words, or others."),
-        (None, Some(intent)) => format!("{intent} has no documents. A README and other Markdown files of its repository appear here once they are committed."),
+        (None, Some(intent)) => {
+            format!("{intent} has no documents. A README and other Markdown files of its repository appear here once they are committed.")
+        }
         (None, None) => "No build has documents yet. A README and other Markdown files appear here once a build has committed them.".to_owned(),
     };
     empty(words)

@@ -207,6 +207,14 @@ pub struct Passage {
     pub text: String,
 }
 
+impl From<FoundDocument> for Passage {
+    fn from(found: FoundDocument) -> Self {
+        let FoundDocument { document_id, intent_id, build, path, title, section, passage, .. } = found;
+        let text = passage.into_iter().map(|piece| piece.text).collect();
+        Self { document_id, intent_id, build, path, title, section, text }
+    }
+}
+
 impl Passage {
     /// `README.md of int-code-001, “Install”`
     pub fn place(&self) -> String {

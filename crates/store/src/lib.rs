@@ -46,7 +46,7 @@ pub use deployments::{
 pub use documents::{
     DocumentRow, DocumentsOf, NewDocument, NewSection, document_fetch, document_index_fetch, document_index_save, document_paths, document_releases,
     documents_builds, documents_kept_of, documents_of, documents_save, documents_unread,
-    search::{FoundPage, Wanted, documents_like, documents_search},
+    search::{Among, FoundPage, Wanted, documents_like, documents_search},
 };
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};

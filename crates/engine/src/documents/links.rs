@@ -97,7 +97,19 @@ mod tests {
         ] {
             assert_eq!(from_docs(address), target, "{address}");
         }
-        for address in ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//e.example/x", "../../etc/passwd", "", "..", "%00", "file:///etc/passwd", "ftp://x", "a%0Ab"] {
+        for address in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "//e.example/x",
+            "../../etc/passwd",
+            "",
+            "..",
+            "%00",
+            "file:///etc/passwd",
+            "ftp://x",
+            "a%0Ab",
+        ] {
             assert_eq!(from_docs(address), Target::Nothing, "{address}");
         }
     }

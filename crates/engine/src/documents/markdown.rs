@@ -87,10 +87,17 @@ struct Walk<'a> {
 }
 
 enum Gathering {
-    Code { language: String, text: String },
+    Code {
+        language: String,
+        text: String,
+    },
     /// A block of the author's HTML.
     Html(String),
-    Heading { level: HeadingLevel, at: usize, text: String },
+    Heading {
+        level: HeadingLevel,
+        at: usize,
+        text: String,
+    },
     Metadata,
 }
 
@@ -111,10 +118,8 @@ impl<'a> Walk<'a> {
     fn walk(mut self, path: &str, text: &'a str) -> (Vec<Event<'a>>, Vec<NewSection>) {
         let lower = path.to_ascii_lowercase();
         if lower.ends_with(".md") || lower.ends_with(".markdown") {
-            let options = Options::ENABLE_TABLES
-                | Options::ENABLE_STRIKETHROUGH
-                | Options::ENABLE_TASKLISTS
-                | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+            let options =
+                Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
             for event in Parser::new_ext(text, options) {
                 self.take(event);
             }
@@ -246,15 +251,16 @@ impl<'a> Walk<'a> {
                 // Alignment is written as a style, of which an author has none here.
                 self.events.push(Event::Start(Tag::Table(vec![Alignment::None; columns.len()])));
             }
-            Tag::Paragraph
-            | Tag::TableHead
-            | Tag::TableRow
-            | Tag::TableCell
-            | Tag::Emphasis
-            | Tag::Strong
-            | Tag::Strikethrough => self.events.push(Event::Start(tag)),
+            Tag::Paragraph | Tag::TableHead | Tag::TableRow | Tag::TableCell | Tag::Emphasis | Tag::Strong | Tag::Strikethrough => {
+                self.events.push(Event::Start(tag))
+            }
             // Not asked of the parser.
-            Tag::FootnoteDefinition(_) | Tag::DefinitionList | Tag::DefinitionListTitle | Tag::DefinitionListDefinition | Tag::Superscript | Tag::Subscript => {}
+            Tag::FootnoteDefinition(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::Superscript
+            | Tag::Subscript => {}
         }
     }
 
@@ -397,7 +403,8 @@ mod tests {
             // Text is escaped, so a bracket begins an element.
             for element in html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default()) {
                 let (name, mut rest) = element.split_once(' ').unwrap_or((element, ""));
-                let known = ["p", "a", "h2", "pre", "code", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "hr", "strong", "em", "ul", "li"];
+                let known =
+                    ["p", "a", "h2", "pre", "code", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "hr", "strong", "em", "ul", "li"];
                 assert!(known.contains(&name.trim_start_matches('/')), "{text} → {html}");
                 while let Some((attribute, after)) = rest.split_once("=\"") {
                     let known = ["href", "target", "rel", "id", "class", "role", "aria-label", "tabindex"];
@@ -425,7 +432,10 @@ mod tests {
 
     #[test]
     fn sections_hold_what_stands_under_their_heading_without_markup() {
-        let outline = outline("docs/a.md", "before\n\n# Title\n\nSome *words* and `code`.\n\n## Run\n\n```sh\nmake <all>\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n");
+        let outline = outline(
+            "docs/a.md",
+            "before\n\n# Title\n\nSome *words* and `code`.\n\n## Run\n\n```sh\nmake <all>\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+        );
         assert_eq!(outline.title, "Title");
         let seen: Vec<(Option<&str>, &str)> =
             outline.sections.iter().map(|section| (section.heading.as_ref().map(|heading| heading.text.as_str()), section.text.as_str())).collect();

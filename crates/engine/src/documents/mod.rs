@@ -5,15 +5,19 @@ mod markdown;
 mod read;
 
 use grace_domain::{
+    chat,
+    copilot::ChatReply,
     deployment::DeploymentStatus,
-    document::{DocumentChange, DocumentList, DocumentQuery, DocumentView, VersionQuery},
+    document::{DocumentChange, DocumentList, DocumentQuery, DocumentView, Passage, VersionQuery},
     event::EventKind,
     id::{DocumentId, IntentId},
     problem::Problem,
+    view::BuildSummary,
 };
 use grace_store::{
-    DocumentsOf, NewJob, PgConnection, Wanted, deployments_of, document_fetch, document_index_fetch, document_index_save, document_paths,
-    document_releases, documents_builds, documents_kept_of, documents_of, documents_save, documents_search, documents_unread, job_enqueue, releases_of,
+    Among, DocumentsOf, NewJob, PgConnection, Wanted, deployments_of, document_fetch, document_index_fetch, document_index_save, document_paths,
+    document_releases, documents_builds, documents_kept_of, documents_like, documents_of, documents_save, documents_search, documents_unread,
+    job_enqueue, releases_of,
 };
 
 use crate::{
@@ -26,6 +30,12 @@ use crate::{
 
 /// Builds that a search may be narrowed to.
 const BUILDS: u32 = 200;
+/// Documents that an answer of the chat names.
+const ANSWERS: u32 = 3;
+/// Different words that a section must share with what an agent is to do; sections that it is told, and of one build.
+const LIKE: u32 = 4;
+const TOLD: u32 = 5;
+const OF_ONE: u32 = 2;
 /// Commits that are shown of a document.
 const HISTORY: u32 = 20;
 /// Deployments of a build whose documents are kept, the newest that went live.
@@ -87,6 +97,26 @@ impl Inner {
             releases,
             markdown: row.text,
         })
+    }
+
+    /// Where the documents have what a message asks for.
+    pub(crate) async fn documented(&self, message: &str, about: Option<IntentId>, known: &[BuildSummary]) -> Result<ChatReply> {
+        let title = about.and_then(|id| known.iter().find(|build| build.intent_id == id)).map(|build| build.title.to_lowercase()).unwrap_or_default();
+        let words = chat::sought(message, &title.split_whitespace().collect::<Vec<_>>());
+        let mut conn = self.store.connection().await?;
+        let wanted = Wanted { words: Some(&words), intent: about, limit: ANSWERS, after: None };
+        let found: Vec<Passage> = documents_search(&mut conn, &wanted).await?.items.into_iter().map(Passage::from).collect();
+        if !found.is_empty() {
+            return Ok(chat::documented(&words, &found, true, about));
+        }
+        let near = documents_like(&mut conn, &words, Among { only: about, ..Among::default() }, (1, ANSWERS, ANSWERS)).await?;
+        Ok(chat::documented(&words, &near, false, about))
+    }
+
+    /// What documents of other builds say that is like this text: for agents, which cite it.
+    pub(crate) async fn knowledge(&self, text: &str, not_of: Option<IntentId>) -> Result<Vec<Passage>> {
+        let mut conn = self.store.connection().await?;
+        Ok(documents_like(&mut conn, text, Among { not: not_of, ..Among::default() }, (LIKE, OF_ONE, TOLD)).await?)
     }
 
     async fn newest_of(&self, id: DocumentId) -> Result<Option<grace_store::DocumentRow>> {
@@ -175,7 +205,12 @@ async fn read_releases(inner: &Inner, intent: IntentId) -> Result<()> {
     let mut commits = Vec::new();
     for deployment in live.take(RELEASES).filter(|deployment| !kept.contains(&deployment.deployment_id)) {
         let releases = releases_of(&mut conn, intent, deployment.environment).await?;
-        commits.extend(releases.into_iter().find(|release| release.deployment == deployment.deployment_id).map(|release| (deployment.deployment_id, release.commit)));
+        commits.extend(
+            releases
+                .into_iter()
+                .find(|release| release.deployment == deployment.deployment_id)
+                .map(|release| (deployment.deployment_id, release.commit)),
+        );
     }
     drop(conn);
     let workspace = inner.workspace(intent);

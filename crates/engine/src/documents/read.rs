@@ -31,7 +31,7 @@ pub(super) struct Read {
 pub(super) async fn read(workspace: &Workspace, commit: &str) -> Result<Read, WorkspaceError> {
     let listed = workspace.listed(commit).await?;
     let mut wanted: Vec<&Listed> = listed.iter().filter(|file| is_document(&file.path)).collect();
-    wanted.sort_by(|one, other| place(&one.path).cmp(&place(&other.path)));
+    wanted.sort_by_cached_key(|file| place(&file.path));
     let (mut taken, mut left_out, mut bytes) = (Vec::new(), Vec::new(), 0);
     for file in wanted {
         let why = match () {

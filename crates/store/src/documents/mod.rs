@@ -260,12 +260,14 @@ pub async fn documents_builds(conn: &mut PgConnection, limit: u32) -> StoreResul
 
 /// A build's documents by path, each with its number and the hash of what the repository has.
 async fn known(conn: &mut PgConnection, intent: IntentId) -> StoreResult<HashMap<String, (i64, Option<String>)>> {
-    let rows = sqlx::query("SELECT documents.id, path, hash FROM documents LEFT JOIN document_versions ON document_id = documents.id AND current WHERE intent_id = $1")
-        .bind(intent.0)
-        .try_map(|row: PgRow| Ok((row.text("path")?, (row.big("id")?, row.text_option("hash")?))))
-        .fetch_all(conn)
-        .await
-        .during("documents_known")?;
+    let rows = sqlx::query(
+        "SELECT documents.id, path, hash FROM documents LEFT JOIN document_versions ON document_id = documents.id AND current WHERE intent_id = $1",
+    )
+    .bind(intent.0)
+    .try_map(|row: PgRow| Ok((row.text("path")?, (row.big("id")?, row.text_option("hash")?))))
+    .fetch_all(conn)
+    .await
+    .during("documents_known")?;
     Ok(rows.into_iter().collect())
 }
 

@@ -54,8 +54,8 @@ type Rows = (Vec<(FoundDocument, String)>, u64);
 macro_rules! matching {
     () => {
         "WITH asked AS (
-            SELECT websearch_to_tsquery('english', $1) AS all_words,
-                   replace(websearch_to_tsquery('english', $1)::text, ' & ', ' | ')::tsquery AS any_word
+            SELECT websearch_to_tsquery('english', translate($1, '/', ' ')) AS all_words,
+                   replace(websearch_to_tsquery('english', translate($1, '/', ' '))::text, ' & ', ' | ')::tsquery AS any_word
          ), matching AS (
             SELECT document_versions.id AS version_id FROM document_versions JOIN documents ON documents.id = document_id, asked
              WHERE current AND search @@ all_words AND ($2::bigint IS NULL OR intent_id = $2)
@@ -79,17 +79,17 @@ async fn by_words(conn: &mut PgConnection, wanted: &Wanted<'_>, words: &str) -> 
          ), page AS (
             SELECT * FROM ranked WHERE (rank, document_id) < ($3, $4) ORDER BY rank DESC, document_id DESC LIMIT $5
          )
-         SELECT document_id, intent_id, intents.title AS build, path, document_versions.title, document_versions.at, page.rank, best.level, best.heading, best.anchor,
+         SELECT page.document_id, intent_id, intents.title AS build, path, document_versions.title, document_versions.at, page.rank, best.level, best.heading, best.anchor,
                 (SELECT count(*) FROM matching) AS total,
                 ts_headline('english', left(coalesce(best.text, ''), 20000), any_word,
                             'StartSel=' || $6 || ', StopSel=' || $7 || ', MaxFragments=2, MinWords=10, MaxWords=28, FragmentDelimiter=\" … \"') AS passage
-           FROM page JOIN documents ON documents.id = document_id JOIN document_versions ON document_versions.id = version_id
+           FROM page JOIN documents ON documents.id = page.document_id JOIN document_versions ON document_versions.id = page.version_id
                 JOIN intents ON intents.id = intent_id CROSS JOIN asked
                 LEFT JOIN LATERAL (
                     SELECT level, heading, anchor, text FROM document_sections AS sections WHERE sections.version_id = page.version_id
                      ORDER BY ts_rank(sections.search, any_word) DESC, position LIMIT 1
                 ) AS best ON true
-          ORDER BY page.rank DESC, document_id DESC"
+          ORDER BY page.rank DESC, page.document_id DESC"
     ))
     .bind(plain(words))
     .bind(wanted.intent.map(|intent| intent.0))
@@ -108,6 +108,8 @@ async fn by_words(conn: &mut PgConnection, wanted: &Wanted<'_>, words: &str) -> 
     .during("documents_search")?;
     let total = match rows.first() {
         Some((.., total)) => *total,
+        None if wanted.after.is_none() => 0,
+        // Behind the end no row says it.
         None => {
             let count: i64 = sqlx::query_scalar(concat!(matching!(), " SELECT count(*) FROM matching"))
                 .bind(plain(words))
@@ -121,6 +123,13 @@ async fn by_words(conn: &mut PgConnection, wanted: &Wanted<'_>, words: &str) -> 
     Ok((rows.into_iter().map(|(found, cursor, _)| (found, cursor)).collect(), total))
 }
 
+/// What repositories have now, of one build if one is wanted.
+macro_rules! current {
+    () => {
+        "document_versions JOIN documents ON documents.id = document_id WHERE current AND ($1::bigint IS NULL OR intent_id = $1)"
+    };
+}
+
 /// Those that changed last come first; of those that came together, in the order of their paths.
 async fn newest(conn: &mut PgConnection, wanted: &Wanted<'_>) -> StoreResult<Rows> {
     let before: Option<(Timestamp, i64)> = match wanted.after {
@@ -130,14 +139,17 @@ async fn newest(conn: &mut PgConnection, wanted: &Wanted<'_>) -> StoreResult<Row
             Some(place.ok_or_else(|| StoreError::Cursor(cursor.to_owned()))?)
         }
     };
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT document_id, intent_id, intents.title AS build, path, document_versions.title, document_versions.at, NULL::integer AS level, '' AS heading, '' AS anchor,
-                (SELECT left(text, 220) FROM document_sections WHERE version_id = document_versions.id AND text <> '' ORDER BY position LIMIT 1) AS passage
+                (SELECT left(text, 220) FROM document_sections WHERE version_id = document_versions.id AND text <> '' ORDER BY position LIMIT 1) AS passage,
+                (SELECT count(*) FROM ",
+        current!(),
+        ") AS total
            FROM document_versions JOIN documents ON documents.id = document_id JOIN intents ON intents.id = intent_id
           WHERE current AND ($1::bigint IS NULL OR intent_id = $1)
             AND ($2::timestamptz IS NULL OR document_versions.at < $2 OR document_versions.at = $2 AND document_id > $3)
-          ORDER BY document_versions.at DESC, document_id LIMIT $4",
-    )
+          ORDER BY document_versions.at DESC, document_id LIMIT $4"
+    ))
     .bind(wanted.intent.map(|intent| intent.0))
     .bind(before.map(|(at, _)| at))
     .bind(before.map(|(_, id)| id))
@@ -146,32 +158,44 @@ async fn newest(conn: &mut PgConnection, wanted: &Wanted<'_>) -> StoreResult<Row
         let found = found(&row)?;
         let micros = u64::try_from(found.at.timestamp_micros()).unwrap_or(0);
         let cursor = cursor('t', micros, found.document_id);
-        Ok((found, cursor))
+        Ok((found, cursor, row.size("total")?))
     })
     .fetch_all(&mut *conn)
     .await
     .during("documents_newest")?;
-    let total: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM document_versions JOIN documents ON documents.id = document_id WHERE current AND ($1::bigint IS NULL OR intent_id = $1)",
-    )
-    .bind(wanted.intent.map(|intent| intent.0))
-    .fetch_one(conn)
-    .await
-    .during("documents_newest")?;
-    Ok((rows, u64::try_from(total).unwrap_or(0)))
+    let total = match rows.first() {
+        Some((.., total)) => *total,
+        None if before.is_none() => 0,
+        // Behind the end no row says it.
+        None => {
+            let count: i64 = sqlx::query_scalar(concat!("SELECT count(*) FROM ", current!()))
+                .bind(wanted.intent.map(|intent| intent.0))
+                .fetch_one(conn)
+                .await
+                .during("documents_newest")?;
+            u64::try_from(count).unwrap_or(0)
+        }
+    };
+    Ok((rows.into_iter().map(|(found, cursor, _)| (found, cursor)).collect(), total))
+}
+
+/// Whose sections are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Among {
+    pub only: Option<IntentId>,
+    pub not: Option<IntentId>,
 }
 
 /// Sections of documents that have words of a text, those with most of them first: at least `least` different ones, at most `per_build` of one build.
-/// `other_than`: not of this build.
 pub async fn documents_like(
     conn: &mut PgConnection,
     text: &str,
-    other_than: Option<IntentId>,
+    among: Among,
     (least, per_build, limit): (u32, u32, u32),
 ) -> StoreResult<Vec<Passage>> {
     sqlx::query(
         "WITH words AS (
-            SELECT ARRAY(SELECT word FROM unnest(tsvector_to_array(to_tsvector('english', $1))) AS word WHERE word ~ '^[[:alnum:]]+$' LIMIT 400) AS words
+            SELECT ARRAY(SELECT word FROM unnest(tsvector_to_array(to_tsvector('english', translate($1, '/', ' ')))) AS word WHERE word ~ '^[[:alnum:]]+$' LIMIT 400) AS words
          ), asked AS (
             SELECT words, array_to_string(ARRAY(SELECT quote_literal(word) FROM unnest(words) AS word), ' | ')::tsquery AS any_word FROM words
          ), candidates AS (
@@ -179,7 +203,7 @@ pub async fn documents_like(
                    ts_rank(sections.search, any_word, 1) AS rank,
                    cardinality(ARRAY(SELECT unnest(tsvector_to_array(sections.search)) INTERSECT SELECT unnest(words))) AS common
               FROM document_sections AS sections JOIN document_versions ON document_versions.id = version_id JOIN documents ON documents.id = document_id, asked
-             WHERE current AND sections.search @@ any_word AND sections.text <> '' AND intent_id IS DISTINCT FROM $2
+             WHERE current AND sections.search @@ any_word AND sections.text <> '' AND intent_id IS DISTINCT FROM $2 AND ($8::bigint IS NULL OR intent_id = $8)
              ORDER BY ts_rank(sections.search, any_word, 1) DESC, version_id, position LIMIT $3
          ), placed AS (
             SELECT *, row_number() OVER (PARTITION BY intent_id ORDER BY common DESC, rank DESC, version_id, position) AS place FROM candidates WHERE common >= $4
@@ -189,12 +213,13 @@ pub async fn documents_like(
           ORDER BY common DESC, rank DESC, version_id, position LIMIT $7",
     )
     .bind(plain(text))
-    .bind(other_than.map(|intent| intent.0))
+    .bind(among.not.map(|intent| intent.0))
     .bind(CANDIDATES)
     .bind(i64::from(least))
     .bind(PASSAGE)
     .bind(i64::from(per_build))
     .bind(i64::from(limit))
+    .bind(among.only.map(|intent| intent.0))
     .try_map(|row: PgRow| {
         Ok(Passage {
             document_id: DocumentId(row.big("document_id")?),
