@@ -11,6 +11,7 @@ pub mod deployments;
 pub mod documents;
 pub mod learning;
 pub mod models;
+pub mod places;
 pub mod posted;
 pub mod results;
 pub mod secrets;

@@ -15,6 +15,7 @@ mod learning;
 mod models;
 mod operations;
 mod pages;
+mod places;
 mod refusal;
 mod results;
 mod reviews;

@@ -10,5 +10,6 @@ mod intents;
 mod jobs;
 mod learning;
 mod models;
+mod places;
 mod results;
 mod tasks;
