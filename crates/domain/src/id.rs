@@ -73,6 +73,10 @@ id!(
     DeploymentId, "deploy-", 1, "deploy-7"
 );
 id!(
+    /// One run of provisioning: `provision-3`.
+    ProvisioningId, "provision-", 1, "provision-3"
+);
+id!(
     /// A comment on lines of what a build changed: `comment-5`.
     CommentId, "comment-", 1, "comment-5"
 );

@@ -39,6 +39,7 @@ fn plan() -> Plan {
         confidence: Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "a prior".into() },
         modifications: vec![],
         spec: None,
+        topology: None,
     }
 }
 

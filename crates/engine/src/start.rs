@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub repositories: Option<Vec<PathBuf>>,
     /// How long a new release is watched after the switch before its predecessor is let go.
     pub watch: Duration,
+    /// Terraform or OpenTofu, instead of the first that is found.
+    pub terraform: Option<PathBuf>,
     /// Profiles of language models from the configuration; they win over saved ones of the same name.
     pub models: Vec<ModelProfile>,
     /// Which commands of builds run, which a person is asked about and which are refused.
@@ -179,7 +181,8 @@ impl Engine {
     /// # Errors
     /// The part that did not start, with the cause and what would help.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        Self::start_with(config, grace_agents::agents()).await
+        let terraform = grace_operations::terraform::find(config.terraform.as_deref()).ok();
+        Self::start_with(config, grace_agents::agents(terraform)).await
     }
 
     /// Like [`Engine::start`] with other agents.

@@ -7,6 +7,7 @@ mod checkout;
 mod local;
 mod proxy;
 mod supervise;
+pub mod terraform;
 
 pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Release};
 pub use proxy::{Proxy, Upstream};
@@ -19,7 +20,6 @@ pub fn other_targets() -> Vec<Facility> {
     vec![
         missing("docker", "Not built in yet. The generated Dockerfile and compose.yaml run on any Docker engine by hand."),
         missing("kubernetes", "Not built in yet. No manifests are generated."),
-        missing("terraform", "Not built in yet. No provisioning plans are generated."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
 }
