@@ -11,6 +11,7 @@ pub mod deployments;
 pub mod learning;
 pub mod models;
 pub mod posted;
+pub mod provisioning;
 pub mod results;
 pub mod secrets;
 pub mod system;

@@ -20,6 +20,7 @@ use crate::{
         desk::desk,
         frame::Top,
         icon::small_icon,
+        provisioning::Provisioning,
         states::{empty, loaded},
         status::badge,
         time::moment,
@@ -72,12 +73,12 @@ pub fn OperationsPage() -> AnyView {
                 </div>
                 {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())))}
             </section>
+            <Provisioning/>
             <section aria-labelledby="h-not-here">
-                <div class="head"><h2 id="h-not-here">"Secrets, provisioning, documents"</h2></div>
+                <div class="head"><h2 id="h-not-here">"Secrets, documents"</h2></div>
                 <div class="panel">
                     <ul class="evidence">
                         {not_here("key", "Secrets of services", "Not in this version: the vault in Settings serves the commands of builds. Generated services read their secrets from the environment; each local release gets a fresh one.")}
-                        {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
                         {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
                     </ul>
                 </div>

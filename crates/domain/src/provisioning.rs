@@ -76,8 +76,14 @@ pub enum RunTrigger {
 }
 
 impl RunStatus {
+    /// It went as it was meant to, or is still going.
+    pub fn is_well(self) -> bool {
+        !matches!(self, Self::Failed | Self::Rejected | Self::Cancelled | Self::NeedsPerson | Self::Drifted)
+    }
+
     /// Nothing more will happen by itself.
     pub fn is_final(self) -> bool {
+        // What a person must look at has ended too: it is begun anew, not gone on with.
         !matches!(self, Self::Queued | Self::Checking | Self::AwaitingApproval | Self::Approved | Self::Applying)
     }
 }

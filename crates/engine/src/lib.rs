@@ -26,6 +26,7 @@ mod place;
 mod planning;
 mod prepare;
 mod prices;
+mod provisioning;
 mod questions;
 mod recovery;
 mod rest;

@@ -13,7 +13,7 @@ use std::{
 
 use grace_agents::Agent;
 use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile, policy::Policy};
-use grace_operations::{LocalTarget, Proxy};
+use grace_operations::{LocalTarget, Proxy, terraform::Terraform};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use grace_store::{
     Store, StoreError,
@@ -28,6 +28,7 @@ use crate::{
     jobs,
     learning::KnownEstimates,
     planning::Previewed,
+    provisioning::Now,
     recovery,
     running::Running,
     speaker::Connections,
@@ -117,6 +118,8 @@ pub(crate) struct Parts {
     pub agents: Vec<Arc<dyn Agent>>,
     pub proxy: Proxy,
     pub target: LocalTarget,
+    pub terraform: Terraform,
+    pub provisioning_now: Now,
     pub statuses: Cache<IntentId>,
     pub active_pages: Cache<ListQuery>,
     pub estimates: KnownEstimates,
@@ -209,6 +212,8 @@ impl Engine {
         let parts = Arc::new(Parts {
             agents,
             target,
+            terraform: Terraform::new(grace_operations::terraform::find(config.terraform.as_deref()), sandbox.clone()),
+            provisioning_now: Now::default(),
             proxy,
             sandbox,
             statuses: Cache::new(128 << 20),

@@ -46,6 +46,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         agent_type: AGENT_TYPE.into(),
         agent: agent_label.into(),
         deployable: is_deployable(&build.agent),
+        provisionable: build.agent == INFRASTRUCTURE_AGENT,
         title: build.intent.title,
         request: build.intent.request,
         stage: build.progress.stage,

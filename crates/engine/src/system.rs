@@ -148,6 +148,7 @@ impl Inner {
             .collect();
         agents.push(Facility { name: "external".into(), available: false, detail: "This version starts no external coding agents.".into() });
         let mut targets = vec![self.target.facility()];
+        targets.push(self.terraform.facility().await);
         targets.extend(grace_operations::other_targets());
         SystemView {
             ready: database.available && !self.shutdown.is_cancelled(),
