@@ -68,7 +68,6 @@ pub fn Provisioning() -> AnyView {
 /// Chooses what is set up where.
 #[component]
 fn BeginForm(feed: Feed<ProvisioningView>, unavailable: Memo<Option<String>>) -> AnyView {
-    let desk = desk();
     let builds = Memo::new(move |_| feed.map(|view| view.builds.clone()));
     // A build's own button leads to here.
     let query = use_query_map();
@@ -122,25 +121,25 @@ fn BeginForm(feed: Feed<ProvisioningView>, unavailable: Memo<Option<String>>) ->
     let form = move || {
         view! {
             <div class="panel pad provision-form">
-                <label class="field">
-                    <span class="label">"Infrastructure"</span>
-                    <span class="select"><select class="input" on:change=move |event| chosen.set(event_target_value(&event).parse().ok())>{options}</select>{small_icon("down")}</span>
-                </label>
-                <label class="field">
-                    <span class="label">"Environment"</span>
+                <div class="field">
+                    <label class="label" for="provision-build">"Infrastructure"</label>
+                    <span class="select"><select class="input" id="provision-build" on:change=move |event| chosen.set(event_target_value(&event).parse().ok())>{options}</select>{small_icon("down")}</span>
+                </div>
+                <div class="field">
+                    <label class="label" for="provision-environment">"Environment"</label>
                     <span class="select">
-                        <select class="input" on:change=move |event| environment.set(event_target_value(&event))>
+                        <select class="input" id="provision-environment" on:change=move |event| environment.set(event_target_value(&event))>
                             <option value="development">"Development"</option>
                             <option value="staging" selected=true>"Staging"</option>
                             <option value="production">"Production"</option>
                         </select>
                         {small_icon("down")}
                     </span>
-                </label>
-                <label class="field">
-                    <span class="label">"Configuration"</span>
-                    <span class="select"><select class="input" on:change=move |event| variant.set(Some(event_target_value(&event)))>{variants}</select>{small_icon("down")}</span>
-                </label>
+                </div>
+                <div class="field">
+                    <label class="label" for="provision-variant">"Configuration"</label>
+                    <span class="select"><select class="input" id="provision-variant" on:change=move |event| variant.set(Some(event_target_value(&event)))>{variants}</select>{small_icon("down")}</span>
+                </div>
                 <ActButton label="Check and plan" icon="ops" class="btn btn-primary needs-script" reason=Signal::derive(move || unavailable.get()) deed=deed.clone()/>
                 {move || failed.get().map(problem)}
             </div>
@@ -149,7 +148,6 @@ fn BeginForm(feed: Feed<ProvisioningView>, unavailable: Memo<Option<String>>) ->
     };
     let any = Memo::new(move |_| builds.with(|builds| !builds.is_empty()));
     let none = "No build of infrastructure is finished yet. Describe one with the project type Infrastructure.";
-    let _ = desk;
     (move || if any.get() { form() } else { view! { <p class="hint">{none}</p> }.into_any() }).into_any()
 }
 

@@ -9,6 +9,7 @@ mod events;
 mod guard;
 mod inputs;
 mod posted;
+mod provisioning;
 mod secrets;
 mod seed;
 mod socket;

@@ -23,15 +23,21 @@ use crate::{
     start::Inner,
 };
 
-/// How often a run looks whether it is to be cancelled.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a run looks whether it is to be cancelled, and a job whether it may begin.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Carries a run out as far as it goes by itself. One that has ended, waits for a person or is carried out already is left alone.
 pub(crate) async fn carry_out(inner: &Arc<Inner>, id: ProvisioningId) -> Result<()> {
-    let Some(_alone) = inner.provisioning_now.enter(id) else { return Ok(()) };
-    if inner.shutdown.is_cancelled() {
-        return Ok(());
-    }
+    // The job before it may be about to end: what it left is then seen here.
+    let _alone = loop {
+        if inner.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        match inner.provisioning_now.enter(id) {
+            Some(entered) => break entered,
+            None => tokio::time::sleep(LOOK).await,
+        }
+    };
     let run = inner.known_run(id).await?;
     let cancel = inner.shutdown.child_token();
     let watch = tokio::spawn(watch_cancel(inner.clone(), id, cancel.clone()));

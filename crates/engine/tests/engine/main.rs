@@ -17,6 +17,7 @@ mod model_files;
 mod model_keys;
 mod parallel;
 mod projects;
+mod provisioning;
 mod repository;
 mod rest;
 mod secrets;

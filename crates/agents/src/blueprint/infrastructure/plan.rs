@@ -100,12 +100,8 @@ fn deliverables(topology: &Topology) -> Vec<String> {
         format!("{} nodes", topology.nodes.least)
     };
     let mut list = vec![format!("Terraform: a local stand-in of the cluster ({nodes}), without a provider, to be applied here")];
-    for variant in topology.variants() {
-        match variant {
-            Variant::Local => {}
-            other => list.push(format!("Terraform for {}: cluster ({nodes}), network, databases; only its syntax is checked here", other.label())),
-        }
-    }
+    let providers: Vec<&str> = topology.variants().into_iter().filter(|variant| variant.needs_provider()).map(Variant::label).collect();
+    list.push(format!("Terraform for {}: cluster, network, databases; only the syntax is checked here", providers.join(", ")));
     let services: Vec<&str> = topology.services.iter().map(|service| service.name.as_str()).collect();
     list.push(format!("Kubernetes manifests (kustomize) of {}: probes, limits, rolling updates", services.join(", ")));
     if topology.scales() {
