@@ -76,16 +76,18 @@ fn BeginForm(feed: Feed<ProvisioningView>, unavailable: Memo<Option<String>>) ->
     let variant: RwSignal<Option<String>> = RwSignal::new(None);
     let environment = RwSignal::new("staging".to_owned());
     let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
-    let build = Memo::new(move |_| {
-        builds.with(|builds| builds.iter().find(|build| Some(build.intent_id) == chosen.get()).or(builds.first()).cloned())
-    });
+    let build =
+        Memo::new(move |_| builds.with(|builds| builds.iter().find(|build| Some(build.intent_id) == chosen.get()).or(builds.first()).cloned()));
     let deed = Deed::new(move || {
         failed.set(None);
         let build = build.get_untracked();
         let request = build.map(|build| ProvisionRequest {
             intent_id: build.intent_id,
             environment: environment.get_untracked(),
-            variant: variant.get_untracked().filter(|name| build.variants.iter().any(|known| known.as_str() == name)).unwrap_or_else(|| "local".to_owned()),
+            variant: variant
+                .get_untracked()
+                .filter(|name| build.variants.iter().any(|known| known.as_str() == name))
+                .unwrap_or_else(|| "local".to_owned()),
             kind: None,
             confirm: None,
         });
@@ -175,7 +177,9 @@ fn RunPanel(id: ProvisioningId, feed: Feed<ProvisioningView>) -> AnyView {
     let reason = Memo::new(move |_| run.with(|run| run.reason.clone()));
     let facts = Memo::new(move |_| run.with(ProvisioningRun::facts_words));
     let outputs = Memo::new(move |_| run.with(|run| run.outputs.clone()));
-    let plan = Memo::new(move |_| run.with(|run| (run.plan_hash.is_some() || run.counts.total() > 0).then(|| (run.counts.words(), run.blast_radius.clone()))));
+    let plan = Memo::new(move |_| {
+        run.with(|run| (run.plan_hash.is_some() || run.counts.total() > 0).then(|| (run.counts.words(), run.blast_radius.clone())))
+    });
     let newest = Memo::new(move |_| {
         let place = run.with(ProvisioningRun::place);
         feed.map(|view| view.runs.iter().find(|other| other.place() == place).map(|other| other.run_id)) == Some(id)
@@ -372,7 +376,9 @@ fn output_table(outputs: &[Output]) -> AnyView {
         .map(|output| {
             let value = match (&output.value, &output.secret, &output.note) {
                 (Some(value), _, _) => view! { <code class="clip" title=value.clone()>{value.clone()}</code> }.into_any(),
-                (None, Some(secret), _) => view! { <span>"in the vault as "<a class="link mono" href="/settings#h-secrets">{secret.clone()}</a></span> }.into_any(),
+                (None, Some(secret), _) => {
+                    view! { <span>"in the vault as "<a class="link mono" href="/settings#h-secrets">{secret.clone()}</a></span> }.into_any()
+                }
                 (None, None, note) => view! { <span class="soft">{note.clone()}</span> }.into_any(),
             };
             view! { <tr><th scope="row">{output.name.clone()}</th><td data-l="Value">{value}</td></tr> }

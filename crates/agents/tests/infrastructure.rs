@@ -31,7 +31,10 @@ fn topologies() -> Vec<Topology> {
         topology("Cluster with 1 node", None),
         topology("EKS cluster in eu-central-1; services: api, web, worker; PostgreSQL, MySQL, MongoDB, Redis, RabbitMQ and NATS; monitoring", None),
         topology("AKS cluster called \"Q\" ${x} {{ y }} <b>: &anchor *alias with 2 to 5 nodes and a database", None),
-        topology("# Harbour \"x\" - y: z\nKubernetes with dashboards. Also a moat with \"quotes\": [brackets] and {{ braces }}.", Some("https://example.com/x.git")),
+        topology(
+            "# Harbour \"x\" - y: z\nKubernetes with dashboards. Also a moat with \"quotes\": [brackets] and {{ braces }}.",
+            Some("https://example.com/x.git"),
+        ),
     ]
 }
 
@@ -85,7 +88,8 @@ fn what_serves_is_probed_limited_and_rolled_over() {
     let files = project(&topology);
     let manifest = files.iter().find(|file| file.path == "kubernetes/base/api.yaml").unwrap();
     let text = std::str::from_utf8(&manifest.content).unwrap();
-    let kinds: Vec<String> = yaml_rust2::YamlLoader::load_from_str(text).unwrap().iter().map(|one| one["kind"].as_str().unwrap().to_owned()).collect();
+    let kinds: Vec<String> =
+        yaml_rust2::YamlLoader::load_from_str(text).unwrap().iter().map(|one| one["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"]);
     let deployment = &yaml_rust2::YamlLoader::load_from_str(text).unwrap()[0];
     assert_eq!(deployment["spec"]["strategy"]["type"].as_str(), Some("RollingUpdate"));

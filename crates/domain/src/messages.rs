@@ -8,12 +8,12 @@ use crate::{
     intent::Environment,
     model::{Budget, Spending},
     plan::{Choice, Plan},
-    provisioning::{NO_PRICE, ProvisioningRun, RunKind, RunStatus},
     present::{
         build::{gain, words},
         counted, percent, thousands,
         time::{duration, planned},
     },
+    provisioning::{NO_PRICE, ProvisioningRun, RunKind, RunStatus},
     retrospective::Retrospective,
     review::{Review, ReviewType},
     secret::field_for,
@@ -327,12 +327,17 @@ pub fn provisioning(run: &ProvisioningRun) -> Message {
         (RunStatus::Queued | RunStatus::Checking, _) => {
             (format!("Planning {title} in {place}"), "Checked and planned by Layer 4. Nothing is changed before you approve the plan.".to_owned())
         }
-        (RunStatus::AwaitingApproval, RunKind::Destroy) => (format!("Ready to destroy {title}"), format!("This will {} in {place}.", run.counts.words())),
+        (RunStatus::AwaitingApproval, RunKind::Destroy) => {
+            (format!("Ready to destroy {title}"), format!("This will {} in {place}.", run.counts.words()))
+        }
         (RunStatus::AwaitingApproval, _) => (format!("Ready to provision {title}"), format!("This will {} in {place}.", run.counts.words())),
-        (RunStatus::Approved | RunStatus::Applying, RunKind::Destroy) => (format!("Destroying {title} in {place}"), "Terraform is at work.".to_owned()),
+        (RunStatus::Approved | RunStatus::Applying, RunKind::Destroy) => {
+            (format!("Destroying {title} in {place}"), "Terraform is at work.".to_owned())
+        }
         (RunStatus::Approved | RunStatus::Applying, _) => (format!("Provisioning {title} in {place}"), "Terraform is at work.".to_owned()),
         (RunStatus::Applied, _) => {
-            let endpoint = run.outputs.iter().find(|output| output.name.ends_with("endpoint")).and_then(|output| Some((&output.name, output.value.as_ref()?)));
+            let endpoint =
+                run.outputs.iter().find(|output| output.name.ends_with("endpoint")).and_then(|output| Some((&output.name, output.value.as_ref()?)));
             let endpoint = endpoint.map(|(name, value)| format!("Provisioned: {} {value}. ", name.replace('_', " "))).unwrap_or_default();
             (format!("{title} is provisioned in {place}"), format!("{endpoint}{}", reason()))
         }
@@ -341,7 +346,9 @@ pub fn provisioning(run: &ProvisioningRun) -> Message {
         (RunStatus::InStep, _) => (format!("{title} in {place}: no drift"), reason()),
         (RunStatus::Drifted, _) => (format!("{title} in {place} has drifted"), reason()),
         (RunStatus::Failed, _) => (format!("Provisioning {title} in {place} failed"), reason()),
-        (RunStatus::Rejected | RunStatus::Cancelled, _) => (format!("Provisioning {title} in {place} was {}", run.status.label().to_lowercase()), reason()),
+        (RunStatus::Rejected | RunStatus::Cancelled, _) => {
+            (format!("Provisioning {title} in {place} was {}", run.status.label().to_lowercase()), reason())
+        }
         (RunStatus::NeedsPerson, _) => (format!("Provisioning {title} in {place} needs a person"), reason()),
     };
     let waiting = run.status == RunStatus::AwaitingApproval;

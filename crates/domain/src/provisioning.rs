@@ -102,7 +102,13 @@ pub fn decide(kind: RunKind, status: RunStatus, trigger: RunTrigger) -> Result<R
         (S::Checking, T::Planned) if kind != RunKind::Drift => S::AwaitingApproval,
         (S::Checking, T::NothingToChange) => done,
         (S::Checking, T::NoProvider) => S::CheckedOnly,
-        (S::Checking, T::Compared { drifted }) => if drifted { S::Drifted } else { S::InStep },
+        (S::Checking, T::Compared { drifted }) => {
+            if drifted {
+                S::Drifted
+            } else {
+                S::InStep
+            }
+        }
         (S::AwaitingApproval, T::Approve) => S::Approved,
         (S::AwaitingApproval, T::Reject) => S::Rejected,
         (S::Approved, T::ApplyBegun) => S::Applying,

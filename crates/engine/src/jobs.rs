@@ -145,7 +145,10 @@ impl Plugin for Backoff {
 /// Starts the workers: one for tasks, with as many slots as the server has, and one for what mostly waits.
 pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let tasks = options(inner, inner.config.workers).define_job::<RunTaskPayload>();
-    let service = options(inner, SERVICE_SLOTS).define_job::<PlanPayload>().define_job::<RetrospectPayload>().define_job::<DeployPayload>()
+    let service = options(inner, SERVICE_SLOTS)
+        .define_job::<PlanPayload>()
+        .define_job::<RetrospectPayload>()
+        .define_job::<DeployPayload>()
         .define_job::<ProvisionPayload>();
     let mut workers = Vec::new();
     for options in [tasks, service] {

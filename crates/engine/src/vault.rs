@@ -13,8 +13,8 @@ use grace_domain::{
     secret::{ALLOW, NewSecret, SecretAction, SecretName, field_for},
 };
 use grace_store::{
-    NewAudit, PgConnection, provisioning_sealed_count, SealedRow, SecretRow, secret_audit_append, secret_find, secret_grant, secret_next, secret_note_read, secret_sealed,
-    secret_version_save, secrets_count, secrets_sealed_for, setting_fetch, setting_save,
+    NewAudit, PgConnection, SealedRow, SecretRow, provisioning_sealed_count, secret_audit_append, secret_find, secret_grant, secret_next,
+    secret_note_read, secret_sealed, secret_version_save, secrets_count, secrets_sealed_for, setting_fetch, setting_save,
 };
 use grace_vault::{Binding, KeySource, MasterKey, Redactor, Sealed, SecretString, find};
 

@@ -290,11 +290,8 @@ pub async fn changes_list(conn: &mut PgConnection, id: ProvisioningId, query: &L
     .fetch_all(&mut *conn)
     .await
     .during("changes_list")?;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM provisioning_changes WHERE run_id = $1")
-        .bind(id.0)
-        .fetch_one(conn)
-        .await
-        .during("changes_list")?;
+    let total: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM provisioning_changes WHERE run_id = $1").bind(id.0).fetch_one(conn).await.during("changes_list")?;
     let (rows, more) = cut(rows, limit);
     let next = if more { rows.last().map(|(place, _)| place.to_string()) } else { None };
     Ok(Page { items: rows.into_iter().map(|(_, change)| change).collect(), total: u64::try_from(total).unwrap_or(0), next })
@@ -302,11 +299,12 @@ pub async fn changes_list(conn: &mut PgConnection, id: ProvisioningId, query: &L
 
 /// Finished builds of infrastructure, newest first, at most 50: id, title, environments, variants.
 pub async fn provisionable_builds(conn: &mut PgConnection) -> StoreResult<Vec<IntentId>> {
-    let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM intents WHERE agent = $1 AND status IN ('completed', 'deployed') ORDER BY id DESC LIMIT 50")
-        .bind(INFRASTRUCTURE_AGENT)
-        .fetch_all(conn)
-        .await
-        .during("provisionable_builds")?;
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM intents WHERE agent = $1 AND status IN ('completed', 'deployed') ORDER BY id DESC LIMIT 50")
+            .bind(INFRASTRUCTURE_AGENT)
+            .fetch_all(conn)
+            .await
+            .during("provisionable_builds")?;
     Ok(ids.into_iter().map(IntentId).collect())
 }
 
@@ -323,7 +321,10 @@ pub async fn provisioning_sealed_count(conn: &mut PgConnection) -> StoreResult<u
 
 /// Every sealed state and plan, locked until the transaction ends.
 pub async fn provisioning_sealed_lock(conn: &mut PgConnection) -> StoreResult<Vec<SealedText>> {
-    sqlx::query("LOCK TABLE provisioning_places, provisioning_runs IN EXCLUSIVE MODE").execute(&mut *conn).await.during("provisioning_sealed_lock")?;
+    sqlx::query("LOCK TABLE provisioning_places, provisioning_runs IN EXCLUSIVE MODE")
+        .execute(&mut *conn)
+        .await
+        .during("provisioning_sealed_lock")?;
     let mut sealed = sqlx::query("SELECT * FROM provisioning_places WHERE state IS NOT NULL")
         .try_map(|row: PgRow| Ok(SealedText::State { place: place(&row)?, version: row.count("version")?, data_key: row.try_get("data_key")? }))
         .fetch_all(&mut *conn)

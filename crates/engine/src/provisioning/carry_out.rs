@@ -9,7 +9,7 @@ use grace_domain::{
     provisioning::{ChangeCounts, Fact, ProvisioningRun, RunKind, RunStatus, RunTrigger},
 };
 use grace_operations::terraform::PLAN_FILE;
-use grace_store::{changes_replace, run_cancel_requested, run_take};
+use grace_store::{changes_replace, place_lock, run_cancel_requested, run_take};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +76,8 @@ async fn check(inner: &Arc<Inner>, run: ProvisioningRun, cancel: CancellationTok
     let mut turn = Turn::begin(inner, id).await?;
     turn.apply(RunTrigger::Begin)?;
     run_take(&mut turn.decision.tx, id, &inner.worker).await?;
+    let (place, now) = (turn.run.place(), turn.decision.now);
+    turn.run.resources = Some(place_lock(&mut turn.decision.tx, place, now).await?.resources);
     turn.save().await?;
     let run = turn.finish().await?;
     let mut work = match Work::lay_out(inner, run, cancel).await {
@@ -272,7 +274,10 @@ async fn halted(inner: &Arc<Inner>, id: ProvisioningId, halt: Halt, work: Option
         turn.step_failed(step, &short);
     }
     let why = match turn.run.status {
-        RunStatus::Applying => format!("{why} {} are there now.", grace_domain::present::counted(u64::from(turn.run.resources.unwrap_or_default()), "resource", "resources")),
+        RunStatus::Applying => format!(
+            "{why} {} are there now.",
+            grace_domain::present::counted(u64::from(turn.run.resources.unwrap_or_default()), "resource", "resources")
+        ),
         _ => why,
     };
     turn.end(trigger, &why).await?;

@@ -15,14 +15,14 @@ use grace_domain::{
     plan::INFRASTRUCTURE_AGENT,
     problem::Problem,
     provisioning::{
-        Place, ProvisionApproval, ProvisionOrder, ProvisionRequest, Provisionable, ProvisioningRun, ProvisioningView, ResourceChange, RunKind, RunStatus,
-        RunTrigger,
+        Place, ProvisionApproval, ProvisionOrder, ProvisionRequest, Provisionable, ProvisioningRun, ProvisioningView, ResourceChange, RunKind,
+        RunStatus, RunTrigger,
     },
     review::Answer,
 };
 use grace_store::{
-    NewJob, NewRun, ReviewRow, changes_list, intent_fetch, job_enqueue, place_hold, place_lock, plan_fetch, provisionable_builds, run_create, run_fetch,
-    run_request_cancel, runs_list,
+    NewJob, NewRun, ReviewRow, changes_list, intent_fetch, job_enqueue, place_hold, place_lock, plan_fetch, provisionable_builds, run_create,
+    run_fetch, run_request_cancel, runs_list,
 };
 
 pub(crate) use carry_out::carry_out;

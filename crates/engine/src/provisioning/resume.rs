@@ -58,7 +58,11 @@ pub(crate) async fn resume_all(inner: &Arc<Inner>) -> Result<()> {
             RunStatus::Queued | RunStatus::Checking | RunStatus::Approved => {
                 let mut turn = Turn::begin(inner, run.run_id).await?;
                 enqueue(&mut turn.decision, run.run_id).await?;
-                let what = if run.status == RunStatus::Approved { "before its plan was applied; it is applied now" } else { "while it checked; it begins again" };
+                let what = if run.status == RunStatus::Approved {
+                    "before its plan was applied; it is applied now"
+                } else {
+                    "while it checked; it begins again"
+                };
                 turn.decision.log(Level::Warn, format!("The server ended during {}, {what}.", run.run_id), None);
                 turn.finish().await?;
             }
@@ -94,7 +98,9 @@ pub(super) async fn cut_short(inner: &Arc<Inner>, id: ProvisioningId) -> Result<
         ground.remove().map_err(Error::File)?;
     }
     let mut turn = Turn::begin(inner, id).await?;
-    let why = format!("The server ended while Terraform changed resources. {facts} Look at what is there, then provision again: the plan shows what is missing.");
+    let why = format!(
+        "The server ended while Terraform changed resources. {facts} Look at what is there, then provision again: the plan shows what is missing."
+    );
     turn.end(RunTrigger::CutShort, &why).await?;
     turn.finish().await?;
     Ok(())

@@ -125,7 +125,9 @@ impl<'a> Work<'a> {
         if !ran.exit.is_success() {
             return Err(Halt::Failed { step, why: self.redactor.redact(&ran.failure(arguments[0])).into_owned() });
         }
-        self.ground.read(&format!("{}/{into}", self.folder)).map_err(|error| Halt::Failed { step, why: format!("What terraform wrote cannot be read: {error}.") })
+        self.ground
+            .read(&format!("{}/{into}", self.folder))
+            .map_err(|error| Halt::Failed { step, why: format!("What terraform wrote cannot be read: {error}.") })
     }
 
     fn checked(&self, step: &'static str, ran: Result<Ran, String>) -> Result<Ran, Halt> {

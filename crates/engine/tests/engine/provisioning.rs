@@ -127,7 +127,10 @@ async fn told(engine: &Engine, intent: IntentId) -> String {
 
 /// The stand-in's ids are UUIDs, and one of them is its credential.
 fn uuids(text: &str) -> Vec<&str> {
-    let is_uuid = |word: &&str| word.len() == 36 && word.bytes().enumerate().all(|(at, byte)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() });
+    let is_uuid = |word: &&str| {
+        word.len() == 36
+            && word.bytes().enumerate().all(|(at, byte)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() })
+    };
     text.split(|letter: char| !letter.is_ascii_hexdigit() && letter != '-').filter(is_uuid).collect()
 }
 
@@ -148,7 +151,8 @@ async fn a_described_cluster_is_planned_approved_applied_compared_and_destroyed(
     assert!(tests.checks.iter().any(|check| check.tool.contains("schema validated: local")), "{:?}", tests.checks);
 
     // From the message of the finished build.
-    let complete = engine.notifications().await.unwrap().into_iter().find(|note| note.actions.iter().any(|action| action.label == "Deploy now")).unwrap();
+    let complete =
+        engine.notifications().await.unwrap().into_iter().find(|note| note.actions.iter().any(|action| action.label == "Deploy now")).unwrap();
     engine.notification_action(complete.notification_id, ActionRequest { action: "provision:staging/local".into() }).await.unwrap();
     let run = engine.provisioning_runs(ListQuery::default()).await.unwrap().items.remove(0);
     let run = run_until(&engine, run.run_id, "a plan", |run| run.status == RunStatus::AwaitingApproval || run.status.is_final()).await;
@@ -202,7 +206,12 @@ async fn a_described_cluster_is_planned_approved_applied_compared_and_destroyed(
     assert_eq!((destroyed.status, destroyed.resources), (RunStatus::Destroyed, Some(0)), "{destroyed:#?}");
     assert_eq!(secrets(&engine).await, Vec::<String>::new(), "with what they open, they are gone");
 
-    let seen = format!("{}{}{}", told(&engine, intent).await, serde_json::to_string(&all.items).unwrap(), serde_json::to_string(&engine.provisioning().await.unwrap()).unwrap());
+    let seen = format!(
+        "{}{}{}",
+        told(&engine, intent).await,
+        serde_json::to_string(&all.items).unwrap(),
+        serde_json::to_string(&engine.provisioning().await.unwrap()).unwrap()
+    );
     assert!(seen.contains("Creation complete"), "what terraform says is logged");
     assert_eq!(uuids(&seen), Vec::<&str>::new(), "a credential was told");
     engine.shutdown().await;

@@ -36,7 +36,8 @@ impl Ground {
     /// # Errors
     /// Why it could not be laid out.
     pub async fn lay_out(sandbox: &Sandbox, data_dir: &Path, run: i64, git_dir: &Path, commit: &str) -> Result<Self, String> {
-        let ground = Self::make(sandbox, &Self::folder_of(data_dir, run)).map_err(|error| format!("the folder of the run cannot be made: {error}"))?;
+        let ground =
+            Self::make(sandbox, &Self::folder_of(data_dir, run)).map_err(|error| format!("the folder of the run cannot be made: {error}"))?;
         checkout(git_dir, commit, &ground.files).await.map_err(|error| error.to_string())?;
         sandbox.adopt(&ground.folder).map_err(|error| error.to_string())?;
         Ok(ground)

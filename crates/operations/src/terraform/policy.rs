@@ -31,7 +31,8 @@ pub fn violations(files: &[(String, String)]) -> Vec<String> {
 }
 
 fn broken(line: &str) -> Option<&'static str> {
-    let words: Vec<&str> = line.split(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '{' | '=')).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        line.split(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '{' | '=')).filter(|word| !word.is_empty()).collect();
     let opens = line.contains('{');
     match words.as_slice() {
         ["backend", ..] if opens => Some("the state is kept by Grace; remove the backend"),

@@ -205,7 +205,8 @@ pub async fn documents(tools: &Tools<'_>) -> Result<TaskOutput, TaskFailure> {
     }
     if tools.topology.monitoring.is_some() && tools.optional("promtool").await.is_some() {
         let folder = tools.topology.path("monitoring/prometheus");
-        let checked = Invocation::new(tools.context, "promtool", "promtool", &folder).args(["check", "rules", "rules.yml"]).run(tools.context).await?;
+        let checked =
+            Invocation::new(tools.context, "promtool", "promtool", &folder).args(["check", "rules", "rules.yml"]).run(tools.context).await?;
         if !checked.exit.is_success() {
             return Err(checked.failure("promtool check rules"));
         }

@@ -15,11 +15,8 @@ const ACROSS: usize = 4;
 
 /// An SVG document; it refers to nothing outside of itself.
 pub fn svg(topology: &Topology) -> String {
-    let services: Vec<(String, String)> = topology
-        .services
-        .iter()
-        .map(|service| (service.name.clone(), format!("port {}, {} replicas", service.port, service.replicas)))
-        .collect();
+    let services: Vec<(String, String)> =
+        topology.services.iter().map(|service| (service.name.clone(), format!("port {}, {} replicas", service.port, service.replicas))).collect();
     let mut kept: Vec<(String, String)> = stores(topology).into_iter().map(|store| (store.name.to_owned(), format!("port {}", store.port))).collect();
     if topology.monitoring.is_some() {
         kept.push(("Prometheus".into(), "figures and alerts".into()));

@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::diagram;
-use crate::blueprint::generate::{Error, GeneratedFile, templates::{render, verbatim}};
+use crate::blueprint::generate::{
+    Error, GeneratedFile,
+    templates::{render, verbatim},
+};
 
 /// What is written, and committed, at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +101,8 @@ fn shared(topology: &Topology) -> minijinja::Value {
 
 fn terraform(topology: &Topology, variant: Variant) -> Result<Vec<GeneratedFile>, Error> {
     let folder = variant.folder();
-    let mut files = vec![GeneratedFile::new(format!("{folder}/variables.tf"), verbatim("terraform/variables.tf")?.to_owned(), ArtifactKind::Infrastructure)];
+    let mut files =
+        vec![GeneratedFile::new(format!("{folder}/variables.tf"), verbatim("terraform/variables.tf")?.to_owned(), ArtifactKind::Infrastructure)];
     for name in ["versions.tf", "main.tf", "outputs.tf"] {
         let text = verbatim(&format!("{folder}/{name}"))?.to_owned();
         files.push(GeneratedFile::new(format!("{folder}/{name}"), text, ArtifactKind::Infrastructure));
@@ -171,7 +175,11 @@ fn dashboard(topology: &Topology) -> Value {
         let figures = [
             ("CPU", "short", format!("sum(rate(container_cpu_usage_seconds_total{{{pods}}}[5m]))")),
             ("Memory", "bytes", format!("sum(container_memory_working_set_bytes{{{pods}}})")),
-            ("Ready replicas", "short", format!("kube_deployment_status_replicas_ready{{namespace=\"{namespace}\",deployment=\"{}\"}}", service.name)),
+            (
+                "Ready replicas",
+                "short",
+                format!("kube_deployment_status_replicas_ready{{namespace=\"{namespace}\",deployment=\"{}\"}}", service.name),
+            ),
         ];
         for (column, (title, unit, expression)) in figures.into_iter().enumerate() {
             panels.push(json!({

@@ -137,7 +137,8 @@ fn confidence(estimates: &Estimates) -> Confidence {
 
 fn warnings(request: &IntentRequest, inputs: &PlanInputs, plan: &Plan) -> Vec<String> {
     let mut warnings = vec![
-        "Of configurations for a provider only the syntax is checked here: their schema, a plan and applying need the provider and an account.".to_owned(),
+        "Of configurations for a provider only the syntax is checked here: their schema, a plan and applying need the provider and an account."
+            .to_owned(),
     ];
     if !plan.not_covered.is_empty() {
         warnings.push(format!("{} of what you asked for will not be built; the plan lists it word for word.", plan.not_covered.len()));

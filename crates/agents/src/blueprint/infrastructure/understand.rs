@@ -348,7 +348,15 @@ mod tests {
             ("Kubernetes cluster with monitoring", (3, 3), &["app"], &[], &[], true, &[]),
             ("A cluster of 2 to 6 nodes for an api and a worker with PostgreSQL", (2, 6), &["api", "worker"], &[Engine::Postgresql], &[], false, &[]),
             ("5-node k8s cluster. Services: billing, search; a message queue.", (5, 5), &["billing", "search"], &[], &[Broker::Rabbitmq], false, &[]),
-            ("Kubernetes with five nodes up to 9 nodes and Redis, RabbitMQ, Grafana dashboards", (5, 9), &["app"], &[Engine::Redis], &[Broker::Rabbitmq], true, &[]),
+            (
+                "Kubernetes with five nodes up to 9 nodes and Redis, RabbitMQ, Grafana dashboards",
+                (5, 9),
+                &["app"],
+                &[Engine::Redis],
+                &[Broker::Rabbitmq],
+                true,
+                &[],
+            ),
             ("EKS cluster in eu-central-1 with a blockchain oracle", (3, 3), &["app"], &[], &[], false, &["a blockchain oracle"]),
         ];
         for (text, nodes, services, databases, queues, monitored, missing) in table {
@@ -360,7 +368,10 @@ mod tests {
             assert_eq!((topology.monitoring.is_some(), topology.not_covered.as_slice()), (*monitored, missing.map_to_owned().as_slice()), "{text}");
         }
         let eks = of("EKS cluster in eu-central-1").unwrap().topology;
-        assert_eq!((eks.provider, eks.region.as_deref(), eks.variants()), (Some(Variant::Aws), Some("eu-central-1"), vec![Variant::Local, Variant::Aws]));
+        assert_eq!(
+            (eks.provider, eks.region.as_deref(), eks.variants()),
+            (Some(Variant::Aws), Some("eu-central-1"), vec![Variant::Local, Variant::Aws])
+        );
         assert_eq!(of("Paint my house blue").unwrap_err().errors[0].field, "description");
     }
 
