@@ -9,5 +9,6 @@ mod intents;
 mod jobs;
 mod learning;
 mod models;
+mod provisioning;
 mod results;
 mod tasks;

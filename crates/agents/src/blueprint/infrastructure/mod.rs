@@ -45,7 +45,7 @@ impl Agent for InfrastructureAgent {
     }
 
     fn label(&self) -> &'static str {
-        "Infrastructure blueprint, no model"
+        "Blueprint agent, no model"
     }
 
     fn supports(&self, project_type: ProjectType, domain: TargetDomain, stack: Stack) -> Result<(), String> {
