@@ -16,11 +16,13 @@ use crate::{
     calls::{builds::list_completed, deployments::list_deployments, system::read_system},
     components::{
         actions::{ActButton, Confirmation, Deed},
-        deployments::deployment_panel,
+        databases::Databases,
+        deployments::{deployment_panel, promote_button},
         desk::desk,
         frame::Top,
         icon::small_icon,
         provisioning::Provisioning,
+        services::Services,
         states::{empty, loaded},
         status::badge,
         time::moment,
@@ -73,23 +75,20 @@ pub fn OperationsPage() -> AnyView {
                 </div>
                 {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())))}
             </section>
+            <Databases/>
+            <Services deployments ended/>
             <Provisioning/>
-            <section aria-labelledby="h-not-here">
-                <div class="head"><h2 id="h-not-here">"Secrets, documents"</h2></div>
+            <section aria-labelledby="h-documents">
+                <div class="head"><h2 id="h-documents">"Documents"</h2></div>
                 <div class="panel">
                     <ul class="evidence">
-                        {not_here("key", "Secrets of services", "Not in this version: the vault in Settings serves the commands of builds. Generated services read their secrets from the environment; each local release gets a fresh one.")}
-                        {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
+                        <li>{small_icon("book")}<span><b class="strong">"Documents"</b>" "<span class="soft">"What builds wrote down, found by words, as it is now and as each release went live with it."</span></span><a class="btn" href="/documents">"Open"</a></li>
                     </ul>
                 </div>
             </section>
         </div>
     }
     .into_any()
-}
-
-fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> AnyView {
-    view! { <li>{small_icon(shape)}<span><b class="strong">{name}</b>" "<span class="soft">{reason}</span></span><span>{badge(Tone::Idle, "off", "Unavailable")}</span></li> }.into_any()
 }
 
 fn title_of(deployment: &Deployment, ended: Feed<BuildList>) -> String {
@@ -181,7 +180,7 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
-            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+            <td><div class="acts">{promote_button(&deployment, busy.then(|| "A newer release of it is on its way.".to_owned()))}<ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
         </tr>
     }
     .into_any()

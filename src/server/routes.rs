@@ -11,11 +11,13 @@ use grace_domain::{
     comment::{Comment, CommentDraft, CommentList},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
     deployment::{DeployRequest, DeployResponse, Deployment},
+    document::{DocumentList, DocumentQuery, DocumentView, VersionQuery},
     event::{Artifact, Event},
     input::Uploaded,
     intent::RequestDraft,
     list::{DiffQuery, ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
+    place::{DatabaseView, PlaceVariable, VariableDraft},
     provisioning::{ProvisionApproval, ProvisionRequest, ProvisioningRun, ResourceChange},
     retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
@@ -30,7 +32,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, inputs, learning, models, operations, provisioning, refusal, results, reviews, secrets, tasks,
+    documents, events, inputs, learning, models, operations, places, provisioning, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -49,7 +51,7 @@ pub fn api() -> Router<ServerState> {
 fn documented() -> Documented {
     let with_operations = operations_of(Documented::new());
     let with_builds = build_control(builds_of(with_operations));
-    provisioning_of(secrets_of(rest(results_of(with_builds))))
+    provisioning_of(documents_of(places_of(secrets_of(rest(results_of(with_builds))))))
 }
 
 fn provisioning_of(api: Documented) -> Documented {
@@ -82,6 +84,55 @@ fn provisioning_of(api: Documented) -> Documented {
         "/api/provisioning/{id}/cancel",
         provisioning::cancel_run,
         provisioning("Ends a run. One that is changing resources is stopped in the middle, and then needs a person.").answers::<ProvisioningRun>(200),
+    )
+}
+
+fn places_of(api: Documented) -> Documented {
+    let places = |summary: &str| endpoint("provisioning", summary);
+    api.get(
+        "/api/provisioning/databases",
+        places::list_databases,
+        places("Databases of places with their copies, newest first; `q` filters by name, environment and title.")
+            .query::<ListQuery>()
+            .answers_page::<DatabaseView>(),
+    )
+    .delete(
+        "/api/provisioning/databases/{name}",
+        places::drop_database,
+        places("Drops a database with its copies, its role and its password.").query::<places::ConfirmQuery>().answers_nothing(),
+    )
+    .get(
+        "/api/provisioning/variables",
+        places::list_variables,
+        places("Variables that services are given, with the names of their secrets; never values.").answers::<Vec<PlaceVariable>>(200),
+    )
+    .post(
+        "/api/provisioning/variables",
+        places::save_variable,
+        places("Gives the services of a place a variable from their next start on.").takes::<VariableDraft>().answers::<Vec<PlaceVariable>>(201),
+    )
+    .delete(
+        "/api/provisioning/variables/{variable}",
+        places::delete_variable,
+        places("Takes it from them with their next start.").query::<places::PlaceQuery>().answers_nothing(),
+    )
+}
+
+fn documents_of(api: Documented) -> Documented {
+    let documents = |summary: &str| endpoint("documents", summary);
+    api.get(
+        "/api/documents",
+        documents::list_documents,
+        documents("Documents of builds: with `q` those that have its words, best first; without it those that changed last.")
+            .query::<DocumentQuery>()
+            .answers::<DocumentList>(200),
+    )
+    .get(
+        "/api/documents/{id}",
+        documents::get_document,
+        documents("One document: the newest version, or with `release` that of a deployment which went live.")
+            .query::<VersionQuery>()
+            .answers::<DocumentView>(200),
     )
 }
 
@@ -245,6 +296,11 @@ fn results_of(api: Documented) -> Documented {
         "/api/deployments/{id}/cancel",
         deployments::cancel_deployment,
         endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200),
+    )
+    .post(
+        "/api/deployments/{id}/promote",
+        deployments::promote_deployment,
+        endpoint("deployments", "Production takes over what is live in staging, as it is.").answers::<DeployResponse>(202),
     )
     .post(
         "/api/deployments/{id}/rollback",

@@ -53,6 +53,7 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
         | EventKind::Egress { .. }
         | EventKind::Message { .. }
         | EventKind::Comment { .. }
+        | EventKind::Documents { .. }
         | EventKind::Provisioning { .. }
         | EventKind::Command(_) => Freshness::Current,
         EventKind::ModelCall { spent, .. } => {
@@ -104,6 +105,7 @@ pub fn patch_status(build: &mut StatusView, event: &Event) -> Freshness {
         EventKind::Egress { .. }
         | EventKind::Message { .. }
         | EventKind::Comment { .. }
+        | EventKind::Documents { .. }
         | EventKind::Command(_)
         | EventKind::Provisioning { .. }
         | EventKind::Notification { .. } => Freshness::Current,

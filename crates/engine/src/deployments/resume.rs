@@ -7,6 +7,7 @@ use grace_domain::{
     deployment::{Deployment, DeploymentStatus, StepState},
     event::Level,
     messages,
+    problem::Problem,
     status::Trigger,
 };
 use grace_operations::Place;
@@ -17,8 +18,10 @@ use grace_store::{
 use super::{ROLLBACK_KEY, deployment_event, end_task, gate::open_gate_of, release_of};
 use crate::{
     decide::Decision,
+    documents::read_later,
     error::Result,
     jobs::{DEPLOY, DeployPayload},
+    places::granted,
     start::Inner,
 };
 
@@ -27,6 +30,9 @@ const AT_ONCE: usize = 4;
 
 /// Takes up deployments that an earlier run left.
 pub(crate) async fn resume_all(inner: &Arc<Inner>) -> Result<()> {
+    if let Err(error) = inner.drop_databases_left().await {
+        tracing::error!(error = %error.chain(), "a database that is to be dropped is still there");
+    }
     let mut conn = inner.store.connection().await?;
     let unfinished = deployments_unfinished(&mut conn).await?;
     drop(conn);
@@ -78,6 +84,8 @@ async fn end_switched(inner: &Inner, decision: &mut Decision<'_>, mut deployment
     decision.apply(Trigger::DeploySucceeded, Some(&reason))?;
     decision.event(deployment_event(&deployment));
     decision.log(Level::Warn, format!("{id}: {reason}"), None);
+    let intent = decision.intent();
+    read_later(&mut decision.tx, intent).await?;
     let message = messages::deployment_handoff(&decision.row.intent.title, &deployment);
     decision.notify(message).await
 }
@@ -107,7 +115,12 @@ async fn restore(inner: &Arc<Inner>, live: &LiveRelease) -> Result<()> {
     let end = format!("-{}.localhost", live.environment.as_str());
     let slug = live.host.strip_suffix(&end).unwrap_or(&live.host).to_owned();
     let place = Place { slug, environment: live.environment };
-    let (level, text) = match inner.target.restore(&place, &release_of(inner, &live.release, &spec)).await {
+    let granted = granted(inner, live.intent, &place, &spec, None).await.map_err(|error| Problem::from(error).message);
+    let restored = match granted {
+        Ok(granted) => inner.target.restore(&place, &release_of(inner, &live.release, &spec), &granted).await,
+        Err(why) => Err(why),
+    };
+    let (level, text) = match restored {
         Ok(url) => (Level::Info, format!("Release {} was started again with the server: {url}.", live.release.name)),
         Err(reason) => (Level::Error, format!("Release {} could not be started again with the server: {reason}", live.release.name)),
     };

@@ -10,7 +10,7 @@ use grace_domain::deployment::DeploymentStatus;
 use grace_sandbox::{Command, Limits};
 use tokio_util::sync::CancellationToken;
 
-use super::{Halt, LocalTarget, Place, Release, chain, health::healthy, inside, steps::Steps};
+use super::{Granted, Halt, LocalTarget, Place, Release, chain, health::healthy, inside, steps::Steps};
 use crate::supervise::{LineSink, Running};
 
 /// Unix socket paths hold 107 bytes (`sockaddr_un`).
@@ -18,12 +18,21 @@ const SOCKET_PATH_MAX: usize = 107;
 const SOCKET: &str = "app.sock";
 
 impl LocalTarget {
-    pub(super) async fn start(&self, place: &Place, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<Running, Halt> {
+    pub(super) async fn start(
+        &self,
+        place: &Place,
+        release: &Release,
+        granted: &Granted,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Running, Halt> {
         steps.begin("start", DeploymentStatus::Starting).await;
-        let migrate = self.app_command(place, release, &["-m", "alembic", "upgrade", "head"], Limits::default())?;
-        self.run(migrate, "alembic", steps.observer, cancel).await?;
-        let running = self.run_release(place, release, &traced(place)).await?;
-        steps.done("its database was migrated and its process started").await;
+        let own_file = granted.database.is_none();
+        if own_file {
+            self.alembic(place, release, granted, steps, cancel).await?;
+        }
+        let running = self.run_release(place, release, granted).await?;
+        steps.done(if own_file { "its database was migrated and its process started" } else { "its process started" }).await;
         steps.begin("health_check", DeploymentStatus::Checking).await;
         let host = place.host();
         let checked = tokio::select! {
@@ -42,7 +51,8 @@ impl LocalTarget {
         }
     }
 
-    pub(super) async fn run_release(&self, place: &Place, release: &Release, lines: &LineSink) -> Result<Running, String> {
+    pub(super) async fn run_release(&self, place: &Place, release: &Release, granted: &Granted) -> Result<Running, String> {
+        let lines = granted.lines.clone().unwrap_or_else(|| traced(place));
         let run_dir = release.path.with_extension("run");
         let socket = run_dir.join(SOCKET);
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
@@ -53,20 +63,29 @@ impl LocalTarget {
         let serve =
             ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"];
         let limits = Limits { memory_bytes: 1 << 30, pids: 128, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
-        let mut command = self.app_command(place, release, &serve, limits)?;
+        let mut command = self.app_command(place, release, granted, &serve, limits).await?;
         command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
-        Running::start(&self.0.sandbox, command, socket, Arc::clone(lines)).await
+        Running::start(&self.0.sandbox, command, socket, lines).await
     }
 
     /// The release's own Python with the environment of its place.
-    fn app_command(&self, place: &Place, release: &Release, arguments: &[&str], limits: Limits) -> Result<Command, String> {
+    pub(super) async fn app_command(
+        &self,
+        place: &Place,
+        release: &Release,
+        granted: &Granted,
+        arguments: &[&str],
+        limits: Limits,
+    ) -> Result<Command, String> {
         let place_dir = self.place_dir(place);
         let data = place_dir.join("data");
         self.writable(&data)?;
         let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
-        let mut command = Command::new(".venv/bin/python", &release.path)
+        let mut command = Command::new(".venv/bin/python", &release.path);
+        // It stays what it was packaged as: what is promoted or gone back to is what was tested.
+        command.read_only_workspace = true;
+        command = command
             .args(arguments.iter().copied())
-            .env("DATABASE_URL", "sqlite:////data/app.db")
             .env("STATIC_DIR", "../frontend/dist")
             .env("SECRET_KEY", secret)
             .env("PUBLIC_URL", self.url(place))
@@ -76,11 +95,13 @@ impl LocalTarget {
         command.working_dir = PathBuf::from(inside(release.folder.as_deref(), "backend"));
         command.writable_binds.push((data, PathBuf::from("/data")));
         command.limits = limits;
+        command.secrets.extend(granted.variables.clone());
+        self.bind_database(place, granted, &mut command).await?;
         Ok(command)
     }
 
     /// Makes sure of a folder that a release may write to.
-    fn writable(&self, folder: &Path) -> Result<(), String> {
+    pub(super) fn writable(&self, folder: &Path) -> Result<(), String> {
         prepare(folder).map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
         self.0.sandbox.adopt(folder).map(drop).map_err(|error| chain(&error))
     }

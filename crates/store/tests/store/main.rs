@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod documents;
 mod embedded;
 mod events;
 mod fixture;
@@ -9,6 +10,7 @@ mod intents;
 mod jobs;
 mod learning;
 mod models;
+mod places;
 mod provisioning;
 mod results;
 mod tasks;
