@@ -209,9 +209,10 @@ fn RunPanel(id: ProvisioningId, feed: Feed<ProvisioningView>) -> AnyView {
     };
     let heading = format!("{} {}", first.kind.label(), first.place_words());
     let title = first.title.clone();
+    let name = format!("{id}: {title}, {heading}");
     let show_plan = Memo::new(move |_| plan.with(Option::is_some));
     view! {
-        <article class="panel" id=id.to_string() aria-label=format!("{id}: {title}, {heading}")>
+        <article class="panel" id=id.to_string() aria-label=name>
             <div class="bar">
                 <span class="strong clip"><a href=format!("/builds/{}", first.intent_id)>{title}</a></span>
                 <span>{move || { let (tone, shape) = tone(status.get()); badge(tone, shape, status.get().label()) }}</span>

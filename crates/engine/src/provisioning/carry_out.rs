@@ -128,6 +128,9 @@ async fn compare<'a>(inner: &'a Arc<Inner>, work: &mut Work<'_>) -> Result<Turn<
 async fn plan<'a>(inner: &'a Arc<Inner>, work: &mut Work<'_>) -> Result<Turn<'a>, Halt> {
     let destroys = work.run.kind == RunKind::Destroy;
     let (read, file) = work.plan(destroys).await?;
+    let nothing = read.changes.is_empty() && (destroys || !read.outputs_change);
+    // A run that was cut short may have left resources whose outputs nobody has kept.
+    let outputs = if nothing && !destroys { inner.keep_outputs(work.place(), work.outputs().await?).await? } else { Vec::new() };
     let mut turn = Turn::begin(inner, work.id).await?;
     turn.run.learn(Fact::Planned);
     turn.run.counts = ChangeCounts::of(&read.changes);
@@ -138,7 +141,8 @@ async fn plan<'a>(inner: &'a Arc<Inner>, work: &mut Work<'_>) -> Result<Turn<'a>
     if read.more > 0 {
         turn.decision.log(Level::Warn, format!("The plan has {} more changes than are listed.", read.more), None);
     }
-    if read.changes.is_empty() && (destroys || !read.outputs_change) {
+    if nothing {
+        turn.run.outputs = outputs;
         let why = if destroys { "Nothing is set up there any more." } else { "The plan changes nothing: what is there is as it should be." };
         turn.end(RunTrigger::NothingToChange, why).await?;
         return Ok(turn);
@@ -189,7 +193,7 @@ async fn change(inner: &Arc<Inner>, run: ProvisioningRun, cancel: CancellationTo
         if !ran.exit.is_success() {
             return Err(Halt::Failed { step, why: ran.failure("apply") });
         }
-        work.done(step, &format!("{} done", work.run.counts.words()), Some(Fact::Applied)).await?;
+        work.done(step, &format!("done: {}", work.run.counts.words()), Some(Fact::Applied)).await?;
         if kind == RunKind::Apply { after_applying(inner, &mut work).await } else { after_destroying(inner, &work).await }
     };
     match steps.await {
