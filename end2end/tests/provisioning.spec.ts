@@ -5,7 +5,7 @@ import { approved, expect, expectNoViolations, messagesOf, open, test, toasts, w
 const infrastructure = { project_type: "infrastructure", constraints: { environments: ["staging"] } };
 
 async function unavailable(api: APIRequestContext): Promise<string | null> {
-  const { targets } = (await (await api.get("/api/system")).json()) as { targets: { name: string; available: boolean; detail: string }[] };
+  const { targets } = (await (await api.get("/readyz")).json()) as { targets: { name: string; available: boolean; detail: string }[] };
   const found = targets.find((target) => target.name === "terraform");
   return found?.available ? null : (found?.detail ?? "there is no such target");
 }
@@ -32,7 +32,7 @@ test.beforeEach(async ({ request }) => {
 });
 
 test("a described cluster is planned, built, approved, applied with its credentials in the vault, and destroyed", async ({ page, request }) => {
-  test.setTimeout(150_000);
+  test.setTimeout(240_000);
   await open(page, "/");
   await page.getByRole("radio", { name: "Infrastructure" }).check();
   await page.getByLabel("What would you like Grace to build?").fill("# Harbour\nKubernetes cluster with monitoring, 3 nodes, autoscaling");
@@ -102,7 +102,7 @@ test("a described cluster is planned, built, approved, applied with its credenti
 });
 
 test("a provider's configuration ends honestly at what could be checked", async ({ page, request }) => {
-  test.setTimeout(120_000);
+  test.setTimeout(180_000);
   const built = await approved(request, "# Quayside\nEKS cluster in eu-central-1 with monitoring, 3 nodes", infrastructure);
   await waitForStatus(request, built.intent, "completed", 60_000);
   await open(page, `/builds/${built.intent}`);
