@@ -175,7 +175,7 @@ fn RunPanel(id: ProvisioningId, feed: Feed<ProvisioningView>) -> AnyView {
     let status = Memo::new(move |_| run.with(|run| run.status));
     let steps = Memo::new(move |_| run.with(|run| run.steps.clone()));
     let reason = Memo::new(move |_| run.with(|run| run.reason.clone()));
-    let facts = Memo::new(move |_| run.with(ProvisioningRun::facts_words));
+    let facts = Memo::new(move |_| run.with(|run| (!run.facts.is_empty()).then(|| format!("Known: {}", run.facts_words()))));
     let outputs = Memo::new(move |_| run.with(|run| run.outputs.clone()));
     let plan = Memo::new(move |_| {
         run.with(|run| (run.plan_hash.is_some() || run.counts.total() > 0).then(|| (run.counts.words(), run.blast_radius.clone())))
@@ -220,7 +220,7 @@ fn RunPanel(id: ProvisioningId, feed: Feed<ProvisioningView>) -> AnyView {
                 <div class="tools">{move || buttons(status.get(), newest.get(), run, feed)}</div>
             </div>
             <div>{move || reason.get().map(|reason| view! { <p class="reason">{reason}</p> })}</div>
-            <p class="hint pad-x"><span>"Known: "</span><span>{move || facts.get()}</span></p>
+            <div>{move || facts.get().map(|facts| view! { <p class="hint pad-x">{facts}</p> })}</div>
             <ol class="steps">{step_rows}</ol>
             <div>{move || show_plan.get().then(|| view! { <PlanFold id plan/> })}</div>
             <div>{move || outputs.with(|outputs| (!outputs.is_empty()).then(|| output_table(outputs)))}</div>

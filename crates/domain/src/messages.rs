@@ -353,7 +353,7 @@ pub fn provisioning(run: &ProvisioningRun) -> Message {
     };
     let waiting = run.status == RunStatus::AwaitingApproval;
     let mut actions = Vec::new();
-    let mut facts = vec![fact("Known", run.facts_words())];
+    let mut facts: Vec<Fact> = if run.facts.is_empty() { Vec::new() } else { vec![fact("Known", run.facts_words())] };
     if let (true, Some(hash)) = (waiting, &run.plan_hash) {
         let (label, style) =
             if run.kind == RunKind::Destroy { ("Approve & destroy", ActionStyle::Danger) } else { ("Approve & apply", ActionStyle::Primary) };

@@ -291,10 +291,9 @@ impl ProvisioningRun {
         format!("{} ({variant})", self.environment.as_str())
     }
 
-    /// The facts in words: `syntax checked, planned`.
+    /// The facts in words: `syntax checked, planned`; empty when there are none.
     pub fn facts_words(&self) -> String {
-        let words: Vec<&str> = self.facts.iter().map(|fact| fact.label()).collect();
-        if words.is_empty() { "nothing checked yet".to_owned() } else { words.join(", ") }
+        self.facts.iter().map(|fact| fact.label()).collect::<Vec<_>>().join(", ")
     }
 
     pub fn learn(&mut self, fact: Fact) {
@@ -392,7 +391,7 @@ pub struct ProvisionApproval {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProvisioningView {
-    /// Newest first, at most 50.
+    /// Newest first, at most 20.
     pub runs: Vec<ProvisioningRun>,
     /// Builds that can be provisioned, newest first, at most 50.
     pub builds: Vec<Provisionable>,

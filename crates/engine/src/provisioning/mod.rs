@@ -39,7 +39,7 @@ use crate::{
 use turn::{APPROVE, DECLINE, Turn};
 
 /// Runs that a page shows.
-const SHOWN: u32 = 50;
+const SHOWN: u32 = 20;
 
 impl Engine {
     /// Runs and what can be provisioned.
