@@ -31,6 +31,8 @@ grace <command>
     --models FILE         profiles of language models, a JSON list; see the README
     --repositories FOLDER given repositories of this machine must lie in it (may be repeated);
                           default: anywhere, or nowhere with another address than a loopback one
+    --terraform PATH      terraform or tofu, to check and provision infrastructure; default: GRACE_TERRAFORM, or
+                          the first of both on the PATH
     --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
@@ -54,6 +56,7 @@ struct Options {
     workers: Option<usize>,
     models: Option<PathBuf>,
     policy: Option<PathBuf>,
+    terraform: Option<PathBuf>,
     repositories: Vec<PathBuf>,
     allow_unsandboxed: bool,
 }
@@ -100,6 +103,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         workers: None,
         models: None,
         policy: None,
+        terraform: std::env::var_os("GRACE_TERRAFORM").filter(|path| !path.is_empty()).map(PathBuf::from),
         repositories: Vec::new(),
         allow_unsandboxed: false,
     };
@@ -113,6 +117,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("site") => options.site = Some(arguments.value()?.into()),
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
             Long("models") => options.models = Some(arguments.value()?.into()),
+            Long("terraform") => options.terraform = Some(arguments.value()?.into()),
             Long("policy") => options.policy = Some(arguments.value()?.into()),
             Long("repositories") => options.repositories.push(arguments.value()?.into()),
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
@@ -235,6 +240,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         repositories: (!repositories.is_empty() || !options.bind.is_loopback()).then_some(repositories),
         watch: WATCH,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
+        terraform: options.terraform.clone(),
         policy: options.policy.as_deref().map(read_policy).transpose()?.unwrap_or_else(policy::bundled),
     })
 }

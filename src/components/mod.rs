@@ -36,6 +36,7 @@ pub mod plan_dialogs;
 pub mod plan_editor;
 pub mod plan_preview;
 pub mod progress_detail;
+pub mod provisioning;
 pub mod retrospectives;
 pub mod reviews;
 pub mod secrets;

@@ -41,6 +41,7 @@ async fn start() -> Arc<Server> {
         repositories: None,
         watch: std::time::Duration::from_secs(1),
         models: Vec::new(),
+        terraform: None,
         policy: grace_engine::policy::bundled(),
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");

@@ -9,6 +9,7 @@ mod local;
 mod proxy;
 mod relay;
 mod supervise;
+pub mod terraform;
 
 pub use local::{DatabaseAccess, DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, PlaceDatabase, Promoted, Release};
 pub use proxy::{Proxy, Upstream};
@@ -23,7 +24,6 @@ pub fn other_targets() -> Vec<Facility> {
     vec![
         missing("docker", "Not built in yet. The generated Dockerfile and compose.yaml run on any Docker engine by hand."),
         missing("kubernetes", "Not built in yet. No manifests are generated."),
-        missing("terraform", "Not built in yet. No provisioning plans are generated."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
 }
