@@ -144,7 +144,8 @@ pub fn understand(text: &str, known: &[BuildSummary], hearing: Hearing) -> Ask {
         Some("retry" | "rerun" | "restart") => Some(Command::Retry),
         _ => None,
     };
-    let asks = text.contains('?') || words.len() <= SHORT || first.is_some_and(|word| ASKING.contains(&word));
+    let searches = first == Some("search") && has(&DOCUMENTS);
+    let asks = text.contains('?') || words.len() <= SHORT || searches || first.is_some_and(|word| ASKING.contains(&word));
     if let Some(id) = about.filter(|_| listens && command.is_none() && !asks) {
         return Ask::Tell(id);
     }
