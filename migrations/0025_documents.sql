@@ -23,9 +23,10 @@ CREATE TABLE document_versions (
     -- The repository has this text now.
     current boolean NOT NULL,
     at timestamptz NOT NULL,
-    -- A path is several words here: Postgres would take it for one.
+    -- A path is several words here: Postgres would take it for one. And it would take what follows a bracket for markup, up to the end of the text when
+    -- a quote in it does not close, and not search it.
     search tsvector NOT NULL GENERATED ALWAYS AS (
-        setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('english', headings), 'B') || setweight(to_tsvector('english', translate(text, '/', ' ')), 'D')
+        setweight(to_tsvector('english', translate(title, '<>', '  ')), 'A') || setweight(to_tsvector('english', translate(headings, '<>', '  ')), 'B') || setweight(to_tsvector('english', translate(text, '/<>', '   ')), 'D')
     ) STORED,
     UNIQUE (document_id, hash)
 );
@@ -44,7 +45,7 @@ CREATE TABLE document_sections (
     heading text NOT NULL,
     anchor text NOT NULL,
     text text NOT NULL,
-    search tsvector NOT NULL GENERATED ALWAYS AS (setweight(to_tsvector('english', heading), 'B') || setweight(to_tsvector('english', translate(text, '/', ' ')), 'D')) STORED,
+    search tsvector NOT NULL GENERATED ALWAYS AS (setweight(to_tsvector('english', translate(heading, '<>', '  ')), 'B') || setweight(to_tsvector('english', translate(text, '/<>', '   ')), 'D')) STORED,
     PRIMARY KEY (version_id, position)
 );
 -- Agents are told the sections that have most words of a request.

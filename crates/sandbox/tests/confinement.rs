@@ -63,7 +63,7 @@ in_every_isolation! {
 }
 
 async fn workspace_for_reading(yard: Yard) {
-    fs::write(yard.workspace.join("given"), "given").unwrap();
+    fs::write(yard.workspace.join("given"), "given\n").unwrap();
     yard.sandbox.adopt(&yard.workspace).unwrap();
     let mut command = yard.shell("cat given; echo changed > given; echo new > new; rm -f given; ls");
     command.read_only_workspace = true;
@@ -73,7 +73,7 @@ async fn workspace_for_reading(yard: Yard) {
         _ => None,
     });
     assert_eq!(said.collect::<Vec<_>>(), ["given", "given"], "{ended:?}");
-    assert_eq!(fs::read_to_string(yard.workspace.join("given")).unwrap(), "given");
+    assert_eq!(fs::read_to_string(yard.workspace.join("given")).unwrap(), "given\n");
     assert_eq!(fs::read_dir(&yard.workspace).unwrap().count(), 1);
 }
 

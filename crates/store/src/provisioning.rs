@@ -259,7 +259,7 @@ pub async fn run_plan(conn: &mut PgConnection, id: ProvisioningId) -> StoreResul
 /// Keeps what a run's plan changes; what was kept of an earlier attempt goes.
 pub async fn changes_replace(conn: &mut PgConnection, id: ProvisioningId, changes: &[ResourceChange]) -> StoreResult<()> {
     sqlx::query("DELETE FROM provisioning_changes WHERE run_id = $1").bind(id.0).execute(&mut *conn).await.during("changes_replace")?;
-    for (position, change) in (0u32..).zip(changes) {
+    for (position, change) in (1u32..).zip(changes) {
         sqlx::query("INSERT INTO provisioning_changes (run_id, position, address, action, attributes) VALUES ($1, $2, $3, $4, $5)")
             .bind(id.0)
             .bind(int(position))

@@ -403,6 +403,7 @@ mod tests {
             // Text is escaped, so a bracket begins an element.
             for element in html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default()) {
                 let (name, mut rest) = element.split_once(' ').unwrap_or((element, ""));
+                // Code is coloured in spans.
                 let known = [
                     "p", "a", "h2", "pre", "code", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "hr", "strong", "em", "ul", "li",
                 ];

@@ -54,8 +54,8 @@ type Rows = (Vec<(FoundDocument, String)>, u64);
 macro_rules! matching {
     () => {
         "WITH asked AS (
-            SELECT websearch_to_tsquery('english', translate($1, '/', ' ')) AS all_words,
-                   replace(websearch_to_tsquery('english', translate($1, '/', ' '))::text, ' & ', ' | ')::tsquery AS any_word
+            SELECT websearch_to_tsquery('english', translate($1, '/<>', '   ')) AS all_words,
+                   replace(websearch_to_tsquery('english', translate($1, '/<>', '   '))::text, ' & ', ' | ')::tsquery AS any_word
          ), matching AS (
             SELECT document_versions.id AS version_id FROM document_versions JOIN documents ON documents.id = document_id, asked
              WHERE current AND search @@ all_words AND ($2::bigint IS NULL OR intent_id = $2)
@@ -81,7 +81,7 @@ async fn by_words(conn: &mut PgConnection, wanted: &Wanted<'_>, words: &str) -> 
          )
          SELECT page.document_id, intent_id, intents.title AS build, path, document_versions.title, document_versions.at, page.rank, best.level, best.heading, best.anchor,
                 (SELECT count(*) FROM matching) AS total,
-                ts_headline('english', left(coalesce(best.text, ''), 20000), any_word,
+                ts_headline('english', translate(left(coalesce(best.text, ''), 20000), '<>', '‹›'), any_word,
                             'StartSel=' || $6 || ', StopSel=' || $7 || ', MaxFragments=2, MinWords=10, MaxWords=28, FragmentDelimiter=\" … \"') AS passage
            FROM page JOIN documents ON documents.id = page.document_id JOIN document_versions ON document_versions.id = page.version_id
                 JOIN intents ON intents.id = intent_id CROSS JOIN asked
@@ -195,7 +195,7 @@ pub async fn documents_like(
 ) -> StoreResult<Vec<Passage>> {
     sqlx::query(
         "WITH words AS (
-            SELECT ARRAY(SELECT word FROM unnest(tsvector_to_array(to_tsvector('english', translate($1, '/', ' ')))) AS word WHERE word ~ '^[[:alnum:]]+$' LIMIT 400) AS words
+            SELECT ARRAY(SELECT word FROM unnest(tsvector_to_array(to_tsvector('english', translate($1, '/<>', '   ')))) AS word WHERE word ~ '^[[:alnum:]]+$' LIMIT 400) AS words
          ), asked AS (
             SELECT words, array_to_string(ARRAY(SELECT quote_literal(word) FROM unnest(words) AS word), ' | ')::tsquery AS any_word FROM words
          ), candidates AS (

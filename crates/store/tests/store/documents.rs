@@ -69,6 +69,21 @@ async fn released(conn: &mut PgConnection, intent: IntentId, n: i64) -> Deployme
 }
 
 #[tokio::test]
+async fn markup_hides_nothing_of_a_document() {
+    let db = testing::database().await;
+    let id = intent(&db.store).await;
+    let mut conn = db.store.connection().await.unwrap();
+    let text = "<script>x = \"y\"</script>\n<img src=x onerror=\"z = 'it'\">\n\nA plumicorn is measured before each dive.";
+    save(&mut conn, id, "abc", &[document("README.md", "<b title='Gannets", &[("Diving <i class=\"deep", text)])], 1).await;
+    for words in ["plumicorn", "gannets", "onerror", "deep"] {
+        assert_eq!(paths(&mut conn, &wanted(Some(words))).await, ["README.md"], "{words}");
+    }
+    let found = documents_search(&mut conn, &wanted(Some("plumicorn"))).await.unwrap();
+    let hits: Vec<&str> = found.items[0].passage.iter().filter(|piece| piece.hit).map(|piece| piece.text.as_str()).collect();
+    assert_eq!(hits, ["plumicorn"]);
+}
+
+#[tokio::test]
 async fn words_are_found_in_any_form_and_marked_in_the_section_that_has_them() {
     let db = testing::database().await;
     let id = intent(&db.store).await;

@@ -90,16 +90,18 @@ impl Draft {
     }
 }
 
-/// `services: api, web` names what a table of known words does not have.
-fn listed(text: &str) -> Option<&str> {
-    let (head, rest) = text.split_once(':')?;
-    let head = head.trim().to_lowercase();
-    (head == "services" || head == "service" || head.ends_with(" services")).then_some(rest)
+/// `services: api, web` names what a table of known words does not have. What stands before it in the sentence, and the names.
+fn listed(text: &str) -> Option<(&str, &str)> {
+    let (head, names) = text.split_once(':')?;
+    let (before, label) = head.rsplit_once([',', ';']).unwrap_or(("", head));
+    let label = label.trim().to_lowercase();
+    (label == "services" || label == "service" || label.ends_with(" services")).then_some((before, names))
 }
 
 fn read(text: &str, draft: &mut Draft, not_covered: &mut Vec<String>) {
-    if let Some(rest) = listed(text) {
-        for name in rest.split([',', ';']).map(|part| part.trim().trim_end_matches('.')).filter(|part| !part.is_empty()) {
+    if let Some((before, names)) = listed(text) {
+        read_clauses(before, draft, not_covered);
+        for name in names.split([',', ';']).map(|part| part.trim().trim_end_matches('.')).filter(|part| !part.is_empty()) {
             let found = words(name);
             // One word is a name; more say something about a service whose name comes first.
             let taken = found.first().and_then(|first| draft.service(&name[first.start..first.end], Mark::Stated)).is_some();
