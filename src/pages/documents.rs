@@ -82,6 +82,7 @@ fn Search() -> AnyView {
         }
     });
     let words = move || query.with(|query| query.q.clone().unwrap_or_default());
+    let first_words = query.with_untracked(|query| query.q.clone().unwrap_or_default());
     view! {
         <Top title="Documents"><a class="muted small-hide" href="/operations">"Layer 4"</a><span class="sep small-hide">"/"</span><h1>"Documents"</h1></Top>
         <div class="page">
@@ -95,7 +96,7 @@ fn Search() -> AnyView {
                     maxlength=MAX_SEARCH.to_string()
                     autocomplete="off"
                     placeholder="Words, \u{201c}a phrase\u{201d}, -without"
-                    value=words()
+                    value=first_words
                     prop:value=words
                 />
                 {once_loaded(feed, move || view! { <Builds feed query/> }.into_any())}
