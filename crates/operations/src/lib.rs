@@ -4,10 +4,12 @@
 //! that, and keeps the pointers to live and previous releases.
 
 mod checkout;
+mod docker;
 mod local;
 mod proxy;
 mod supervise;
 
+pub use docker::{Docker, DockerConfig};
 pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Release};
 pub use proxy::{Proxy, Upstream};
 
@@ -17,9 +19,19 @@ use grace_domain::system::Facility;
 pub fn other_targets() -> Vec<Facility> {
     let missing = |name: &str, detail: &str| Facility { name: name.to_owned(), available: false, detail: detail.to_owned() };
     vec![
-        missing("docker", "Not built in yet. The generated Dockerfile and compose.yaml run on any Docker engine by hand."),
         missing("kubernetes", "Not built in yet. No manifests are generated."),
         missing("terraform", "Not built in yet. No provisioning plans are generated."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
 }

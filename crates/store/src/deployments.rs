@@ -2,7 +2,7 @@
 
 use grace_domain::{
     Timestamp,
-    deployment::{Deployment, DeploymentConfig, DeploymentStatus},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus},
     id::{DeploymentId, IntentId},
     intent::Environment,
     list::{ListQuery, Page},
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDeployment {
     pub intent: IntentId,
-    pub target: String,
+    pub target: DeployTarget,
     pub environment: Environment,
     pub config: DeploymentConfig,
 }
@@ -72,7 +72,7 @@ macro_rules! columns {
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
     sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *, false AS current")
         .bind(new.intent.0)
-        .bind(&new.target)
+        .bind(new.target.as_str())
         .bind(new.environment.as_str())
         .bind(word(&DeploymentStatus::Initiated))
         .bind(json(&new.config))
@@ -294,7 +294,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
     Ok(Deployment {
         deployment_id: DeploymentId(row.big("id")?),
         intent_id: IntentId(row.big("intent_id")?),
-        target: row.text("target")?,
+        target: row.one("target")?,
         environment: row.one("environment")?,
         status: row.one("status")?,
         current: row.flag("current")?,

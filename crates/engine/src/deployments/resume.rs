@@ -103,11 +103,12 @@ pub(crate) async fn restore_all(inner: &Arc<Inner>) -> Result<()> {
 async fn restore(inner: &Arc<Inner>, live: &LiveRelease) -> Result<()> {
     let mut conn = inner.store.connection().await?;
     let Some(spec) = plan_fetch(&mut conn, live.intent).await?.and_then(|row| row.plan.spec) else { return Ok(()) };
+    let release = release_of(inner, &mut conn, &live.release, &spec).await?;
     drop(conn);
     let end = format!("-{}.localhost", live.environment.as_str());
     let slug = live.host.strip_suffix(&end).unwrap_or(&live.host).to_owned();
     let place = Place { slug, environment: live.environment };
-    let (level, text) = match inner.target.restore(&place, &release_of(inner, &live.release, &spec)).await {
+    let (level, text) = match inner.target.restore(&place, &release).await {
         Ok(url) => (Level::Info, format!("Release {} was started again with the server: {url}.", live.release.name)),
         Err(reason) => (Level::Error, format!("Release {} could not be started again with the server: {reason}", live.release.name)),
     };

@@ -1,10 +1,10 @@
-//! What is asked of the local target, and what it says while it does it.
+//! What is asked for a release on this machine, and what is said while it is made.
 
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use grace_domain::{
-    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep},
+    deployment::{DeployTarget, DeploymentConfig, DeploymentStatus, DeploymentStep},
     event::Level,
     id::DeploymentId,
     intent::Environment,
@@ -55,6 +55,8 @@ pub struct Release {
     pub path: PathBuf,
     pub folder: Option<String>,
     pub has_frontend: bool,
+    /// What runs it. With `docker` it is an image, and its folder only says so.
+    pub target: DeployTarget,
 }
 
 /// Is told of everything before anybody else; stores it, then publishes it.

@@ -1,4 +1,4 @@
-//! The process of a release: its environment, its data, its socket.
+//! The process of a release, and what a release is given whatever runs it: its environment, its data, its socket.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -6,24 +6,55 @@ use std::{
     sync::Arc,
 };
 
-use grace_domain::deployment::DeploymentStatus;
-use grace_sandbox::{Command, Limits};
+use async_trait::async_trait;
+use grace_domain::deployment::{DeployTarget, DeploymentStatus};
+use grace_sandbox::{Command, Limits, Output, Sandbox};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Halt, LocalTarget, Place, Release, chain, health::healthy, inside, steps::Steps};
-use crate::supervise::{LineSink, Running};
+use super::{Halt, LocalTarget, Place, Release, health::healthy, inside, steps::Steps};
+use crate::{
+    chain,
+    supervise::{LineSink, Running, STOP_WITHIN, Service, Starter},
+};
 
 /// Unix socket paths hold 107 bytes (`sockaddr_un`).
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET: &str = "app.sock";
 
+/// Python's arguments that bring a release's database to where its code wants it.
+pub(super) const MIGRATE: [&str; 4] = ["-m", "alembic", "upgrade", "head"];
+/// Python's arguments that make a release listen on its socket.
+pub(super) const SERVE: [&str; 8] =
+    ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown=2"];
+/// Most memory and processes of a release.
+pub(super) const MEMORY_BYTES: u64 = 1 << 30;
+pub(super) const PIDS: u64 = 128;
+
+/// What a release of a place is given, whatever runs it.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub environment: Vec<(String, String)>,
+    /// Folders that it may write to, and where it finds them.
+    pub folders: Vec<(PathBuf, &'static str)>,
+}
+
 impl LocalTarget {
     pub(super) async fn start(&self, place: &Place, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<Running, Halt> {
         steps.begin("start", DeploymentStatus::Starting).await;
-        let migrate = self.app_command(place, release, &["-m", "alembic", "upgrade", "head"], Limits::default())?;
-        self.run(migrate, "alembic", steps.observer, cancel).await?;
+        let what = match release.target {
+            DeployTarget::Local => {
+                let migrate = self.app_command(place, release, &MIGRATE, Limits::default())?;
+                self.run(migrate, "alembic", steps.observer, cancel).await?;
+                "process"
+            }
+            DeployTarget::Docker => {
+                self.migrate_image(place, release, steps.observer, cancel).await?;
+                "container"
+            }
+        };
         let running = self.run_release(place, release, &traced(place)).await?;
-        steps.done("its database was migrated and its process started").await;
+        steps.done(&format!("its database was migrated and its {what} started")).await;
         steps.begin("health_check", DeploymentStatus::Checking).await;
         let host = place.host();
         let checked = tokio::select! {
@@ -49,32 +80,46 @@ impl LocalTarget {
             return Err(format!("{} is longer than a unix socket's path may be; choose a data folder with a shorter path", socket.display()));
         }
         self.writable(&run_dir)?;
-        let _ = tokio::fs::remove_file(&socket).await;
-        let serve =
-            ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"];
-        let limits = Limits { memory_bytes: 1 << 30, pids: 128, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
-        let mut command = self.app_command(place, release, &serve, limits)?;
-        command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
-        Running::start(&self.0.sandbox, command, socket, Arc::clone(lines)).await
+        let starter: Arc<dyn Starter> = match release.target {
+            DeployTarget::Local => {
+                let limits = Limits { memory_bytes: MEMORY_BYTES, pids: PIDS, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
+                let mut command = self.app_command(place, release, &SERVE, limits)?;
+                command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
+                Arc::new(InSandbox { sandbox: self.0.sandbox.clone(), command, socket: socket.clone(), lines: Arc::clone(lines) })
+            }
+            DeployTarget::Docker => Arc::new(self.in_container(place, release, run_dir, &socket, lines)?),
+        };
+        Running::start(starter, &socket, Arc::clone(lines)).await
     }
 
-    /// The release's own Python with the environment of its place.
-    fn app_command(&self, place: &Place, release: &Release, arguments: &[&str], limits: Limits) -> Result<Command, String> {
+    /// Environment and folders of a place, made where they are missing.
+    pub(super) fn given(&self, place: &Place) -> Result<Given, String> {
         let place_dir = self.place_dir(place);
         let data = place_dir.join("data");
         self.writable(&data)?;
         let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
-        let mut command = Command::new(".venv/bin/python", &release.path)
-            .args(arguments.iter().copied())
-            .env("DATABASE_URL", "sqlite:////data/app.db")
-            .env("STATIC_DIR", "../frontend/dist")
-            .env("SECRET_KEY", secret)
-            .env("PUBLIC_URL", self.url(place))
+        let environment = [
+            ("DATABASE_URL", "sqlite:////data/app.db".to_owned()),
+            ("STATIC_DIR", "../frontend/dist".to_owned()),
+            ("SECRET_KEY", secret),
+            ("PUBLIC_URL", self.url(place)),
             // Whoever reaches the socket is the proxy.
-            .env("FORWARDED_ALLOW_IPS", "*")
-            .env("PYTHONUNBUFFERED", "1");
+            ("FORWARDED_ALLOW_IPS", "*".to_owned()),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+        ];
+        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(Given { environment, folders: vec![(data, "/data")] })
+    }
+
+    /// The release's own Python with the environment of its place.
+    fn app_command(&self, place: &Place, release: &Release, arguments: &[&str], limits: Limits) -> Result<Command, String> {
+        let given = self.given(place)?;
+        let mut command = Command::new(".venv/bin/python", &release.path).args(arguments.iter().copied());
+        for (name, value) in given.environment {
+            command = command.env(name, value);
+        }
         command.working_dir = PathBuf::from(inside(release.folder.as_deref(), "backend"));
-        command.writable_binds.push((data, PathBuf::from("/data")));
+        command.writable_binds.extend(given.folders.into_iter().map(|(folder, seen_as)| (folder, PathBuf::from(seen_as))));
         command.limits = limits;
         Ok(command)
     }
@@ -83,6 +128,51 @@ impl LocalTarget {
     fn writable(&self, folder: &Path) -> Result<(), String> {
         prepare(folder).map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
         self.0.sandbox.adopt(folder).map(drop).map_err(|error| chain(&error))
+    }
+}
+
+/// A release as a process in the sandbox.
+struct InSandbox {
+    sandbox: Sandbox,
+    command: Command,
+    socket: PathBuf,
+    lines: LineSink,
+}
+
+#[async_trait]
+impl Starter for InSandbox {
+    async fn start(&self) -> Result<Box<dyn Service>, String> {
+        // The socket of a dead process would refuse a new one its place.
+        let _ = tokio::fs::remove_file(&self.socket).await;
+        let (output, mut received) = mpsc::channel(256);
+        let service = self.sandbox.start(self.command.clone(), output).await.map_err(|error| error.to_string())?;
+        let lines = Arc::clone(&self.lines);
+        tokio::spawn(async move {
+            while let Some(output) = received.recv().await {
+                if let Output::Line { text, .. } = output {
+                    lines(&text);
+                }
+            }
+        });
+        Ok(Box::new(Process(service)))
+    }
+}
+
+struct Process(grace_sandbox::Service);
+
+#[async_trait]
+impl Service for Process {
+    async fn wait(&self) -> String {
+        match self.0.wait().await {
+            Ok(outcome) => format!("its process ended ({:?})", outcome.exit),
+            Err(error) => format!("its process was lost ({error})"),
+        }
+    }
+
+    async fn stop(&self) {
+        if let Err(error) = self.0.stop(STOP_WITHIN).await {
+            tracing::warn!(%error, "a release did not stop cleanly");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files, reviews, deployments and releases.
 
 use grace_domain::{
-    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
+    deployment::{DeployTarget, DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
     event::{Artifact, ArtifactKind, ArtifactStatus},
     intent::Environment,
     list::ListQuery,
@@ -95,7 +95,7 @@ async fn a_deployment_is_kept_with_its_steps_and_its_task_is_not_one_of_the_buil
     let db = testing::database().await;
     let id = intent(&db.store).await;
     let mut conn = db.store.connection().await.unwrap();
-    let new = NewDeployment { intent: id, target: "local".into(), environment: Environment::Staging, config: DeploymentConfig::default() };
+    let new = NewDeployment { intent: id, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default() };
     let mut deployment = deployment_create(&mut conn, &new, at(1)).await.unwrap();
     assert_eq!((deployment.status, deployment.environment), (DeploymentStatus::Initiated, Environment::Staging));
     let number = deployment.deployment_id;
@@ -126,7 +126,7 @@ async fn switching_remembers_where_a_rollback_goes() {
     let mut conn = db.store.connection().await.unwrap();
     let mut releases = vec![];
     for n in 1..=2 {
-        let new = NewDeployment { intent: id, target: "local".into(), environment: Environment::Staging, config: DeploymentConfig::default() };
+        let new = NewDeployment { intent: id, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default() };
         let deployment = deployment_create(&mut conn, &new, at(n)).await.unwrap().deployment_id;
         let new = NewRelease {
             intent: id,

@@ -28,7 +28,7 @@ use grace_domain::{
     status::{Stage, Status},
     view::{Approval, StatusView},
 };
-use grace_engine::{Engine, EngineConfig};
+use grace_engine::{DockerConfig, Engine, EngineConfig};
 use grace_sandbox::{Command, Exit, Output};
 use grace_script_model::{Protocol, ScriptModel};
 
@@ -288,9 +288,15 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         public_port: 3000,
         repositories: None,
         watch: Duration::from_secs(3),
+        docker: no_docker(),
         models: Vec::new(),
         policy: grace_agents::policy::bundled(),
     }
+}
+
+/// What is on this machine besides is no matter of these tests.
+fn no_docker() -> DockerConfig {
+    DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() }
 }
 
 pub fn draft(description: &str) -> RequestDraft {

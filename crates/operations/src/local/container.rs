@@ -1,0 +1,361 @@
+//! A release as a container: an image of what the sandbox packaged, tests and service in containers of it. What it is given, its data and its
+//! socket are those of a release in the sandbox, so that a place may go from one to the other.
+
+use std::{
+    collections::HashMap,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use grace_domain::{
+    deployment::{DeployTarget, DeploymentStatus},
+    event::Level,
+};
+use grace_sandbox::{Command, Network};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DeployJob, DeployObserver, Halt, LocalTarget, Place, Release, inside,
+    process::{Given, MEMORY_BYTES, MIGRATE, PIDS, SERVE},
+    steps::Steps,
+};
+use crate::{
+    chain,
+    docker::{Container, Docker, Ended, Engine, Mount, Recipe, Run},
+    supervise::{LineSink, STOP_WITHIN, Service, Starter},
+};
+
+/// Packages for the Python of the base image, which need not be the machine's own. Only wheels, so that nothing of a package is carried out.
+const INSTALL: &str = r#"
+[ -s "$LOCK" ] || { mkdir -p "$INTO"; exit 0; }
+if python3 -m pip --version >/dev/null 2>&1; then
+    pip="python3 -m pip"
+else
+    [ -x .pip/bin/python ] || python3 -m venv .pip
+    pip=".pip/bin/python -m pip"
+fi
+set -- --quiet --disable-pip-version-check --require-hashes --only-binary :all: --python-version "$BASE_PYTHON" -r "$LOCK"
+$pip install --no-index --target "$INTO" "$@" 2>/dev/null || {
+    rm -rf "$INTO"
+    $pip download --dest "$WHEELS" "$@"
+    $pip install --no-index --target "$INTO" "$@"
+}
+"#;
+const PACKAGES: &str = "packages";
+const TEST_PACKAGES: &str = "test-packages";
+
+/// Labels by which images and containers of a place, and containers of a release, are found again.
+const PLACE: &str = "grace.place";
+const RELEASE: &str = "grace.release";
+
+/// How long migrations and tests may take.
+const TESTS_WITHIN: Duration = Duration::from_secs(900);
+const MIGRATE_WITHIN: Duration = Duration::from_secs(120);
+
+/// `grace/chat:r7-3f9c2ab`
+fn tag(place: &Place, release: &str) -> String {
+    format!("grace/{}:{release}", place.slug)
+}
+
+fn labels(place: &Place, release: &Release) -> HashMap<String, String> {
+    HashMap::from([(PLACE.to_owned(), place.name()), (RELEASE.to_owned(), release.name.clone())])
+}
+
+impl LocalTarget {
+    /// Packages in the sandbox and makes an image by copying the result.
+    pub(super) async fn package_image(
+        &self,
+        job: &DeployJob,
+        release: &Release,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        steps.begin("package", DeploymentStatus::Packaging).await;
+        let engine = self.0.docker.ready().await?;
+        self.0.docker.swept().await?;
+        let python = self.0.docker.python(&engine).await?;
+        let observer = steps.observer;
+        observer.log(Level::Info, "docker", &format!("{engine}; base {} with Python {python}", self.0.docker.base())).await;
+        self.check_out(job, &release.path).await?;
+        let root = inside(release.folder.as_deref(), "");
+        self.install(&release.path, &root, "backend/requirements.lock", PACKAGES, &python, observer, cancel).await?;
+        let project = release.path.join(&root);
+        let mut folders = vec![(project.join("backend"), "/service/backend"), (project.join(PACKAGES), "/service/packages")];
+        if release.has_frontend {
+            self.build_pages(release, &root, observer, cancel).await?;
+            folders.push((project.join("frontend/dist"), "/service/frontend/dist"));
+        }
+        let recipe = Recipe {
+            base: self.0.docker.base().to_owned(),
+            tag: tag(&job.place, &release.name),
+            folders,
+            instructions: instructions(),
+            labels: labels(&job.place, release),
+            scratch: release.path.with_extension("tar"),
+        };
+        let tag = recipe.tag.clone();
+        let (lines, printed) = mpsc::channel(256);
+        let built = tokio::select! {
+            (built, ()) = async { tokio::join!(engine.build(recipe, lines), logged(printed, "docker", observer)) } => built?,
+            () = cancel.cancelled() => return Err(Halt::Cancelled),
+        };
+        // What runs is the image. The folder stays, as the sign of a release that is kept.
+        self.empty(&release.path).await?;
+        steps.done(&format!("image {tag}, {}", built.get(..19).unwrap_or(&built))).await;
+        Ok(())
+    }
+
+    /// The pages' checks where Node is, in the sandbox; the service's tests in a container of the image, without network.
+    pub(super) async fn test_image(
+        &self,
+        job: &DeployJob,
+        release: &Release,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        if !self.tests_wanted(job, steps).await {
+            return Ok(());
+        }
+        steps.begin("test", DeploymentStatus::Testing).await;
+        let mut scratch = release.clone();
+        scratch.path = self.place_dir(&job.place).join(format!("{}-test", release.name));
+        let result = self.test_in(&scratch, job, release, steps.observer, cancel).await;
+        let _ = tokio::fs::remove_dir_all(&scratch.path).await;
+        result?;
+        steps.done("its tests passed in a container without network").await;
+        Ok(())
+    }
+
+    async fn test_in(
+        &self,
+        scratch: &Release,
+        job: &DeployJob,
+        release: &Release,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let engine = self.0.docker.swept().await?;
+        let python = self.0.docker.python(&engine).await?;
+        self.check_out(job, &scratch.path).await?;
+        let root = inside(job.folder.as_deref(), "");
+        if job.has_frontend {
+            let checks = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run typecheck && npm test";
+            self.sh(scratch, &root, checks, Network::Registries, "npm", observer, cancel).await?;
+        }
+        self.install(&scratch.path, &root, "backend/requirements-dev.lock", TEST_PACKAGES, &python, observer, cancel).await?;
+        let given = Given {
+            environment: [("PYTHONPATH", format!("/test/{}", inside(job.folder.as_deref(), TEST_PACKAGES))), ("PYTHONUNBUFFERED", "1".to_owned())]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            folders: vec![(scratch.path.clone(), "/test")],
+        };
+        let command = ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"];
+        let mut run = container(&job.place, release, &engine, given, &command).await?;
+        run.working_dir = format!("/test/{}", inside(job.folder.as_deref(), "backend"));
+        self.to_end(&engine, run, TESTS_WITHIN, "test", observer, cancel).await
+    }
+
+    pub(super) async fn migrate_image(
+        &self,
+        place: &Place,
+        release: &Release,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let engine = self.0.docker.swept().await?;
+        let command: Vec<&str> = std::iter::once("python3").chain(MIGRATE).collect();
+        let run = container(place, release, &engine, self.given(place)?, &command).await?;
+        self.to_end(&engine, run, MIGRATE_WITHIN, "alembic", observer, cancel).await
+    }
+
+    /// What starts the container of a release, with `run_dir` for its `socket`.
+    pub(super) fn in_container(
+        &self,
+        place: &Place,
+        release: &Release,
+        run_dir: PathBuf,
+        socket: &Path,
+        lines: &LineSink,
+    ) -> Result<InContainer, String> {
+        let mut given = self.given(place)?;
+        given.folders.push((run_dir, "/run/app"));
+        Ok(InContainer {
+            docker: self.0.docker.clone(),
+            place: place.clone(),
+            release: release.clone(),
+            given,
+            socket: socket.to_owned(),
+            lines: Arc::clone(lines),
+        })
+    }
+
+    /// A container that has an end: its output is logged, and its failure is the step's.
+    async fn to_end(
+        &self,
+        engine: &Engine,
+        run: Run,
+        within: Duration,
+        source: &str,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let (lines, printed) = mpsc::channel(256);
+        let container = engine.run(run, lines).await?;
+        let log = async {
+            logged(printed, source, observer).await;
+            container.wait().await
+        };
+        let ended = tokio::select! {
+            ended = log => Ok(ended),
+            () = cancel.cancelled() => Err(Halt::Cancelled),
+            () = tokio::time::sleep(within) => Err(Halt::Failed(format!("{source} took longer than {} s", within.as_secs()))),
+        };
+        if let Err(error) = container.remove().await {
+            tracing::warn!(error, "a container that has ended could not be removed; the next start of the server does it");
+        }
+        match ended? {
+            Ended::Exited(0) => Ok(()),
+            how => Err(Halt::Failed(format!("{source} failed: {how}; the log has its output"))),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private call with the parts of a command; a struct for it would be used once")]
+    async fn install(
+        &self,
+        folder: &Path,
+        root: &str,
+        lock: &str,
+        into: &str,
+        python: &str,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let mut command = Command::new("sh", folder)
+            .args(["-euc", INSTALL])
+            .env("LOCK", lock)
+            .env("INTO", into)
+            .env("BASE_PYTHON", python)
+            .env("WHEELS", grace_sandbox::WHEELS);
+        command.working_dir = PathBuf::from(root);
+        command.network = Network::Registries;
+        self.run(command, "pip", observer, cancel).await
+    }
+
+    async fn empty(&self, folder: &Path) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("cannot empty {}: {error}", folder.display());
+        tokio::fs::remove_dir_all(folder).await.map_err(failed)?;
+        tokio::fs::create_dir(folder).await.map_err(failed)
+    }
+
+    /// The image of a release that did not come to be.
+    pub(super) async fn discard_image(&self, place: &Place, release: &Release) {
+        let removed = async { self.0.docker.swept().await?.remove_image(&tag(place, &release.name)).await };
+        if let Err(error) = removed.await {
+            tracing::warn!(place = place.name(), error, "the image of a release that did not come to be could not be removed");
+        }
+    }
+
+    /// Removes the images of a place but those of the kept releases.
+    pub(super) async fn prune_images(&self, place: &Place, kept: &[&Release]) {
+        let engine = match self.0.docker.swept().await {
+            Ok(engine) => engine,
+            // Without an engine there are no images, unless one of the kept releases is one.
+            Err(_) if kept.iter().all(|release| release.target == DeployTarget::Local) => return,
+            Err(error) => {
+                tracing::warn!(place = place.name(), error, "images of earlier releases could not be removed");
+                return;
+            }
+        };
+        let wanted: Vec<String> = kept.iter().map(|release| tag(place, &release.name)).collect();
+        match engine.prune_images((PLACE, &place.name()), &wanted).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => tracing::info!(place = place.name(), images = removed.join(", "), "images of earlier releases were removed"),
+            Err(error) => tracing::warn!(place = place.name(), error, "images of earlier releases could not be removed"),
+        }
+    }
+}
+
+/// Logs lines until there are no more.
+async fn logged(mut lines: mpsc::Receiver<String>, source: &str, observer: &dyn DeployObserver) {
+    while let Some(line) = lines.recv().await {
+        observer.log(Level::Info, source, &line).await;
+    }
+}
+
+/// What follows the copying. An image answers on port 8000 when it is run by hand; here it is given its socket instead.
+fn instructions() -> String {
+    "WORKDIR /service/backend\n\
+     ENV PYTHONPATH=/service/packages PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 STATIC_DIR=../frontend/dist\n\
+     USER 10001:10001\n\
+     ENTRYPOINT []\n\
+     CMD [\"python3\", \"-m\", \"uvicorn\", \"app.main:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]\n"
+        .to_owned()
+}
+
+/// A container of a release's image, as the user to whom the first of its folders belongs.
+async fn container(place: &Place, release: &Release, engine: &Engine, given: Given, command: &[&str]) -> Result<Run, String> {
+    let owner = match given.folders.first() {
+        Some((folder, _)) => tokio::fs::metadata(folder).await.map_err(|error| format!("cannot look at {}: {}", folder.display(), chain(&error)))?,
+        None => return Err("a container needs a folder to write to".to_owned()),
+    };
+    Ok(Run {
+        image: engine.own_image(&tag(place, &release.name)).await?,
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        working_dir: "/service/backend".to_owned(),
+        environment: given.environment,
+        mounts: given.folders.into_iter().map(|(from, to)| Mount { from, to: to.to_owned(), read_only: false }).collect(),
+        user: (owner.uid(), owner.gid()),
+        memory_bytes: i64::try_from(MEMORY_BYTES).unwrap_or(i64::MAX),
+        pids: i64::try_from(PIDS).unwrap_or(i64::MAX),
+        labels: labels(place, release),
+    })
+}
+
+/// Starts the container of a release.
+pub(super) struct InContainer {
+    docker: Docker,
+    place: Place,
+    release: Release,
+    given: Given,
+    socket: PathBuf,
+    lines: LineSink,
+}
+
+#[async_trait]
+impl Starter for InContainer {
+    async fn start(&self) -> Result<Box<dyn Service>, String> {
+        let engine = self.docker.swept().await?;
+        // What an engine that was not there could not take away.
+        engine.remove_containers(&[(PLACE, &self.place.name()), (RELEASE, &self.release.name)]).await?;
+        let _ = tokio::fs::remove_file(&self.socket).await;
+        let command: Vec<&str> = std::iter::once("python3").chain(SERVE).collect();
+        let run = container(&self.place, &self.release, &engine, self.given.clone(), &command).await?;
+        let (lines, mut printed) = mpsc::channel::<String>(256);
+        let sink = Arc::clone(&self.lines);
+        tokio::spawn(async move {
+            while let Some(line) = printed.recv().await {
+                sink(&line);
+            }
+        });
+        Ok(Box::new(Contained(engine.run(run, lines).await?)))
+    }
+}
+
+struct Contained(Container);
+
+#[async_trait]
+impl Service for Contained {
+    async fn wait(&self) -> String {
+        self.0.wait().await.to_string()
+    }
+
+    async fn stop(&self) {
+        if let Err(error) = self.0.stop(STOP_WITHIN).await {
+            tracing::warn!(error, "a container could not be removed; the next start of the server does it");
+        }
+    }
+}
