@@ -19,7 +19,7 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
-use grace_operations::{DeployJob, Docker, DockerConfig, DeployObserver, DeployOutcome, LocalTarget, Place, Proxy, Release};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 

@@ -110,10 +110,7 @@ impl Engine {
         let failed = |what: &str, error: &dyn std::fmt::Display| format!("{} {what}: {error}", self.name);
         let mut attached =
             self.client.attach_container(id, Some(options)).await.map_err(|error| failed("did not connect to a container", &told(&error)))?;
-        self.client
-            .start_container(id, None::<StartContainerOptions>)
-            .await
-            .map_err(|error| failed("did not start a container", &told(&error)))?;
+        self.client.start_container(id, None::<StartContainerOptions>).await.map_err(|error| failed("did not start a container", &told(&error)))?;
         let handed = async {
             attached.input.write_all(environment.as_bytes()).await?;
             attached.input.flush().await
@@ -130,7 +127,10 @@ impl Engine {
             source: Some(mount.from.display().to_string()),
             target: Some(mount.to.clone()),
             read_only: Some(mount.read_only),
-            bind_options: Some(MountBindOptions { propagation: Some(bollard::models::MountBindOptionsPropagationEnum::RPRIVATE), ..Default::default() }),
+            bind_options: Some(MountBindOptions {
+                propagation: Some(bollard::models::MountBindOptionsPropagationEnum::RPRIVATE),
+                ..Default::default()
+            }),
             ..Default::default()
         });
         let mut labels = run.labels.clone();
@@ -190,7 +190,8 @@ impl Engine {
         };
         let (lines, mut printed) = mpsc::channel(16);
         let container = self.run(run, lines).await?;
-        let ended = tokio::time::timeout(Duration::from_secs(60), container.wait()).await.unwrap_or(Ended::Lost("it took longer than 60 s".to_owned()));
+        let ended =
+            tokio::time::timeout(Duration::from_secs(60), container.wait()).await.unwrap_or(Ended::Lost("it took longer than 60 s".to_owned()));
         container.remove().await?;
         Ok((printed.recv().await.unwrap_or_default(), ended))
     }
@@ -200,7 +201,8 @@ impl Engine {
         let own = format!("{OWNER}={}", self.owner);
         let filter: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).chain([own]).collect();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label", filter)])).build();
-        let found = self.client.list_containers(Some(options)).await.map_err(|error| format!("{} lists no containers: {}", self.name, told(&error)))?;
+        let found =
+            self.client.list_containers(Some(options)).await.map_err(|error| format!("{} lists no containers: {}", self.name, told(&error)))?;
         for id in found.iter().filter_map(|container| container.id.as_deref()) {
             self.remove_container(id).await?;
         }
@@ -233,13 +235,7 @@ impl Engine {
 }
 
 /// Passes the lines of a container on until there are no more, and says how it ended.
-async fn follow(
-    engine: Engine,
-    id: String,
-    attached: AttachContainerResults,
-    lines: mpsc::Sender<String>,
-    tell: watch::Sender<Option<Ended>>,
-) {
+async fn follow(engine: Engine, id: String, attached: AttachContainerResults, lines: mpsc::Sender<String>, tell: watch::Sender<Option<Ended>>) {
     let AttachContainerResults { mut output, input } = attached;
     // Its input stays open as long as it runs: some engines take a closed one for the end of the connection.
     let _input = input;

@@ -235,6 +235,9 @@ fn usual_places() -> Vec<PathBuf> {
 /// What the engine said, or what became of the connection, on one line and bounded.
 fn told(error: &bollard::errors::Error) -> String {
     let text = match error {
+        bollard::errors::Error::DockerResponseServerError { message, status_code } if message.trim().is_empty() => {
+            format!("it answered {status_code}")
+        }
         bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
         bollard::errors::Error::DockerStreamError { error } => error.clone(),
         other => crate::chain(other),

@@ -110,13 +110,7 @@ impl LocalTarget {
     }
 
     /// The pages' checks where Node is, in the sandbox; the service's tests in a container of the image, without network.
-    pub(super) async fn test_image(
-        &self,
-        job: &DeployJob,
-        release: &Release,
-        steps: &mut Steps<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<(), Halt> {
+    pub(super) async fn test_image(&self, job: &DeployJob, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
         if !self.tests_wanted(job, steps).await {
             return Ok(());
         }

@@ -43,7 +43,13 @@ impl LocalTarget {
         Ok(())
     }
 
-    pub(super) async fn build_pages(&self, release: &Release, root: &str, observer: &dyn DeployObserver, cancel: &CancellationToken) -> Result<(), Halt> {
+    pub(super) async fn build_pages(
+        &self,
+        release: &Release,
+        root: &str,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
         let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
         self.sh(release, root, build, Network::Registries, "npm", observer, cancel).await?;
         // Only the built pages are served; the release stays small.

@@ -45,7 +45,7 @@ impl Daemon {
             .arg(format!("--exec-root={}", at("exec").display()))
             .arg(format!("--pidfile={}", at("pid").display()))
             // Nothing of the machine's network is touched: the containers have none.
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"])
+            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
             .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|error| error.to_string())?)

@@ -64,18 +64,17 @@ impl Fake {
         let fake = Self { socket, fault, asked: Arc::default(), _folder: Arc::new(folder) };
         let router = Router::new()
             .route("/version", get(version))
-            .route("/{api}/version", get(version))
-            .route("/{api}/info", get(info))
-            .route("/{api}/images/json", get(async || Json(json!([]))))
-            .route("/{api}/images/{*name}", get(image).delete(remove_image))
-            .route("/{api}/build", post(build))
-            .route("/{api}/containers/json", get(containers))
-            .route("/{api}/containers/create", post(create))
-            .route("/{api}/containers/{id}/attach", post(attach))
-            .route("/{api}/containers/{id}/start", post(async || StatusCode::NO_CONTENT))
-            .route("/{api}/containers/{id}/stop", post(async || StatusCode::NO_CONTENT))
-            .route("/{api}/containers/{id}/json", get(inspect))
-            .route("/{api}/containers/{id}", delete(remove_container))
+            .route("/info", get(info))
+            .route("/images/json", get(async || Json(json!([]))))
+            .route("/images/{*name}", get(image).delete(remove_image))
+            .route("/build", post(build))
+            .route("/containers/json", get(containers))
+            .route("/containers/create", post(create))
+            .route("/containers/{id}/attach", post(attach))
+            .route("/containers/{id}/start", post(async || StatusCode::NO_CONTENT))
+            .route("/containers/{id}/stop", post(async || StatusCode::NO_CONTENT))
+            .route("/containers/{id}/json", get(inspect))
+            .route("/containers/{id}", delete(remove_container))
             .layer(axum::middleware::from_fn_with_state(fake.clone(), note))
             .with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -105,14 +104,16 @@ fn refused(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 async fn version() -> Json<Value> {
-    Json(json!({ "Version": "4.9.9", "ApiVersion": "1.41", "MinAPIVersion": "1.24", "Components": [{ "Name": "Podman Engine", "Version": "4.9.9" }] }))
+    Json(
+        json!({ "Version": "4.9.9", "ApiVersion": "1.41", "MinAPIVersion": "1.24", "Components": [{ "Name": "Podman Engine", "Version": "4.9.9" }] }),
+    )
 }
 
 async fn info() -> Json<Value> {
     Json(json!({ "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"] }))
 }
 
-async fn image(State(fake): State<Fake>, Path((_, name)): Path<(String, String)>) -> Response<Body> {
+async fn image(State(fake): State<Fake>, Path(name): Path<String>) -> Response<Body> {
     let name = name.trim_end_matches("/json");
     let made = fake.asked(|asked| asked.built.iter().find(|(tag, _)| tag == name).map(|(_, labels)| labels.clone()));
     match made {
@@ -122,7 +123,7 @@ async fn image(State(fake): State<Fake>, Path((_, name)): Path<(String, String)>
     }
 }
 
-async fn remove_image(State(fake): State<Fake>, Path((_, name)): Path<(String, String)>) -> Response<Body> {
+async fn remove_image(State(fake): State<Fake>, Path(name): Path<String>) -> Response<Body> {
     fake.asked(|asked| {
         asked.built.retain(|(tag, _)| *tag != name);
         asked.removed.push(name);
@@ -173,7 +174,7 @@ async fn create(State(fake): State<Fake>, Json(body): Json<Value>) -> Response<B
 }
 
 /// Takes the environment, says what the container is to say, and lets go.
-async fn attach(State(fake): State<Fake>, Path((_, id)): Path<(String, String)>, mut request: Request) -> Response<Body> {
+async fn attach(State(fake): State<Fake>, Path(id): Path<String>, mut request: Request) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let stream = upgrade.await.expect("an upgrade");
@@ -195,7 +196,7 @@ async fn attach(State(fake): State<Fake>, Path((_, id)): Path<(String, String)>,
     response
 }
 
-async fn inspect(State(fake): State<Fake>, Path((_, id)): Path<(String, String)>) -> Response<Body> {
+async fn inspect(State(fake): State<Fake>, Path(id): Path<String>) -> Response<Body> {
     let state = match fake.fault {
         _ if id == "c1" => json!({ "Running": false, "ExitCode": 0 }),
         Fault::OutOfMemory => json!({ "Running": false, "OOMKilled": true, "ExitCode": 137 }),
@@ -205,7 +206,7 @@ async fn inspect(State(fake): State<Fake>, Path((_, id)): Path<(String, String)>
     Json(json!({ "Id": id, "State": state })).into_response()
 }
 
-async fn remove_container(State(fake): State<Fake>, Path((_, id)): Path<(String, String)>) -> StatusCode {
+async fn remove_container(State(fake): State<Fake>, Path(id): Path<String>) -> StatusCode {
     fake.asked(|asked| asked.removed.push(id));
     StatusCode::NO_CONTENT
 }

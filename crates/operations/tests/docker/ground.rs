@@ -185,7 +185,7 @@ impl Ground {
         Self { target, project: Project::new(), place, proxy, socket: socket.to_owned(), base: base.to_owned(), data }
     }
 
-    /// As after `kill -9`: another server over the same folder, that knows nothing of the one before.
+    /// As after a crash: another server over the same folder, that knows nothing of the one before.
     pub async fn another_server(&mut self) {
         self.proxy = Proxy::new();
         self.target = target(self.data.path(), &self.proxy, &self.socket, &self.base).await;
@@ -204,7 +204,8 @@ impl Ground {
             folder: None,
             config: DeploymentConfig { docker_build, ..DeploymentConfig::default() },
             has_frontend: false,
-            has_tests: true,
+            // In the sandbox its tests would be a script that it has not.
+            has_tests: docker_build,
         }
     }
 
@@ -230,12 +231,8 @@ impl Ground {
 }
 
 async fn target(data: &Path, proxy: &Proxy, socket: &Path, base: &str) -> LocalTarget {
-    let config = SandboxConfig {
-        state_dir: data.join("sandbox"),
-        cache_dir: data.join("cache"),
-        allow_unsandboxed: false,
-        extra_read_only: Vec::new(),
-    };
+    let config =
+        SandboxConfig { state_dir: data.join("sandbox"), cache_dir: data.join("cache"), allow_unsandboxed: false, extra_read_only: Vec::new() };
     let sandbox = Sandbox::open(config).await.expect("this machine can confine");
     let docker = Docker::new(DockerConfig::new(Some(socket.to_owned()), Some(base.to_owned())).expect("a name"), data);
     LocalTarget::new(sandbox, docker, data, proxy.clone(), 3000, WATCH)

@@ -27,7 +27,8 @@ async fn images(daemon: &Daemon) -> Vec<String> {
     let filter = HashMap::from([("label", vec!["grace.place=chat-staging"])]);
     let options = ListImagesOptionsBuilder::default().filters(&filter).build();
     let found = daemon.client.list_images(Some(options)).await.expect("the engine lists images");
-    let mut tags: Vec<String> = found.into_iter().flat_map(|image| image.repo_tags).map(|tag| tag.split('-').next().unwrap_or_default().to_owned()).collect();
+    let mut tags: Vec<String> =
+        found.into_iter().flat_map(|image| image.repo_tags).map(|tag| tag.split('-').next().unwrap_or_default().to_owned()).collect();
     tags.sort();
     tags
 }
@@ -38,9 +39,22 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "{what} did not come true");
+        assert!(began.elapsed() < Duration::from_secs(120), "{what} did not come true");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A running container of a server that is no more.
+async fn leave(daemon: &Daemon, owner: &str, release: &str) {
+    let labels = [("grace.data", owner), ("grace.release", release)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let body = bollard::models::ContainerCreateBody {
+        image: Some(BASE.to_owned()),
+        cmd: Some(["python3", "-c", "import time; time.sleep(1000)"].map(str::to_owned).into()),
+        labels: Some(HashMap::from(labels)),
+        ..Default::default()
+    };
+    let made = daemon.client.create_container(None, body).await.expect("a container");
+    daemon.client.start_container(&made.id, None::<bollard::query_parameters::StartContainerOptions>).await.expect("it starts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +62,10 @@ async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_gone_ba
     let Some(mut daemon) = Daemon::start().await else { return };
     let mut ground = Ground::new(&daemon.socket, BASE).await;
     let facility = ground.target.facilities().await[1].clone();
-    assert!(facility.available && facility.detail.starts_with("Docker ") && facility.detail.contains(&daemon.socket.display().to_string()), "{facility:?}");
+    assert!(
+        facility.available && facility.detail.starts_with("Docker ") && facility.detail.contains(&daemon.socket.display().to_string()),
+        "{facility:?}"
+    );
 
     // It goes live, after its tests, and can do nothing that it need not.
     let first = ground.project.commit("one", 200);
@@ -86,29 +103,33 @@ async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_gone_ba
     assert!(told.lines().contains(&"test: 1 failed: it says untested".to_owned()));
     assert_eq!((running(&daemon).await.len(), images(&daemon).await), (1, vec!["grace/chat:r1".to_owned()]));
 
-    // A sandboxed process takes over its data, and a container takes them back.
+    // A process in the sandbox takes its place and its data over, and a container takes them back.
     let outcome = ground.target.deploy(ground.job(3, &first, false), &Told::default(), CancellationToken::new()).await;
-    assert!(matches!(outcome, DeployOutcome::Failed { .. } | DeployOutcome::Live { .. }), "{outcome:?}");
+    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    assert_eq!((ground.seen().await["migrated"].clone(), running(&daemon).await.len()), (2.into(), 0));
+    assert_eq!(images(&daemon).await, ["grace/chat:r1"]);
 
     // A successor replaces it; going back starts its image again.
     let second = ground.project.commit("two", 200);
     let outcome = ground.deploy(4, &second, &Told::default()).await;
     let DeployOutcome::Live { release: newer, .. } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(ground.seen().await["version"], "two");
-    assert_eq!(running(&daemon).await, [newer.name.clone()]);
+    assert_eq!((ground.seen().await["version"].clone(), ground.seen().await["migrated"].clone()), ("two".into(), 3.into()));
     assert_eq!(kept.name, format!("r1-{}", &first[..7]));
 
     // A death is mended.
     ground.get("/die").await;
     until("a new start", async || ground.get("/").await.0.is_success().then_some(())).await;
-    assert_eq!(running(&daemon).await, [newer.name.clone()]);
+    assert_eq!(running(&daemon).await, std::slice::from_ref(&newer.name));
 
-    // A server that was killed leaves its containers; the next one removes them before it starts what is live.
+    // A server that was killed leaves its containers; the next one removes them, and no others, before it starts what is live.
+    ground.target.shutdown().await;
+    leave(&daemon, &ground.data().display().to_string(), "left").await;
+    leave(&daemon, "/another/grace", "of another").await;
     ground.another_server().await;
-    assert_eq!(running(&daemon).await, [newer.name.clone()]);
+    assert_eq!(running(&daemon).await, ["left", "of another"]);
     let restored = ground.target.restore(&ground.place, &newer).await;
     assert_eq!(restored, Ok("http://chat-staging.localhost:3000".into()));
-    assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec![newer.name.clone()]));
+    assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec!["of another".into(), newer.name.clone()]));
 
     // Without its engine nothing is pretended.
     daemon.kill();
@@ -175,7 +196,8 @@ async fn the_engine_cannot_be_reached_from_the_sandbox() {
     std::fs::create_dir(&work).expect("a folder");
     sandbox.adopt(&work).expect("it is ours");
     let script = "import socket, sys\nreached = []\nfor path in sys.argv[1:]:\n    try:\n        socket.socket(socket.AF_UNIX).connect(path)\n        reached.append(path)\n    except OSError:\n        pass\nprint('reached', reached)\nsys.exit(len(reached))";
-    let places = [socket.to_str().expect("plain"), "/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock"];
+    let places =
+        [socket.to_str().expect("plain"), "/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock"];
     let (output, mut printed) = tokio::sync::mpsc::channel(64);
     let command = Command::new("python3", &work).args(["-c", script]).args(places);
     let (outcome, lines) = tokio::join!(sandbox.run(command, output, CancellationToken::new()), async {
