@@ -1,7 +1,7 @@
 //! Deployments with their steps, and what can be done about them.
 
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus},
+    deployment::{DeployTarget, Deployment, DeploymentStatus},
     present::{build::words, time},
 };
 use leptos::prelude::*;
@@ -57,6 +57,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),
         _ => Some("Only a live release can be rolled back.".to_owned()),
     };
+    let how = (deployment.target == DeployTarget::Docker).then_some(" as a container");
     // On a build's own page the heading leads nowhere else.
     let head = match title {
         Some(title) => view! { <a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title}</a> }.into_any(),
@@ -69,7 +70,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             <div class="bar">
                 <span class="strong clip">{head}</span>
                 {deployment_badge(&deployment)}
-                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}", "{moment(deployment.created_at)}</span>
+                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
                     {url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
                     {if deployment.status.is_final() {

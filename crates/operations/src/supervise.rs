@@ -26,7 +26,7 @@ pub trait Starter: Send + Sync {
     async fn start(&self) -> Result<Box<dyn Service>, String>;
 }
 
-/// A release that was started. It ends at the latest when this is dropped or the server ends.
+/// A release that was started. A process ends with the server; a container that outlives it is removed by the next one.
 #[async_trait]
 pub trait Service: Send + Sync {
     /// Waits for its end and says how it was.

@@ -28,7 +28,7 @@ pub struct Recipe {
     /// Instructions after the copying: nothing that runs a command.
     pub instructions: String,
     pub labels: HashMap<String, String>,
-    /// Where the files are gathered; overwritten and removed.
+    /// A folder in which the files are gathered meanwhile.
     pub scratch: PathBuf,
 }
 
@@ -67,20 +67,20 @@ impl Engine {
     pub async fn build(&self, recipe: Recipe, lines: mpsc::Sender<String>) -> Result<String, String> {
         let (scratch, dockerfile) = (recipe.scratch.clone(), recipe.dockerfile());
         let folders: Vec<PathBuf> = recipe.folders.iter().map(|(from, _)| from.clone()).collect();
-        let file = scratch.clone();
-        let packed = tokio::task::spawn_blocking(move || pack(&file, &dockerfile, &folders)).await.map_err(|error| error.to_string())?;
-        let result = match packed {
-            Ok(()) => self.send(&recipe, lines).await,
-            Err(error) => Err(format!("the image's files could not be gathered: {error}")),
-        };
-        // The files are in the image now, or of no use.
-        let _ = tokio::fs::remove_file(&scratch).await;
-        result?;
+        let packing = tokio::task::spawn_blocking(move || {
+            // Without a name: whatever ends this, nothing of it stays.
+            let mut file = tempfile::tempfile_in(&scratch)?;
+            pack(&mut file, &dockerfile, &folders)?;
+            io::Seek::rewind(&mut file)?;
+            Ok::<_, io::Error>(file)
+        });
+        let packed = packing.await.map_err(|error| error.to_string())?;
+        let file = packed.map_err(|error| format!("the image's files could not be gathered: {error}"))?;
+        self.send(&recipe, tokio::fs::File::from_std(file), lines).await?;
         self.own_image(&recipe.tag).await
     }
 
-    async fn send(&self, recipe: &Recipe, lines: mpsc::Sender<String>) -> Result<(), String> {
-        let file = tokio::fs::File::open(&recipe.scratch).await.map_err(|error| format!("cannot read {}: {error}", recipe.scratch.display()))?;
+    async fn send(&self, recipe: &Recipe, file: tokio::fs::File, lines: mpsc::Sender<String>) -> Result<(), String> {
         let mut labels = recipe.labels.clone();
         labels.insert(OWNER.to_owned(), self.owner.clone());
         let options = BuildImageOptionsBuilder::default()
@@ -121,8 +121,17 @@ impl Engine {
         Ok(removed)
     }
 
+    /// Removes an image of this server by its tag, if there is one.
+    pub async fn remove_own_image(&self, tag: &str) -> Result<(), String> {
+        // Whatever else has this tag is not ours.
+        if self.own_image(tag).await.is_err() {
+            return Ok(());
+        }
+        self.remove_image(tag).await
+    }
+
     /// Removes an image; one that is not there is no error.
-    pub async fn remove_image(&self, name: &str) -> Result<(), String> {
+    async fn remove_image(&self, name: &str) -> Result<(), String> {
         let options = RemoveImageOptionsBuilder::default().force(true).build();
         match self.client.remove_image(name, Some(options), None).await {
             Ok(_) => Ok(()),
@@ -134,8 +143,8 @@ impl Engine {
 
 /// Writes the archive that an image is made from: the instructions, and each folder under its number, so that no file of a project can be one
 /// that the engine obeys, such as `.dockerignore`.
-fn pack(into: &Path, dockerfile: &str, folders: &[PathBuf]) -> io::Result<()> {
-    let mut archive = tar::Builder::new(io::BufWriter::new(File::create(into)?));
+fn pack(into: &mut File, dockerfile: &str, folders: &[PathBuf]) -> io::Result<()> {
+    let mut archive = tar::Builder::new(io::BufWriter::new(into));
     let mut header = tar::Header::new_gnu();
     header.set_size(dockerfile.len() as u64);
     header.set_mode(0o644);
@@ -204,7 +213,7 @@ mod tests {
         symlink("../secret", project.join("stolen")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(project.join("socket")).unwrap();
         let file = place.path().join("context.tar");
-        pack(&file, "FROM base\n", &[project]).unwrap();
+        pack(&mut File::create(&file).unwrap(), "FROM base\n", &[project]).unwrap();
 
         let mut archive = tar::Archive::new(File::open(&file).unwrap());
         let entries: Vec<(String, u32, u64, tar::EntryType)> = archive

@@ -55,6 +55,9 @@ const RELEASE: &str = "grace.release";
 /// How long migrations and tests may take.
 const TESTS_WITHIN: Duration = Duration::from_secs(900);
 const MIGRATE_WITHIN: Duration = Duration::from_secs(120);
+/// How long a starting server waits for the engine of what was live.
+const UP_WITHIN: Duration = Duration::from_secs(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// `grace/chat:r7-3f9c2ab`
 fn tag(place: &Place, release: &str) -> String {
@@ -95,7 +98,7 @@ impl LocalTarget {
             folders,
             instructions: instructions(),
             labels: labels(&job.place, release),
-            scratch: release.path.with_extension("tar"),
+            scratch: self.place_dir(&job.place),
         };
         let tag = recipe.tag.clone();
         let (lines, printed) = mpsc::channel(256);
@@ -245,9 +248,21 @@ impl LocalTarget {
         tokio::fs::create_dir(folder).await.map_err(failed)
     }
 
+    /// Waits for an engine that may start with this machine, as this server does.
+    pub(super) async fn engine_is_up(&self) -> Result<(), String> {
+        let began = tokio::time::Instant::now();
+        loop {
+            match self.0.docker.swept().await {
+                Ok(_) => return Ok(()),
+                Err(reason) if began.elapsed() > UP_WITHIN => return Err(reason),
+                Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+        }
+    }
+
     /// The image of a release that did not come to be.
     pub(super) async fn discard_image(&self, place: &Place, release: &Release) {
-        let removed = async { self.0.docker.swept().await?.remove_image(&tag(place, &release.name)).await };
+        let removed = async { self.0.docker.swept().await?.remove_own_image(&tag(place, &release.name)).await };
         if let Err(error) = removed.await {
             tracing::warn!(place = place.name(), error, "the image of a release that did not come to be could not be removed");
         }

@@ -134,6 +134,9 @@ impl LocalTarget {
 
     /// After a start of the server: the live release of a place died with it; starts it again and points the proxy at it.
     pub async fn restore(&self, place: &Place, release: &Release) -> Result<String, String> {
+        if release.target == DeployTarget::Docker {
+            self.engine_is_up().await?;
+        }
         let running = self.run_release(place, release, &traced(place)).await?;
         if let Err(reason) = healthy(&running, &place.host()).await {
             running.stop().await;

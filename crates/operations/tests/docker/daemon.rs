@@ -1,4 +1,4 @@
-//! A Docker of these tests' own, if this machine has its programs and may start them.
+//! A Docker or Podman of these tests' own, if this machine has its programs and may start them.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,13 @@ use super::base::root_file_system;
 pub const BASE: &str = "grace-test-base:1";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// A running Docker with the base image; ends when dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Docker,
+    Podman,
+}
+
+/// A running engine with the base image; ends when dropped.
 pub struct Daemon {
     process: Child,
     pub socket: PathBuf,
@@ -21,8 +27,8 @@ pub struct Daemon {
 
 impl Daemon {
     /// `None` where it cannot be, after the reason was printed.
-    pub async fn start() -> Option<Self> {
-        match Self::try_start().await {
+    pub async fn start(kind: Kind) -> Option<Self> {
+        match Self::try_start(kind).await {
             Ok(daemon) => Some(daemon),
             Err(reason) => {
                 eprintln!("skipped: {reason}");
@@ -31,34 +37,45 @@ impl Daemon {
         }
     }
 
-    async fn try_start() -> Result<Self, String> {
+    async fn try_start(kind: Kind) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
-            return Err("starting a Docker of its own takes root".to_owned());
+            return Err("starting a container engine takes root".to_owned());
         }
         let folder = tempfile::Builder::new().prefix("gd").tempdir().map_err(|error| error.to_string())?;
         let at = |name: &str| folder.path().join(name);
         let socket = at("docker.sock");
         let log = std::fs::File::create(at("log")).map_err(|error| error.to_string())?;
-        let process = Command::new("dockerd")
-            .arg(format!("--host=unix://{}", socket.display()))
-            .arg(format!("--data-root={}", at("data").display()))
-            .arg(format!("--exec-root={}", at("exec").display()))
-            .arg(format!("--pidfile={}", at("pid").display()))
+        let address = format!("unix://{}", socket.display());
+        let option = |name: &str, file: &str| format!("--{name}={}", at(file).display());
+        let (program, package) = match kind {
+            Kind::Docker => ("dockerd", "docker.io"),
+            Kind::Podman => ("podman", "podman"),
+        };
+        let mut command = Command::new(program);
+        match kind {
             // Nothing of the machine's network is touched: the containers have none.
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
+            Kind::Docker => command
+                .args([format!("--host={address}"), option("data-root", "data"), option("exec-root", "exec"), option("pidfile", "pid")])
+                .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]),
+            // Debian's `crun` does not know machines with both kinds of control groups.
+            Kind::Podman => command
+                .args([option("root", "data"), option("runroot", "run"), "--runtime=runc".to_owned(), "--cgroup-manager=cgroupfs".to_owned()])
+                .args(["system", "service", "--time=0", &address]),
+        };
+        let process = command
             .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|error| error.to_string())?)
             .stderr(log)
             .spawn()
-            .map_err(|error| format!("`dockerd` does not start ({error}); it is in Debian's package docker.io"))?;
+            .map_err(|error| format!("`{program}` does not start ({error}); it is in Debian's package {package}"))?;
         let mut daemon = Started(Some(process));
         let began = Instant::now();
         let client = loop {
             if daemon.0.as_mut().is_some_and(|process| process.try_wait().is_ok_and(|ended| ended.is_some())) || began.elapsed() > ANSWERS_WITHIN {
                 let log = std::fs::read_to_string(at("log")).unwrap_or_default();
                 let end: Vec<&str> = log.lines().rev().take(5).collect();
-                return Err(format!("`dockerd` does not come up here: {}", end.join(" | ")));
+                return Err(format!("`{program}` does not come up here: {}", end.join(" | ")));
             }
             if let Some(client) = answering(&socket).await {
                 break client;

@@ -1,4 +1,4 @@
-//! Releases in real containers. Each test has a Docker of its own, or is skipped with the reason.
+//! Releases in real containers. Each test has an engine of its own, or is skipped with the reason.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,7 @@ use grace_sandbox::{Command, Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    daemon::{BASE, Daemon},
+    daemon::{BASE, Daemon, Kind},
     ground::{Ground, Told},
 };
 
@@ -27,8 +27,11 @@ async fn images(daemon: &Daemon) -> Vec<String> {
     let filter = HashMap::from([("label", vec!["grace.place=chat-staging"])]);
     let options = ListImagesOptionsBuilder::default().filters(&filter).build();
     let found = daemon.client.list_images(Some(options)).await.expect("the engine lists images");
-    let mut tags: Vec<String> =
-        found.into_iter().flat_map(|image| image.repo_tags).map(|tag| tag.split('-').next().unwrap_or_default().to_owned()).collect();
+    let mut tags: Vec<String> = found
+        .into_iter()
+        .flat_map(|image| image.repo_tags)
+        .map(|tag| tag.trim_start_matches("localhost/").split('-').next().unwrap_or_default().to_owned())
+        .collect();
     tags.sort();
     tags
 }
@@ -58,12 +61,21 @@ async fn leave(daemon: &Daemon, owner: &str, release: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_gone_back_to_and_survives_a_crash() {
-    let Some(mut daemon) = Daemon::start().await else { return };
+async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_and_survives_crashes() {
+    life(Kind::Docker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_podman_it_is_the_same() {
+    life(Kind::Podman).await;
+}
+
+async fn life(kind: Kind) {
+    let Some(mut daemon) = Daemon::start(kind).await else { return };
     let mut ground = Ground::new(&daemon.socket, BASE).await;
     let facility = ground.target.facilities().await[1].clone();
     assert!(
-        facility.available && facility.detail.starts_with("Docker ") && facility.detail.contains(&daemon.socket.display().to_string()),
+        facility.available && facility.detail.starts_with(&format!("{kind:?} ")) && facility.detail.contains(&daemon.socket.display().to_string()),
         "{facility:?}"
     );
 
@@ -75,7 +87,10 @@ async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_gone_ba
     assert_eq!(told.step("test"), (StepState::Done, "its tests passed in a container without network".into()));
     assert!(told.step("package").1.starts_with("image grace/chat:r1-"), "{:?}", told.step("package"));
     let lines = told.lines();
-    assert!(lines.iter().any(|line| line == "test: 1 passed") && lines.iter().any(|line| line.starts_with("docker: Step 1/")), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line == "test: 1 passed") && lines.iter().any(|line| line.to_uppercase().starts_with("DOCKER: STEP 1/")),
+        "{lines:#?}"
+    );
     let seen = ground.seen().await;
     assert_eq!(seen["version"], "one");
     assert_ne!(seen["user"], 0);
@@ -142,7 +157,7 @@ async fn a_release_is_an_image_is_tested_and_run_locked_down_is_replaced_gone_ba
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go() {
-    let Some(daemon) = Daemon::start().await else { return };
+    let Some(daemon) = Daemon::start(Kind::Docker).await else { return };
     let ground = Ground::new(&daemon.socket, BASE).await;
     let mut releases = Vec::new();
     for (number, version) in [(1, "one"), (2, "two"), (3, "three")] {
