@@ -15,6 +15,7 @@ type Deployment = {
   url: string | null;
   release: string | null;
   reason: string | null;
+  promoted_from: string | null;
   current: boolean;
   config: { docker_build: boolean; run_tests: boolean; auto_rollback: boolean };
   steps: { name: string; state: string; detail: string }[];
@@ -278,4 +279,31 @@ test("a release goes live after its tests, is opened from everywhere that names 
   await expect(row).toContainText(release!);
   expect((await newest(api)).status).toBe("rolled_back");
   expect(await answer()).toBe(200);
+});
+
+test("what is live in staging is promoted to production as it is, after a person's yes", async ({ page, request: api }) => {
+  test.setTimeout(150_000);
+  await open(page, "/operations");
+  const staging = environment(page, "Staging").filter({ hasText: built.title });
+  await staging.getByRole("button", { name: "Promote to production" }).click();
+  await expect(toasts(page)).toContainText("A person must approve this deployment first");
+  const asked = await newest(api);
+  expect([asked.environment, asked.status]).toEqual(["production", "initiated"]);
+  expect(asked.promoted_from).toBeTruthy();
+  await messagesOf(page, `${built.title}: approve the deployment`)
+    .getByRole("button", { name: /^\d\s*Approve/ })
+    .click();
+  const panel = panelOf(page, asked.deployment_id);
+  await expect(messagesOf(page, `${built.title} is live on production`)).toBeVisible({ timeout: 120_000 });
+  const step = (name: string) => panel.locator("ol.steps > li").filter({ hasText: name });
+  await expect(step("Package")).toContainText(/r\d+-[0-9a-f]{7} of staging as it is, sha256:[0-9a-f]{12}/);
+  await expect(step("Test")).toContainText("deployed to staging first");
+  await expect(panel).toContainText(`promoted from ${asked.promoted_from}`);
+  const production = environment(page, "Production").filter({ hasText: built.title });
+  await expect(production).toContainText("Live");
+  await expect(staging).toContainText("Live");
+  await expect(production.getByRole("button", { name: "Promote to production" })).toHaveCount(0);
+  await expectNoViolations(page);
+  const { url } = await newest(api);
+  expect((await page.goto(`${url}/api/health`))?.status()).toBe(200);
 });

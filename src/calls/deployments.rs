@@ -1,4 +1,4 @@
-//! Layer 4: deploying, cancelling, rolling back.
+//! Layer 4: deploying, promoting, cancelling, rolling back.
 
 use grace_domain::{
     deployment::{DeployRequest, DeployResponse, Deployment},
@@ -15,6 +15,8 @@ doors! {
     list_deployments at "list_deployments" (query: ListQuery) -> Page<Deployment> => |engine| engine.deployments(query);
     /// Ends a deployment that is under way.
     cancel_deployment at "cancel_deployment" (deployment: DeploymentId) -> Deployment => |engine| engine.cancel_deployment(deployment);
+    /// Hands what this deployment made live in staging to production, as it is.
+    promote_deployment at "promote" (deployment: DeploymentId) -> DeployResponse => |engine| engine.promote(deployment);
     /// Puts the release before this one back.
     roll_back at "roll_back" (deployment: DeploymentId) -> Deployment => |engine| engine.rollback(deployment);
 }

@@ -10,6 +10,7 @@ pub mod copilot;
 pub mod deployments;
 pub mod learning;
 pub mod models;
+pub mod places;
 pub mod posted;
 pub mod results;
 pub mod secrets;

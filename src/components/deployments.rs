@@ -2,6 +2,7 @@
 
 use grace_domain::{
     deployment::{DeployTarget, Deployment, DeploymentStatus},
+    intent::Environment,
     present::{build::words, time},
 };
 use leptos::prelude::*;
@@ -12,7 +13,15 @@ use super::{
     status::{deployment_badge, step_mark},
     time::{clock, moment},
 };
-use crate::calls::deployments::{cancel_deployment, roll_back};
+use crate::calls::deployments::{cancel_deployment, promote_deployment, roll_back};
+
+/// The button by which what is live in staging goes to production. Of other deployments: nothing.
+pub fn promote_button(deployment: &Deployment, busy: Option<String>) -> Option<AnyView> {
+    let id = deployment.deployment_id;
+    let deed = Deed::new(move || async move { promote_deployment(id).await.map(|response| response.message) });
+    let live_in_staging = deployment.current && deployment.environment == Environment::Staging;
+    live_in_staging.then(|| view! { <ActButton label="Promote to production" icon="rocket" reason=busy deed/> }.into_any())
+}
 
 /// One deployment with everything.
 pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyView {
@@ -51,6 +60,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         consequence: format!("Traffic of {} goes back to the release before {}. If none is kept, this one stays.", environment.as_str(), id),
         action: "Roll back",
     };
+    let promoted = deployment.promoted_from.map(|from| format!(", promoted from {from}"));
     let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_ascii_lowercase()));
     let not_live = match deployment.status {
         DeploymentStatus::Live if deployment.current => None,
@@ -70,9 +80,10 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             <div class="bar">
                 <span class="strong clip">{head}</span>
                 {deployment_badge(&deployment)}
-                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}", "{moment(deployment.created_at)}</span>
+                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}{promoted}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
                     {url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
+                    {promote_button(&deployment, None)}
                     {if deployment.status.is_final() {
                         view! { <ActButton label="Roll back" icon="undo" reason=not_live confirm=Some(confirm) deed=back/> }.into_any()
                     } else {

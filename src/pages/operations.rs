@@ -16,10 +16,12 @@ use crate::{
     calls::{builds::list_completed, deployments::list_deployments, system::read_system},
     components::{
         actions::{ActButton, Confirmation, Deed},
-        deployments::deployment_panel,
+        databases::Databases,
+        deployments::{deployment_panel, promote_button},
         desk::desk,
         frame::Top,
         icon::small_icon,
+        services::Services,
         states::{empty, loaded},
         status::badge,
         time::moment,
@@ -72,11 +74,12 @@ pub fn OperationsPage() -> AnyView {
                 </div>
                 {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())))}
             </section>
+            <Databases/>
+            <Services deployments ended/>
             <section aria-labelledby="h-not-here">
-                <div class="head"><h2 id="h-not-here">"Secrets, provisioning, documents"</h2></div>
+                <div class="head"><h2 id="h-not-here">"Provisioning, documents"</h2></div>
                 <div class="panel">
                     <ul class="evidence">
-                        {not_here("key", "Secrets of services", "Not in this version: the vault in Settings serves the commands of builds. Generated services read their secrets from the environment; each local release gets a fresh one.")}
                         {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
                         {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
                     </ul>
@@ -180,7 +183,7 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
-            <td><div class="acts"><ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+            <td><div class="acts">{promote_button(&deployment, busy.then(|| "A newer release of it is on its way.".to_owned()))}<ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
         </tr>
     }
     .into_any()

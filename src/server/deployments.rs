@@ -33,6 +33,13 @@ pub async fn cancel_deployment(State(state): State<ServerState>, Id(deployment):
     Ok(Json(state.engine.cancel_deployment(deployment).await?))
 }
 
+pub async fn promote_deployment(
+    State(state): State<ServerState>,
+    Id(deployment): Id<DeploymentId>,
+) -> Result<(StatusCode, Json<DeployResponse>), Refusal> {
+    Ok((StatusCode::ACCEPTED, Json(state.engine.promote(deployment).await?)))
+}
+
 pub async fn roll_back_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
     Ok(Json(state.engine.rollback(deployment).await?))
 }

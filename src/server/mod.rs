@@ -14,6 +14,7 @@ mod learning;
 mod models;
 mod operations;
 mod pages;
+mod places;
 mod refusal;
 mod results;
 mod reviews;

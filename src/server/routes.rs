@@ -16,6 +16,7 @@ use grace_domain::{
     intent::RequestDraft,
     list::{DiffQuery, ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
+    place::{DatabaseView, PlaceVariable, VariableDraft},
     retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
     revision::PlanRevision,
@@ -29,7 +30,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, inputs, learning, models, operations, refusal, results, reviews, secrets, tasks,
+    events, inputs, learning, models, operations, places, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -48,7 +49,38 @@ pub fn api() -> Router<ServerState> {
 fn documented() -> Documented {
     let with_operations = operations_of(Documented::new());
     let with_builds = build_control(builds_of(with_operations));
-    secrets_of(rest(results_of(with_builds)))
+    places_of(secrets_of(rest(results_of(with_builds))))
+}
+
+fn places_of(api: Documented) -> Documented {
+    let places = |summary: &str| endpoint("provisioning", summary);
+    api.get(
+        "/api/provisioning/databases",
+        places::list_databases,
+        places("Databases of places with their copies, newest first; `q` filters by name, environment and title.")
+            .query::<ListQuery>()
+            .answers_page::<DatabaseView>(),
+    )
+    .delete(
+        "/api/provisioning/databases/{name}",
+        places::drop_database,
+        places("Drops a database with its copies, its role and its password.").query::<places::ConfirmQuery>().answers_nothing(),
+    )
+    .get(
+        "/api/provisioning/variables",
+        places::list_variables,
+        places("Variables that services are given, with the names of their secrets; never values.").answers::<Vec<PlaceVariable>>(200),
+    )
+    .post(
+        "/api/provisioning/variables",
+        places::save_variable,
+        places("Gives the services of a place a variable from their next start on.").takes::<VariableDraft>().answers::<Vec<PlaceVariable>>(201),
+    )
+    .delete(
+        "/api/provisioning/variables/{variable}",
+        places::delete_variable,
+        places("Takes it from them with their next start.").query::<places::PlaceQuery>().answers_nothing(),
+    )
 }
 
 fn secrets_of(api: Documented) -> Documented {
@@ -211,6 +243,11 @@ fn results_of(api: Documented) -> Documented {
         "/api/deployments/{id}/cancel",
         deployments::cancel_deployment,
         endpoint("deployments", "Ends it before the switch.").answers::<Deployment>(200),
+    )
+    .post(
+        "/api/deployments/{id}/promote",
+        deployments::promote_deployment,
+        endpoint("deployments", "Production takes over what is live in staging, as it is.").answers::<DeployResponse>(202),
     )
     .post(
         "/api/deployments/{id}/rollback",

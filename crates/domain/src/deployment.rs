@@ -114,6 +114,9 @@ pub struct Deployment {
     pub url: Option<String>,
     /// Name of the release: commit and number.
     pub release: Option<String>,
+    /// The deployment whose release this one took over as it was: nothing was built for it.
+    #[serde(default)]
+    pub promoted_from: Option<DeploymentId>,
     /// Why it failed, was rolled back or cancelled.
     pub reason: Option<String>,
     pub config: DeploymentConfig,

@@ -19,6 +19,7 @@ pub mod list;
 pub mod messages;
 pub mod model;
 pub mod parallel;
+pub mod place;
 pub mod plan;
 pub mod plan_draft;
 pub mod plan_rest;

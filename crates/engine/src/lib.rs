@@ -23,6 +23,7 @@ mod learning;
 mod models;
 mod permits;
 mod place;
+mod places;
 mod planning;
 mod prepare;
 mod prices;

@@ -14,7 +14,7 @@ use grace_domain::{
 };
 use grace_store::{
     NewAudit, PgConnection, SealedRow, SecretRow, secret_audit_append, secret_find, secret_grant, secret_next, secret_note_read, secret_sealed,
-    secret_version_save, secrets_count, secrets_sealed_for, setting_fetch, setting_save,
+    secret_version_save, secrets_count, secrets_sealed_for, secrets_sealed_of_places, setting_fetch, setting_save,
 };
 use grace_vault::{Binding, KeySource, MasterKey, Redactor, Sealed, SecretString, find};
 
@@ -139,7 +139,8 @@ impl Inner {
         Ok(row)
     }
 
-    /// Reads which values must be kept out of the build's texts while it is [watched](Vault::watch): those that it may use, and keys of models.
+    /// Reads which values must be kept out of the build's texts while it is [watched](Vault::watch): those that it and its services may use, and
+    /// keys of models.
     ///
     /// # Errors
     /// The build may use secrets, and they do not open: nothing of it may run unseen.
@@ -147,7 +148,8 @@ impl Inner {
         let (profiles, _) = self.known_models().await?;
         let keys = self.key_values(&profiles).await?;
         let mut conn = self.store.connection().await?;
-        let rows = secrets_sealed_for(&mut conn, intent).await?;
+        let mut rows = secrets_sealed_for(&mut conn, intent).await?;
+        rows.extend(secrets_sealed_of_places(&mut conn, intent).await?);
         let opened = self.opened(&mut conn, &rows).await?;
         let granted = rows.iter().zip(&opened).map(|(row, value)| (row.secret.name.as_str(), value));
         let redactor = Redactor::new(granted.chain(keys.iter().map(|key| (key.name.as_str(), &key.value))));
@@ -225,16 +227,25 @@ impl Inner {
 
     /// The value of everybody's secret of this name, noted as read for the purpose.
     pub(crate) async fn shared_secret(&self, name: &SecretName, purpose: &str, of: Option<(IntentId, Option<TaskId>)>) -> Result<SecretString> {
+        self.secret_for(None, name, purpose, of).await
+    }
+
+    /// The value of a build's own secret of this name, else of everybody's, noted as read for the purpose.
+    pub(crate) async fn secret_for(
+        &self,
+        scope: Option<IntentId>,
+        name: &SecretName,
+        purpose: &str,
+        of: Option<(IntentId, Option<TaskId>)>,
+    ) -> Result<SecretString> {
         let missing = || {
-            let field = field_for(name.as_str(), None);
-            Problem::conflict(
-                "secret_missing",
-                format!("The vault has no value for the secret {name}. Add it in Settings ({field}), for all builds."),
-            )
+            let field = field_for(name.as_str(), scope);
+            let whom = if scope.is_some() { "for the build or for all builds" } else { "for all builds" };
+            Problem::conflict("secret_missing", format!("The vault has no value for the secret {name}. Add it in Settings ({field}), {whom}."))
         };
         let now = self.now();
         let mut tx = self.store.begin().await?;
-        let row = secret_find(&mut tx, None, name).await?.ok_or_else(missing)?;
+        let row = secret_find(&mut tx, scope, name).await?.ok_or_else(missing)?;
         // From here on the value stays as it is, and so does the master key: its exchange waits for the secret.
         secret_note_read(&mut tx, row.id, now).await?;
         let sealed = secret_sealed(&mut tx, row.id).await?.ok_or_else(missing)?;

@@ -4,14 +4,18 @@
 //! that, and keeps the pointers to live and previous releases.
 
 mod checkout;
+mod digest;
 mod docker;
 mod local;
 mod proxy;
+mod relay;
 mod supervise;
 
 pub use docker::{Docker, DockerConfig};
-pub use local::{DeployJob, DeployObserver, DeployOutcome, LocalTarget, Place, Release};
+pub use local::{DatabaseAccess, DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, PlaceDatabase, Promoted, Release};
 pub use proxy::{Proxy, Upstream};
+pub use relay::ServerAddress;
+pub use supervise::LineSink;
 
 use grace_domain::system::Facility;
 

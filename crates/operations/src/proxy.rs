@@ -1,7 +1,8 @@
 //! The in-process reverse proxy: host name → release on a unix socket.
 //!
 //! One connection pool per release. A switch is one atomic store: requests that began on the old release end on it, and a counter says
-//! when the last one has. It must not know what a deployment is.
+//! when the last one has. A release that is on trial has its predecessor beside it: a request that fails on the one and may be made twice is made
+//! once more on the other. It must not know what a deployment is.
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +14,9 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use futures::StreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
@@ -25,6 +26,9 @@ use tokio::sync::Notify;
 
 /// How long a release may take to begin its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Bodies up to this size are kept while a release is on trial, to be sent once more.
+const KEPT: u64 = 256 << 10;
 
 /// Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -46,6 +50,7 @@ struct UpstreamInner {
     client: Client<UnixConnector, Body>,
     in_flight: AtomicUsize,
     ended: Notify,
+    rescued: AtomicUsize,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -69,12 +74,23 @@ impl Upstream {
     /// A pool to `socket`, which need not exist yet.
     pub fn new(socket: &Path) -> Self {
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(UnixConnector);
-        Self(Arc::new(UpstreamInner { socket: socket.to_owned(), client, in_flight: AtomicUsize::new(0), ended: Notify::new() }))
+        Self(Arc::new(UpstreamInner {
+            socket: socket.to_owned(),
+            client,
+            in_flight: AtomicUsize::new(0),
+            ended: Notify::new(),
+            rescued: AtomicUsize::new(0),
+        }))
     }
 
     /// Requests and WebSockets open now.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Requests that failed here while it was on trial and were answered by its predecessor.
+    pub fn rescued(&self) -> usize {
+        self.0.rescued.load(Ordering::Relaxed)
     }
 
     /// Waits until nothing is open any more, at most `limit`; tells whether that came true.
@@ -121,10 +137,28 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// Where a host name leads.
+#[derive(Clone, Debug)]
+struct Route {
+    current: Upstream,
+    /// The predecessor, which still runs, while `current` is on trial.
+    standby: Option<Upstream>,
+}
+
+/// Why a release gave no answer.
+enum Failed {
+    /// Nothing was sent to it.
+    Unreached(String),
+    /// It was asked, and closed before it answered.
+    Broken(String),
+    Slow,
+    Unasked,
+}
+
 /// Routes by host name. Cheap to clone.
 #[derive(Clone, Default, Debug)]
 pub struct Proxy {
-    routes: Arc<RwLock<BTreeMap<String, Upstream>>>,
+    routes: Arc<RwLock<BTreeMap<String, Route>>>,
 }
 
 impl Proxy {
@@ -145,28 +179,84 @@ impl Proxy {
 
     /// From now on new requests for `host` go to `upstream`; returns the one before.
     pub fn switch(&self, host: &str, upstream: Upstream) -> Option<Upstream> {
-        self.write().insert(host.to_ascii_lowercase(), upstream)
+        self.write().insert(host.to_ascii_lowercase(), Route { current: upstream, standby: None }).map(|route| route.current)
+    }
+
+    /// As [`Proxy::switch`], with the one before kept beside until [`Proxy::settle`]: it answers what fails on `upstream` and may be asked again.
+    pub fn switch_on_trial(&self, host: &str, upstream: Upstream) {
+        let mut routes = self.write();
+        let standby = routes.get(&host.to_ascii_lowercase()).map(|route| route.current.clone());
+        routes.insert(host.to_ascii_lowercase(), Route { current: upstream, standby });
+    }
+
+    /// The trial is over: what `host` leads to answers for itself.
+    pub fn settle(&self, host: &str) {
+        if let Some(route) = self.write().get_mut(&host.to_ascii_lowercase()) {
+            route.standby = None;
+        }
     }
 
     /// Takes `host` off, if it still leads to `upstream`.
     pub fn remove(&self, host: &str, upstream: &Upstream) {
         let mut routes = self.write();
-        if routes.get(host).is_some_and(|current| Arc::ptr_eq(&current.0, &upstream.0)) {
+        if routes.get(host).is_some_and(|route| Arc::ptr_eq(&route.current.0, &upstream.0)) {
             routes.remove(host);
         }
     }
 
     /// Passes a request on and its answer back, WebSocket upgrades included. Every failure is an answer too.
-    pub async fn handle(&self, host: &str, mut request: Request<Body>) -> Response<Body> {
+    pub async fn handle(&self, host: &str, request: Request<Body>) -> Response<Body> {
         let name = without_port(host);
-        let Some(upstream) = self.read().get(&name).cloned() else {
+        let Some(Route { current, standby }) = self.read().get(&name).cloned() else {
             return page(StatusCode::NOT_FOUND, &format!("Nothing is deployed at {name}. Deploy a finished build to this environment first."));
         };
-        let guard = upstream.enter();
+        let small = request.body().size_hint().upper().is_some_and(|most| most <= KEPT);
+        let answer = match standby {
+            Some(standby) if small && upgrade_of(request.headers()).is_none() => current.pass_on_trial(&standby, host, request).await,
+            _ => current.pass(host, request).await,
+        };
+        answer.unwrap_or_else(|failed| match failed {
+            Failed::Slow => page(StatusCode::GATEWAY_TIMEOUT, &format!("The release at {name} did not answer within {} s.", ANSWER_WITHIN.as_secs())),
+            Failed::Unreached(why) | Failed::Broken(why) => page(StatusCode::BAD_GATEWAY, &format!("The release at {name} does not answer: {why}.")),
+            Failed::Unasked => page(StatusCode::BAD_GATEWAY, "The release switched protocols without being asked to."),
+        })
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Route>> {
+        self.routes.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Route>> {
+        self.routes.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Upstream {
+    /// Asks a release on trial, and when that fails its predecessor: what only reads may be asked twice, anything else if it never arrived.
+    async fn pass_on_trial(&self, standby: &Self, host: &str, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        let (head, body) = request.into_parts();
+        let body: Bytes = match axum::body::to_bytes(body, usize::try_from(KEPT).unwrap_or(usize::MAX)).await {
+            Ok(body) => body,
+            Err(error) => return Ok(page(StatusCode::BAD_REQUEST, &format!("The request's body did not arrive: {}.", root_cause(&error)))),
+        };
+        let again = || Request::from_parts(head.clone(), Body::from(body.clone()));
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        match self.pass(host, again()).await {
+            Ok(response) if reads && response.status().is_server_error() => {}
+            Err(Failed::Unreached(_)) => {}
+            Err(Failed::Broken(_)) if reads => {}
+            other => return other,
+        }
+        self.0.rescued.fetch_add(1, Ordering::Relaxed);
+        standby.pass(host, again()).await
+    }
+
+    async fn pass(&self, host: &str, mut request: Request<Body>) -> Result<Response<Body>, Failed> {
+        let guard = self.enter();
         let upgrade = upgrade_of(request.headers());
         let from_client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        *request.uri_mut() = upstream.uri(&path);
+        *request.uri_mut() = self.uri(&path);
         *request.version_mut() = http::Version::HTTP_11;
         strip(request.headers_mut());
         forwarded(request.headers_mut(), host);
@@ -174,18 +264,15 @@ impl Proxy {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.headers_mut().insert(header::UPGRADE, protocol.clone());
         }
-        let answer = tokio::time::timeout(ANSWER_WITHIN, upstream.0.client.request(request)).await;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.0.client.request(request)).await;
         let mut response = match answer {
-            Err(_) => {
-                return page(StatusCode::GATEWAY_TIMEOUT, &format!("The release at {name} did not answer within {} s.", ANSWER_WITHIN.as_secs()));
-            }
-            Ok(Err(error)) => return page(StatusCode::BAD_GATEWAY, &format!("The release at {name} does not answer: {}.", root_cause(&error))),
+            Err(_) => return Err(Failed::Slow),
+            Ok(Err(error)) if error.is_connect() => return Err(Failed::Unreached(root_cause(&error))),
+            Ok(Err(error)) => return Err(Failed::Broken(root_cause(&error))),
             Ok(Ok(response)) => response,
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(from_client) = from_client else {
-                return page(StatusCode::BAD_GATEWAY, "The release switched protocols without being asked to.");
-            };
+            let Some(from_client) = from_client else { return Err(Failed::Unasked) };
             let from_release = hyper::upgrade::on(&mut response);
             tokio::spawn(async move {
                 let _guard = guard;
@@ -194,22 +281,16 @@ impl Proxy {
                     let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(release)).await;
                 }
             });
-            return response.map(|_| Body::empty());
+            return Ok(response.map(|_| Body::empty()));
         }
         strip(response.headers_mut());
-        response.map(|body| {
+        // Of one connection too: a release that speaks 1.0 must not end what the client keeps.
+        *response.version_mut() = http::Version::HTTP_11;
+        Ok(response.map(|body| {
             Body::from_stream(Body::new(body).into_data_stream().inspect(move |_| {
                 let _held_until_the_body_ends = &guard;
             }))
-        })
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Upstream>> {
-        self.routes.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Upstream>> {
-        self.routes.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The local target with real commits, a real sandbox and real processes. The project is the smallest that has the shape of a generated
 //! one: `uvicorn` and `alembic` are modules of its own, so that nothing is downloaded.
 
+mod load;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -19,16 +21,18 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
-use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, LocalTarget, Place, Proxy, Release};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
+
+use load::{Load, front};
 
 /// Long enough for a release that dies after its third answer.
 const WATCH: Duration = Duration::from_secs(3);
 
 /// Answers `/api/health` as `HEALTH` says and everything else with `VERSION`; dies when `DIE_AFTER` requests were answered.
 const SERVER: &str = r#"
-import http.server, os, signal, socketserver, sys
+import http.server, os, pathlib, signal, socketserver, sys, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 from app.main import VERSION, HEALTH, DIE_AFTER
 path = sys.argv[sys.argv.index("--uds") + 1]
@@ -40,6 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global answered
         answered += 1
         if DIE_AFTER and answered > DIE_AFTER:
+            pathlib.Path("/data/died").write_text(str(time.time()))
             os._exit(7)
         body = VERSION.encode()
         self.send_response(HEALTH if self.path == "/api/health" else 200)
@@ -103,6 +108,7 @@ struct Told {
     statuses: Mutex<Vec<DeploymentStatus>>,
     steps: Mutex<Vec<DeploymentStep>>,
     switched: Mutex<Vec<String>>,
+    taken_back_at: Mutex<Option<SystemTime>>,
     lines: Mutex<Vec<String>>,
 }
 
@@ -130,6 +136,7 @@ impl DeployObserver for Told {
         Ok(())
     }
     async fn taken_back(&self, to: Option<&Release>, _: &str) {
+        self.taken_back_at.lock().expect("no panic").get_or_insert_with(SystemTime::now);
         self.switched.lock().expect("no panic").push(to.map_or_else(|| "nothing".to_owned(), |to| to.name.clone()));
     }
 }
@@ -168,6 +175,8 @@ impl Ground {
             config: DeploymentConfig { run_tests: true, ..DeploymentConfig::default() },
             has_frontend: false,
             has_tests: false,
+            granted: Granted::default(),
+            promoted: None,
         };
         self.target.deploy(job, told, CancellationToken::new()).await
     }
@@ -214,13 +223,13 @@ async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_ke
     assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
     assert_eq!(release_dirs(ground._data.path()).len(), 2);
 
-    let outcome = ground.target.rollback(&ground.place, &kept, &Told::default(), CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, &kept, &Granted::default(), &Told::default(), CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
 
     ground.target.shutdown().await;
     assert_eq!(ground.served().await.0, StatusCode::BAD_GATEWAY);
-    let restored = ground.target.restore(&ground.place, &kept).await;
+    let restored = ground.target.restore(&ground.place, &kept, &Granted::default()).await;
     assert_eq!(restored, Ok("http://chat-staging.localhost:3000".into()));
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
     ground.target.shutdown().await;
@@ -274,9 +283,45 @@ async fn a_cancelled_deployment_leaves_everything_as_it_was() {
         config: DeploymentConfig::default(),
         has_frontend: false,
         has_tests: false,
+        granted: Granted::default(),
+        promoted: None,
     };
     let outcome = ground.target.deploy(job, &Told::default(), cancel).await;
     assert_eq!(outcome, DeployOutcome::Cancelled);
     assert_eq!(ground.served().await.0, StatusCode::NOT_FOUND);
     assert_eq!(release_dirs(ground._data.path()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_through_a_switch_a_release_that_breaks_after_it_and_a_rollback() {
+    const PER_SECOND: u32 = 200;
+    let ground = Ground::new().await;
+    let first = ground.project.commit("one", 200, 0);
+    let outcome = ground.deploy(1, &first, &Told::default()).await;
+    let DeployOutcome::Live { release: one, .. } = outcome else { panic!("{outcome:?}") };
+    let load = Load::begin(front(ground.proxy.clone()).await, &ground.place.host(), PER_SECOND);
+
+    let second = ground.project.commit("two", 200, 0);
+    let outcome = ground.deploy(2, &second, &Told::default()).await;
+    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+
+    // Healthy when it is switched to; it breaks under the load a second after.
+    let third = ground.project.commit("three", 200, PER_SECOND);
+    let told = Told::default();
+    let outcome = ground.deploy(3, &third, &told).await;
+    let DeployOutcome::RolledBack { to: Some(_), reason } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
+    let died = std::fs::read_to_string(ground._data.path().join("releases/chat-staging/data/died")).expect("it said when");
+    let died = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(died.parse().expect("seconds"));
+    let back = told.taken_back_at.lock().expect("no panic").expect("it was taken back").duration_since(died).unwrap_or_default();
+
+    let outcome = ground.target.rollback(&ground.place, &one, &Granted::default(), &Told::default(), CancellationToken::new()).await;
+    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
+    let figures = load.end().await;
+    println!("{figures}; taken back {} ms after the release broke ({reason})", back.as_millis());
+    assert!(figures.failed.is_empty(), "{figures}: {:#?}", figures.failed.iter().take(5).collect::<Vec<_>>());
+    assert!(figures.sent as f64 > figures.took.as_secs_f64() * f64::from(PER_SECOND) * 0.8, "the rate was not held: {figures}");
+    assert!(back < Duration::from_secs(5), "{back:?}");
+    ground.target.shutdown().await;
 }

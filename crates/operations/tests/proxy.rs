@@ -167,3 +167,36 @@ async fn a_websocket_passes_both_ways_and_counts_as_in_flight() {
     drop(client);
     assert!(upstream.drained(Duration::from_secs(10)).await);
 }
+
+#[tokio::test]
+async fn while_a_release_is_on_trial_its_predecessor_answers_what_fails_and_may_be_asked_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = |name: &str| folder.path().join(name);
+    serve(&socket("old"), "old");
+    let broken = UnixListener::bind(socket("broken")).expect("a free socket path");
+    // Reads the request, and closes instead of an answer.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = broken.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await;
+        }
+    });
+    let proxy = Proxy::new();
+    let post = async |path: &str| {
+        let request = Request::post(path).header(header::HOST, HOST).body(Body::from("once")).expect("a request");
+        proxy.handle(HOST, request).await.status()
+    };
+    let gone = Upstream::new(&socket("gone"));
+    for (name, posted) in [("broken", StatusCode::BAD_GATEWAY), ("gone", StatusCode::METHOD_NOT_ALLOWED)] {
+        proxy.switch(HOST, Upstream::new(&socket("old")));
+        let on_trial = Upstream::new(&socket(name));
+        proxy.switch_on_trial(HOST, on_trial.clone());
+        assert_eq!(text(&proxy, "/").await, (StatusCode::OK, "old".into()), "{name}");
+        // What changes something is asked again only where the first never arrived.
+        assert_eq!(post("/").await, posted, "{name}");
+        assert_eq!(on_trial.rescued(), if name == "gone" { 2 } else { 1 });
+        proxy.settle(HOST);
+        assert_eq!(text(&proxy, "/").await.0, StatusCode::BAD_GATEWAY, "{name}: the trial is over");
+    }
+    proxy.switch_on_trial(HOST, gone);
+    assert_eq!(text(&proxy, "/").await.0, StatusCode::BAD_GATEWAY, "neither answers");
+}

@@ -23,7 +23,7 @@ pub struct Command {
     pub program: String,
     /// Arguments without the program.
     pub args: Vec<String>,
-    /// The folder outside that appears, writable, as [`WORKSPACE`].
+    /// The folder outside that appears as [`WORKSPACE`].
     pub workspace: PathBuf,
     /// Where the command starts, relative to the workspace; no `..`.
     pub working_dir: PathBuf,
@@ -34,6 +34,8 @@ pub struct Command {
     pub secrets: BTreeMap<String, SecretString>,
     /// What it may reach.
     pub network: Network,
+    /// The workspace can be read only: what runs there leaves it as it is.
+    pub read_only_workspace: bool,
     /// Files and folders that it may read: outside, inside.
     pub read_only_binds: Vec<(PathBuf, PathBuf)>,
     /// Files and folders that it may change: outside, inside.
@@ -55,6 +57,7 @@ impl Command {
             env: BTreeMap::new(),
             secrets: BTreeMap::new(),
             network: Network::None,
+            read_only_workspace: false,
             read_only_binds: Vec::new(),
             writable_binds: Vec::new(),
             limits: Limits::default(),

@@ -91,7 +91,7 @@ impl<'a> Layout<'a> {
         if !command.workspace.is_absolute() || !command.workspace.is_dir() {
             return Err(Error::Command(format!("{} is not a folder", command.workspace.display())));
         }
-        let mut binds = vec![Bind { outside: command.workspace.clone(), inside: WORKSPACE.into(), writable: true }];
+        let mut binds = vec![Bind { outside: command.workspace.clone(), inside: WORKSPACE.into(), writable: !command.read_only_workspace }];
         for (list, writable) in [(&command.read_only_binds, false), (&command.writable_binds, true)] {
             for (outside, inside) in list {
                 if !outside.is_absolute() || fs::symlink_metadata(outside).is_err() {

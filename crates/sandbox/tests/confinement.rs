@@ -59,6 +59,22 @@ in_every_isolation! {
     arguments_without_end_are_refused => too_many_arguments;
     a_working_folder_outside_the_workspace_is_refused => working_folder;
     a_command_stands_back_and_has_no_terminal => stands_back;
+    a_workspace_for_reading_stays_as_it_is => workspace_for_reading;
+}
+
+async fn workspace_for_reading(yard: Yard) {
+    fs::write(yard.workspace.join("given"), "given").unwrap();
+    yard.sandbox.adopt(&yard.workspace).unwrap();
+    let mut command = yard.shell("cat given; echo changed > given; echo new > new; rm -f given; ls");
+    command.read_only_workspace = true;
+    let ended = yard.run(command).await.unwrap();
+    let said = ended.output.iter().filter_map(|item| match item {
+        Output::Line { stream: Stream::Stdout, text } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(said.collect::<Vec<_>>(), ["given", "given"], "{ended:?}");
+    assert_eq!(fs::read_to_string(yard.workspace.join("given")).unwrap(), "given");
+    assert_eq!(fs::read_dir(&yard.workspace).unwrap().count(), 1);
 }
 
 async fn files_outside(yard: Yard) {

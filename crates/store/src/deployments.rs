@@ -22,6 +22,8 @@ pub struct NewDeployment {
     pub target: DeployTarget,
     pub environment: Environment,
     pub config: DeploymentConfig,
+    /// The deployment whose release it takes over.
+    pub promoted_from: Option<DeploymentId>,
 }
 
 /// What makes a release.
@@ -35,6 +37,10 @@ pub struct NewRelease {
     pub commit: String,
     /// Folder that holds it, relative to the data folder.
     pub path: String,
+    /// Of its files as packaged.
+    pub digest: Option<String>,
+    /// Of the database's schema that it runs on.
+    pub schema_revision: Option<String>,
 }
 
 /// A packaged build that can be started.
@@ -47,6 +53,10 @@ pub struct Release {
     pub name: String,
     pub commit: String,
     pub path: String,
+    /// Of its files as packaged; `None`: packaged before it was kept.
+    pub digest: Option<String>,
+    /// Of the database's schema that it runs on; `None`: its place has no database of its own.
+    pub schema_revision: Option<String>,
     pub created_at: Timestamp,
 }
 
@@ -70,17 +80,21 @@ macro_rules! columns {
 }
 
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
-    sqlx::query("INSERT INTO deployments (intent_id, target, environment, status, config, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *, false AS current")
-        .bind(new.intent.0)
-        .bind(new.target.as_str())
-        .bind(new.environment.as_str())
-        .bind(word(&DeploymentStatus::Initiated))
-        .bind(json(&new.config))
-        .bind(at)
-        .try_map(deployment)
-        .fetch_one(conn)
-        .await
-        .during("deployment_create")
+    sqlx::query(
+        "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         RETURNING *, false AS current",
+    )
+    .bind(new.intent.0)
+    .bind(new.target.as_str())
+    .bind(new.environment.as_str())
+    .bind(word(&DeploymentStatus::Initiated))
+    .bind(json(&new.config))
+    .bind(at)
+    .bind(new.promoted_from.map(|from| from.0))
+    .try_map(deployment)
+    .fetch_one(conn)
+    .await
+    .during("deployment_create")
 }
 
 /// Saves status, steps, address, release, reason and end of a deployment as given.
@@ -200,8 +214,11 @@ pub async fn deployment_cancel_requested(conn: &mut PgConnection, id: Deployment
 /// Keeps a deployment's release; packaging again replaces it.
 pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timestamp) -> StoreResult<Release> {
     sqlx::query(
-        "INSERT INTO releases (intent_id, deployment_id, environment, name, commit_hash, path, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (deployment_id) DO UPDATE SET name = excluded.name, commit_hash = excluded.commit_hash, path = excluded.path
+        "INSERT INTO releases (intent_id, deployment_id, environment, name, commit_hash, path, created_at, digest, schema_revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (deployment_id) DO UPDATE
+            SET name = excluded.name, commit_hash = excluded.commit_hash, path = excluded.path, digest = excluded.digest,
+                schema_revision = excluded.schema_revision
          RETURNING *",
     )
     .bind(new.intent.0)
@@ -211,6 +228,8 @@ pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timesta
     .bind(&new.commit)
     .bind(&new.path)
     .bind(at)
+    .bind(&new.digest)
+    .bind(plain_option(new.schema_revision.as_deref()))
     .try_map(|row| release(&row))
     .fetch_one(conn)
     .await
@@ -219,6 +238,16 @@ pub async fn release_save(conn: &mut PgConnection, new: &NewRelease, at: Timesta
 
 pub async fn release_fetch(conn: &mut PgConnection, id: i64) -> StoreResult<Option<Release>> {
     sqlx::query("SELECT * FROM releases WHERE id = $1").bind(id).try_map(|row| release(&row)).fetch_optional(conn).await.during("release_fetch")
+}
+
+/// What a deployment was packaged as.
+pub async fn release_of_deployment(conn: &mut PgConnection, deployment: DeploymentId) -> StoreResult<Option<Release>> {
+    sqlx::query("SELECT * FROM releases WHERE deployment_id = $1")
+        .bind(deployment.0)
+        .try_map(|row| release(&row))
+        .fetch_optional(conn)
+        .await
+        .during("release_of_deployment")
 }
 
 /// A build's releases in an environment, newest first, at most 100.
@@ -301,6 +330,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         steps: row.json("steps")?,
         url: row.text_option("url")?,
         release: row.text_option("release")?,
+        promoted_from: row.big_option("promoted_from")?.map(DeploymentId),
         reason: row.text_option("reason")?,
         config: row.json("config")?,
         created_at: row.at("created_at")?,
@@ -317,6 +347,8 @@ fn release(row: &PgRow) -> Decoded<Release> {
         name: row.text("name")?,
         commit: row.text("commit_hash")?,
         path: row.text("path")?,
+        digest: row.text_option("digest")?,
+        schema_revision: row.text_option("schema_revision")?,
         created_at: row.at("created_at")?,
     })
 }

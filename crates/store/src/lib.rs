@@ -20,11 +20,13 @@ mod jobs;
 mod learning;
 mod lists;
 mod models;
+mod places;
 mod plans;
 mod rest;
 mod reviews;
 mod row;
 mod secrets;
+mod server;
 mod settings;
 mod store;
 pub mod stream;
@@ -40,7 +42,7 @@ pub use copilot::{
 pub use deployments::{
     LiveRelease, NewDeployment, NewRelease, Release, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen,
     deployment_request_cancel, deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch,
-    live_release_set, live_releases, release_fetch, release_save, releases_of,
+    live_release_set, live_releases, release_fetch, release_of_deployment, release_save, releases_of,
 };
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};
@@ -61,6 +63,11 @@ pub use models::{
     account_warn, conversation_fetch, conversation_save, messages_after, model_profile_delete, model_profile_save, model_profiles_list, turn_append,
     turns_after,
 };
+pub use places::{
+    DatabaseRow, database_copies_of, database_copy_forget, database_copy_save, place_database_delete, place_database_ensure, place_database_named,
+    place_database_set_state, place_databases_in, place_databases_list, place_variable_delete, place_variable_save, place_variables_list,
+    place_variables_of,
+};
 pub use plans::{
     PlanRow, answer_save, answers_of, plan_approve, plan_approved, plan_fetch, plan_last, plan_return, plan_save, plans_of, plans_reject,
 };
@@ -69,8 +76,9 @@ pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_t
 pub use secrets::{
     NewAudit, SealedRow, SecretRow, secret_audit_append, secret_audit_list, secret_delete, secret_find, secret_grant, secret_is_granted, secret_next,
     secret_note_read, secret_rewrap, secret_sealed, secret_version_save, secret_was_refused, secrets_count, secrets_list, secrets_sealed_for,
-    secrets_sealed_lock, secrets_sealed_named,
+    secrets_sealed_lock, secrets_sealed_named, secrets_sealed_of_places,
 };
+pub use server::{DatabaseName, ServerAddress, database_exchange};
 pub use settings::{
     WorkerRow, queue_paused, queue_set_paused, setting_fetch, setting_save, worker_beat, worker_remove, workers_list, workers_silent,
 };

@@ -165,6 +165,23 @@ pub async fn secrets_sealed_for(conn: &mut PgConnection, intent: IntentId) -> St
     .during("secrets_sealed_for")
 }
 
+/// Every version that is kept of the secrets that services of a build's places are given; the newest first.
+pub async fn secrets_sealed_of_places(conn: &mut PgConnection, intent: IntentId) -> StoreResult<Vec<SealedRow>> {
+    sqlx::query(
+        "SELECT secrets.*, sealed.version AS sealed_version, sealed.value, sealed.data_key
+           FROM secrets JOIN secret_versions AS sealed ON sealed.secret_id = secrets.id
+          WHERE (secrets.intent_id = $1 OR secrets.intent_id IS NULL)
+            AND secrets.name IN (SELECT secret FROM place_variables WHERE intent_id = $1
+                                 UNION SELECT secret FROM place_databases WHERE intent_id = $1)
+          ORDER BY secrets.name, sealed.version DESC",
+    )
+    .bind(intent.0)
+    .try_map(|row| sealed_row(&row))
+    .fetch_all(conn)
+    .await
+    .during("secrets_sealed_of_places")
+}
+
 /// Every version that is kept of everybody's secrets of these names; the newest first.
 pub async fn secrets_sealed_named(conn: &mut PgConnection, names: &[String]) -> StoreResult<Vec<SealedRow>> {
     sqlx::query(

@@ -56,6 +56,10 @@ impl Store {
         Self { options: self.options.clone(), pool, relaxed, live: self.live.clone() }
     }
 
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     pub async fn begin(&self) -> StoreResult<Transaction> {
         self.pool.begin().await.map_err(acquire)
     }

@@ -8,20 +8,22 @@ use grace_domain::{
     id::DeploymentId,
     messages,
     problem::Problem,
+    spec::Spec,
     status::Trigger,
     task::TaskState,
 };
-use grace_operations::{DeployJob, DeployOutcome, Place, Release};
+use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Release};
 use grace_store::{
     Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_save, live_release_fetch, plan_fetch, task_cancelled, task_claim,
     task_fail, task_finish, task_of_deployment,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, release_of};
+use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, promote::promoted, release_of};
 use crate::{
     decide::Decision,
     error::{Error, Result},
+    places::granted,
     sink::{Sink, SinkConfig},
     start::Inner,
 };
@@ -34,6 +36,7 @@ struct Work {
     deployment: Deployment,
     place: Place,
     lease: Lease,
+    spec: Spec,
     job: DeployJob,
     back_to: Option<Release>,
 }
@@ -52,6 +55,12 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         Ok(Some(work)) => work,
         Ok(None) => return Ok(()),
         // It can never begin: it ends with the reason instead of being tried again for ever.
+        Err(Error::Refused(problem)) => return end_unable(inner, id, back, &problem.message).await,
+        Err(other) => return Err(other),
+    };
+    let _watched = inner.vault.watch(work.deployment.intent_id);
+    let job = match granted(inner, work.deployment.intent_id, &work.place, &work.spec, Some(id)).await {
+        Ok(granted) => DeployJob { granted, ..work.job.clone() },
         Err(Error::Refused(problem)) => return end_unable(inner, id, back, &problem.message).await,
         Err(other) => return Err(other),
     };
@@ -81,8 +90,8 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         sink,
     };
     let outcome = match &work.back_to {
-        Some(release) => inner.target.rollback(&work.place, release, &observer, cancel.clone()).await,
-        None => inner.target.deploy(work.job.clone(), &observer, cancel.clone()).await,
+        Some(release) => inner.target.rollback(&work.place, release, &job.granted, &observer, cancel.clone()).await,
+        None => inner.target.deploy(job, &observer, cancel.clone()).await,
     };
     watch.abort();
     observer.sink.close().await;
@@ -108,7 +117,12 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     let Some(claim) = task_claim(&mut decision.tx, task.id, &inner.worker, now).await? else { return Ok(None) };
     let slug = own_slug(&mut decision).await?;
     let spec = plan_fetch(&mut decision.tx, intent).await?.and_then(|row| row.plan.spec);
-    let (Some(spec), Some(commit)) = (spec, decision.row.head.clone()) else {
+    let promoted = match deployment.promoted_from {
+        Some(from) => Some(promoted(inner, &mut decision, from, spec.as_ref()).await?),
+        None => None,
+    };
+    let commit = promoted.as_ref().map(|promoted| promoted.release.commit.clone()).or_else(|| decision.row.head.clone());
+    let (Some(spec), Some(commit)) = (spec, commit) else {
         return Err(Problem::conflict("nothing_built", "The build has no committed project to deploy.").into());
     };
     let place = Place { slug, environment: deployment.environment };
@@ -136,10 +150,12 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
         config: deployment.config,
         has_frontend: spec.stack.has_frontend(),
         has_tests: spec.generate.tests,
+        granted: Granted::default(),
+        promoted,
     };
     decision.task_changed(&claim.task, None);
     decision.finish().await?;
-    Ok(Some(Work { deployment, place, lease: claim.lease, job, back_to }))
+    Ok(Some(Work { deployment, place, lease: claim.lease, spec, job, back_to }))
 }
 
 /// Ends a deployment or rollback that was decided but cannot begin.

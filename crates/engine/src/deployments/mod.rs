@@ -4,6 +4,7 @@
 mod carry_out;
 mod gate;
 mod observer;
+mod promote;
 mod resume;
 
 use grace_domain::{
@@ -94,28 +95,19 @@ impl Inner {
         if let Err(why) = ready {
             return Err(Problem::conflict("target_unavailable", format!("No image can be made: {why}")).with_status(decision.status()).into());
         }
-        let earlier = deployments_of(&mut decision.tx, intent).await?;
-        if let Some(other) = earlier.iter().find(|other| other.environment == environment && other.finished_at.is_none()) {
-            let text = format!("{} to {} has not ended yet. Wait for it, answer its gate or cancel it.", other.deployment_id, environment.as_str());
-            return Err(Problem::conflict("deployment_running", text).with_status(decision.status()).into());
-        }
+        none_under_way(&mut decision, environment).await?;
         let now = decision.now;
-        let new = NewDeployment { intent, target, environment, config: request.deployment_config };
+        let new = NewDeployment { intent, target, environment, config: request.deployment_config, promoted_from: None };
         let deployment = deployment_create(&mut decision.tx, &new, now).await?;
-        let id = deployment.deployment_id;
-        let task = layer4_task(&mut decision, id, &format!("{DEPLOY_KEY}{}", id.0), &format!("Deploy to {}", environment.as_str())).await?;
         let production = environment == Environment::Production;
-        let message = if production || decision.row.intent.request.options.require_review {
-            let why = if production { "Production deployments always ask a person." } else { "This build was to be reviewed before deployment." };
-            open_gate(&mut decision, &deployment, task, why).await?;
-            decision.event(deployment_event(&deployment));
-            "A person must approve this deployment first; the review is open."
-        } else {
-            begin(&mut decision, &deployment, task).await?;
-            "Deployment handed off to Layer 4 Deployment Service"
+        let gate = match () {
+            () if production => Some("Production deployments always ask a person."),
+            () if decision.row.intent.request.options.require_review => Some("This build was to be reviewed before deployment."),
+            () => None,
         };
+        let response = hand_over(&mut decision, deployment, &format!("Deploy to {}", environment.as_str()), gate).await?;
         decision.finish().await?;
-        Ok(DeployResponse { deployment_id: id, status: deployment.status, layer4_task_id: task, message: message.into() })
+        Ok(response)
     }
 
     async fn cancel_deployment(&self, id: DeploymentId) -> Result<()> {
@@ -169,6 +161,33 @@ impl Inner {
         let mut conn = self.store.connection().await?;
         Ok(deployment_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("deployment {id}")))?)
     }
+}
+
+/// A place has one deployment at a time.
+async fn none_under_way(decision: &mut Decision<'_>, environment: Environment) -> Result<()> {
+    let intent = decision.intent();
+    let earlier = deployments_of(&mut decision.tx, intent).await?;
+    let Some(other) = earlier.iter().find(|other| other.environment == environment && other.finished_at.is_none()) else { return Ok(()) };
+    let text = format!("{} to {} has not ended yet. Wait for it, answer its gate or cancel it.", other.deployment_id, environment.as_str());
+    Err(Problem::conflict("deployment_running", text).with_status(decision.status()).into())
+}
+
+/// Makes the deployment's task of Layer 4, and begins it, or opens its gate when there is a reason to ask a person first.
+async fn hand_over(decision: &mut Decision<'_>, deployment: Deployment, title: &str, gate: Option<&str>) -> Result<DeployResponse> {
+    let id = deployment.deployment_id;
+    let task = layer4_task(decision, id, &format!("{DEPLOY_KEY}{}", id.0), title).await?;
+    let message = match gate {
+        Some(why) => {
+            open_gate(decision, &deployment, task, why).await?;
+            decision.event(deployment_event(&deployment));
+            "A person must approve this deployment first; the review is open."
+        }
+        None => {
+            begin(decision, &deployment, task).await?;
+            "Deployment handed off to Layer 4 Deployment Service"
+        }
+    };
+    Ok(DeployResponse { deployment_id: id, status: deployment.status, layer4_task_id: task, message: message.into() })
 }
 
 fn deployment_event(deployment: &Deployment) -> EventKind {
@@ -258,6 +277,8 @@ async fn release_of(inner: &Inner, conn: &mut PgConnection, row: &grace_store::R
         folder: spec.folder.clone(),
         has_frontend: spec.stack.has_frontend(),
         target: deployment.target,
+        digest: row.digest.clone(),
+        schema_revision: row.schema_revision.clone(),
     })
 }
 

@@ -60,6 +60,8 @@ impl Observer {
                 name: release.name.clone(),
                 commit: release.commit.clone(),
                 path: path.to_string_lossy().into_owned(),
+                digest: release.digest.clone(),
+                schema_revision: release.schema_revision.clone(),
             };
             release_save(&mut decision.tx, &new, now).await?
         };

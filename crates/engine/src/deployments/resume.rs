@@ -7,6 +7,7 @@ use grace_domain::{
     deployment::{Deployment, DeploymentStatus, StepState},
     event::Level,
     messages,
+    problem::Problem,
     status::Trigger,
 };
 use grace_operations::Place;
@@ -19,6 +20,7 @@ use crate::{
     decide::Decision,
     error::Result,
     jobs::{DEPLOY, DeployPayload},
+    places::granted,
     start::Inner,
 };
 
@@ -27,6 +29,9 @@ const AT_ONCE: usize = 4;
 
 /// Takes up deployments that an earlier run left.
 pub(crate) async fn resume_all(inner: &Arc<Inner>) -> Result<()> {
+    if let Err(error) = inner.drop_databases_left().await {
+        tracing::error!(error = %error.chain(), "a database that is to be dropped is still there");
+    }
     let mut conn = inner.store.connection().await?;
     let unfinished = deployments_unfinished(&mut conn).await?;
     drop(conn);
@@ -108,7 +113,12 @@ async fn restore(inner: &Arc<Inner>, live: &LiveRelease) -> Result<()> {
     let end = format!("-{}.localhost", live.environment.as_str());
     let slug = live.host.strip_suffix(&end).unwrap_or(&live.host).to_owned();
     let place = Place { slug, environment: live.environment };
-    let (level, text) = match inner.target.restore(&place, &release).await {
+    let granted = granted(inner, live.intent, &place, &spec, None).await.map_err(|error| Problem::from(error).message);
+    let restored = match granted {
+        Ok(granted) => inner.target.restore(&place, &release, &granted).await,
+        Err(why) => Err(why),
+    };
+    let (level, text) = match restored {
         Ok(url) => (Level::Info, format!("Release {} was started again with the server: {url}.", live.release.name)),
         Err(reason) => (Level::Error, format!("Release {} could not be started again with the server: {reason}", live.release.name)),
     };

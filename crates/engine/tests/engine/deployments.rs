@@ -225,7 +225,7 @@ fn server_to_be_killed() {
 }
 
 /// Starts a server and kills it when the newest deployment is at this step.
-fn run_and_kill(place: &Place, step: &str) {
+pub fn run_and_kill(place: &Place, step: &str) {
     let mut server = Doomed::start(place, "deployments::server_to_be_killed", &[], &[]);
     assert!(server.said(&format!("at {step} ")), "the server ended before its deployment was at {step}");
 }

@@ -1,7 +1,11 @@
 //! Containers: always without network, without rights and bounded; what they are told comes over their standard input, so that no secret is in
 //! what the engine keeps or shows of them.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bollard::{
     container::{AttachContainerResults, LogOutput},
@@ -12,6 +16,7 @@ use bollard::{
     },
 };
 use futures::StreamExt;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::AsyncWriteExt,
     sync::{mpsc, watch},
@@ -44,7 +49,7 @@ pub struct Run {
     /// A program that its image has, and its arguments.
     pub command: Vec<String>,
     pub working_dir: String,
-    pub environment: Vec<(String, String)>,
+    pub environment: BTreeMap<String, SecretString>,
     pub mounts: Vec<Mount>,
     /// User and group; neither may be root.
     pub user: (u32, u32),
@@ -86,7 +91,7 @@ impl Engine {
         if run.user.0 == 0 || run.user.1 == 0 {
             return Err("a container must not run as root, and there is no other user for it here".to_owned());
         }
-        let environment: HashMap<&str, &str> = run.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let environment: BTreeMap<&str, &str> = run.environment.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         let environment = serde_json::to_string(&environment).map_err(|error| error.to_string())? + "\n";
         let body = self.body(&run);
         let made = self.client.create_container(None, body).await.map_err(|error| format!("{} made no container: {}", self.name, told(&error)))?;
@@ -181,7 +186,7 @@ impl Engine {
             image: image.to_owned(),
             command: ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"].map(str::to_owned).into(),
             working_dir: "/".to_owned(),
-            environment: Vec::new(),
+            environment: BTreeMap::new(),
             mounts: Vec::new(),
             user: (65_534, 65_534),
             memory_bytes: 256 << 20,

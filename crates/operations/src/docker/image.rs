@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{BuildImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
@@ -106,19 +106,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes this server's images that have the label `(name, value)` and not one of the wanted tags.
-    pub async fn prune_images(&self, label: (&str, &str), wanted: &[String]) -> Result<Vec<String>, String> {
-        let filter = vec![format!("{OWNER}={}", self.owner), format!("{}={}", label.0, label.1)];
-        let options = ListImagesOptionsBuilder::default().filters(&HashMap::from([("label", filter)])).build();
-        let images = self.client.list_images(Some(options)).await.map_err(|error| told(&error))?;
-        let mut removed = Vec::new();
-        // Podman gives every tag its registry, `localhost/`.
-        let is_wanted = |tag: &String| wanted.contains(tag) || tag.strip_prefix("localhost/").is_some_and(|tag| wanted.iter().any(|one| one == tag));
-        for image in images.into_iter().filter(|image| !image.repo_tags.iter().any(is_wanted)) {
-            self.remove_image(&image.id).await?;
-            removed.push(image.repo_tags.into_iter().next().unwrap_or(image.id));
-        }
-        Ok(removed)
+    /// Gives an image another name.
+    pub async fn tag_image(&self, id: &str, tag: &str) -> Result<(), String> {
+        let (name, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
+        let options = TagImageOptionsBuilder::default().repo(name).tag(version).build();
+        self.client.tag_image(id, Some(options)).await.map_err(|error| format!("{} did not name the image {tag}: {}", self.name, told(&error)))
     }
 
     /// Removes an image of this server by its tag, if there is one.
@@ -127,16 +119,11 @@ impl Engine {
         if self.own_image(tag).await.is_err() {
             return Ok(());
         }
-        self.remove_image(tag).await
-    }
-
-    /// Removes an image; one that is not there is no error.
-    async fn remove_image(&self, name: &str) -> Result<(), String> {
-        let options = RemoveImageOptionsBuilder::default().force(true).build();
-        match self.client.remove_image(name, Some(options), None).await {
+        // By its name: an image with another one stays under that.
+        match self.client.remove_image(tag, None::<RemoveImageOptions>, None).await {
             Ok(_) => Ok(()),
             Err(error) if not_found(&error) => Ok(()),
-            Err(error) => Err(format!("{} keeps the image {name}: {}", self.name, told(&error))),
+            Err(error) => Err(format!("{} keeps the image {tag}: {}", self.name, told(&error))),
         }
     }
 }

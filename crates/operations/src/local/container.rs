@@ -2,7 +2,7 @@
 //! socket are those of a release in the sandbox, so that a place may go from one to the other.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,11 +15,13 @@ use grace_domain::{
     event::Level,
 };
 use grace_sandbox::{Command, Network};
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DeployJob, DeployObserver, Halt, LocalTarget, Place, Release, inside,
+    DeployJob, DeployObserver, Granted, Halt, LocalTarget, Place, Promoted, Release, inside,
+    package::short,
     process::{Given, MEMORY_BYTES, MIGRATE, PIDS, SERVE},
     steps::Steps,
 };
@@ -69,14 +71,14 @@ fn labels(place: &Place, release: &Release) -> HashMap<String, String> {
 }
 
 impl LocalTarget {
-    /// Packages in the sandbox and makes an image by copying the result.
+    /// Packages in the sandbox, makes an image by copying the result, and gives its id.
     pub(super) async fn package_image(
         &self,
         job: &DeployJob,
         release: &Release,
         steps: &mut Steps<'_>,
         cancel: &CancellationToken,
-    ) -> Result<(), Halt> {
+    ) -> Result<String, Halt> {
         steps.begin("package", DeploymentStatus::Packaging).await;
         let engine = self.0.docker.ready().await?;
         self.0.docker.swept().await?;
@@ -108,8 +110,27 @@ impl LocalTarget {
         };
         // What runs is the image. The folder stays, as the sign of a release that is kept.
         self.empty(&release.path).await?;
-        steps.done(&format!("image {tag}, {}", built.get(..19).unwrap_or(&built))).await;
-        Ok(())
+        steps.done(&format!("image {tag}, {}", short(&built))).await;
+        Ok(built)
+    }
+
+    /// Makes the image of a release of another place this one's too, and gives its id.
+    pub(super) async fn take_over_image(&self, promoted: &Promoted, place: &Place, release: &Release, steps: &mut Steps<'_>) -> Result<String, Halt> {
+        steps.begin("package", DeploymentStatus::Packaging).await;
+        let (source, from) = (&promoted.release, promoted.from.as_str());
+        let of_source = Place { slug: place.slug.clone(), environment: promoted.from };
+        let (old, new) = (tag(&of_source, &source.name), tag(place, &release.name));
+        let engine = self.0.docker.swept().await?;
+        let id = engine.own_image(&old).await?;
+        if source.digest.as_ref() != Some(&id) {
+            let why = format!("the image {old} is not the one that was made for {from}; deploy the build there once more");
+            return Err(Halt::Failed(why));
+        }
+        engine.tag_image(&id, &new).await?;
+        tokio::fs::create_dir_all(&release.path).await.map_err(|error| format!("cannot make {}: {error}", release.path.display()))?;
+        steps.done(&format!("the image {old} of {from} as it is, {}", short(&id))).await;
+        steps.skip("test", &format!("what is promoted was deployed to {from} first")).await;
+        Ok(id)
     }
 
     /// The pages' checks where Node is, in the sandbox; the service's tests in a container of the image, without network.
@@ -144,12 +165,10 @@ impl LocalTarget {
             self.sh(scratch, &root, checks, Network::Registries, "npm", observer, cancel).await?;
         }
         self.install(&scratch.path, &root, "backend/requirements-dev.lock", TEST_PACKAGES, &python, observer, cancel).await?;
-        let given = Given {
-            environment: [("PYTHONPATH", format!("/test/{}", inside(job.folder.as_deref(), TEST_PACKAGES))), ("PYTHONUNBUFFERED", "1".to_owned())]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into(),
-            folders: vec![(scratch.path.clone(), "/test")],
-        };
+        let packages = format!("/test/{}", inside(job.folder.as_deref(), TEST_PACKAGES));
+        let environment = [("PYTHONPATH", packages), ("PYTHONUNBUFFERED", "1".to_owned())].map(|(name, value)| (name.to_owned(), value));
+        let writable = vec![(scratch.path.clone(), "/test")];
+        let given = Given { environment: environment.into(), secrets: BTreeMap::new(), writable, read_only: Vec::new() };
         let command = ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"];
         let mut run = container(&job.place, release, &engine, given, &command).await?;
         run.working_dir = format!("/test/{}", inside(job.folder.as_deref(), "backend"));
@@ -160,34 +179,26 @@ impl LocalTarget {
         &self,
         place: &Place,
         release: &Release,
+        granted: &Granted,
         observer: &dyn DeployObserver,
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
         let engine = self.0.docker.swept().await?;
         let command: Vec<&str> = std::iter::once("python3").chain(MIGRATE).collect();
-        let run = container(place, release, &engine, self.given(place)?, &command).await?;
+        let run = container(place, release, &engine, self.given(place, granted).await?, &command).await?;
         self.to_end(&engine, run, MIGRATE_WITHIN, "alembic", observer, cancel).await
     }
 
-    /// What starts the container of a release, with `run_dir` for its `socket`.
-    pub(super) fn in_container(
-        &self,
-        place: &Place,
-        release: &Release,
-        run_dir: PathBuf,
-        socket: &Path,
-        lines: &LineSink,
-    ) -> Result<InContainer, String> {
-        let mut given = self.given(place)?;
-        given.folders.push((run_dir, "/run/app"));
-        Ok(InContainer {
+    /// What starts the container of a release that listens on `socket`.
+    pub(super) fn in_container(&self, place: &Place, release: &Release, given: Given, socket: &Path, lines: &LineSink) -> InContainer {
+        InContainer {
             docker: self.0.docker.clone(),
             place: place.clone(),
             release: release.clone(),
             given,
             socket: socket.to_owned(),
             lines: Arc::clone(lines),
-        })
+        }
     }
 
     /// A container that has an end: its output is logged, and its failure is the step's.
@@ -260,30 +271,12 @@ impl LocalTarget {
         }
     }
 
-    /// The image of a release that did not come to be.
-    pub(super) async fn discard_image(&self, place: &Place, release: &Release) {
-        let removed = async { self.0.docker.swept().await?.remove_own_image(&tag(place, &release.name)).await };
-        if let Err(error) = removed.await {
-            tracing::warn!(place = place.name(), error, "the image of a release that did not come to be could not be removed");
-        }
-    }
-
-    /// Removes the images of a place but those of the kept releases.
-    pub(super) async fn prune_images(&self, place: &Place, kept: &[&Release]) {
-        let engine = match self.0.docker.swept().await {
-            Ok(engine) => engine,
-            // Without an engine there are no images, unless one of the kept releases is one.
-            Err(_) if kept.iter().all(|release| release.target == DeployTarget::Local) => return,
-            Err(error) => {
-                tracing::warn!(place = place.name(), error, "images of earlier releases could not be removed");
-                return;
-            }
-        };
-        let wanted: Vec<String> = kept.iter().map(|release| tag(place, &release.name)).collect();
-        match engine.prune_images((PLACE, &place.name()), &wanted).await {
-            Ok(removed) if removed.is_empty() => {}
-            Ok(removed) => tracing::info!(place = place.name(), images = removed.join(", "), "images of earlier releases were removed"),
-            Err(error) => tracing::warn!(place = place.name(), error, "images of earlier releases could not be removed"),
+    /// The release of this name is gone, and its image goes with it, unless another place has it too.
+    pub(super) async fn let_go_of_image(&self, place: &Place, release: &str) {
+        // Without an engine there is nothing to remove, or nobody who does it.
+        let Ok(engine) = self.0.docker.swept().await else { return };
+        if let Err(error) = engine.remove_own_image(&tag(place, release)).await {
+            tracing::warn!(place = place.name(), error, "the image of a release that is gone could not be removed");
         }
     }
 }
@@ -307,16 +300,20 @@ fn instructions() -> String {
 
 /// A container of a release's image, as the user to whom the first of its folders belongs.
 async fn container(place: &Place, release: &Release, engine: &Engine, given: Given, command: &[&str]) -> Result<Run, String> {
-    let owner = match given.folders.first() {
+    let owner = match given.writable.first() {
         Some((folder, _)) => tokio::fs::metadata(folder).await.map_err(|error| format!("cannot look at {}: {}", folder.display(), chain(&error)))?,
         None => return Err("a container needs a folder to write to".to_owned()),
     };
+    let mount = |read_only| move |(from, to): (PathBuf, &str)| Mount { from, to: to.to_owned(), read_only };
+    let mounts = given.writable.into_iter().map(mount(false)).chain(given.read_only.into_iter().map(mount(true))).collect();
+    let plain = given.environment.into_iter().map(|(name, value)| (name, SecretString::from(value)));
+    let environment = plain.chain(given.secrets).collect();
     Ok(Run {
         image: engine.own_image(&tag(place, &release.name)).await?,
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         working_dir: "/service/backend".to_owned(),
-        environment: given.environment,
-        mounts: given.folders.into_iter().map(|(from, to)| Mount { from, to: to.to_owned(), read_only: false }).collect(),
+        environment,
+        mounts,
         user: (owner.uid(), owner.gid()),
         memory_bytes: i64::try_from(MEMORY_BYTES).unwrap_or(i64::MAX),
         pids: i64::try_from(PIDS).unwrap_or(i64::MAX),

@@ -9,6 +9,9 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
 const BETWEEN_CHECKS: Duration = Duration::from_millis(250);
 /// One unhealthy answer is bad luck, this many in a row are a release that turned unhealthy.
 const UNHEALTHY_IN_A_ROW: u32 = 3;
+/// Until when an answer counts. While it is watched it is shorter: a release that hangs is to be taken back within 5 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN_WATCHED: Duration = Duration::from_secs(1);
 const HEALTH_PATH: &str = "/api/health";
 
 /// Waits for the first healthy answer; an end of the process ends the wait.
@@ -20,7 +23,7 @@ pub(super) async fn healthy(running: &Running, host: &str) -> Result<String, Str
             return Err(format!("the release died before it was healthy: {reason}"));
         }
         let asked = tokio::time::Instant::now();
-        match check(&running.upstream, host).await {
+        match check(&running.upstream, host, ANSWER_WITHIN).await {
             Ok(()) => return Ok(format!("GET {HEALTH_PATH}: 200 in {} ms", asked.elapsed().as_millis())),
             Err(reason) => last = reason,
         }
@@ -39,9 +42,9 @@ pub(super) async fn watch(running: &Running, host: &str, time: Duration) -> Resu
     while tokio::time::Instant::now() < end {
         tokio::select! {
             reason = running.wait() => return Err(format!("the release died after the switch: {reason}")),
-            () = tokio::time::sleep(BETWEEN_CHECKS * 2) => {}
+            () = tokio::time::sleep(BETWEEN_CHECKS) => {}
         }
-        match check(&running.upstream, host).await {
+        match check(&running.upstream, host, ANSWER_WITHIN_WATCHED).await {
             Ok(()) => unhealthy = 0,
             Err(reason) => {
                 unhealthy += 1;
@@ -54,8 +57,8 @@ pub(super) async fn watch(running: &Running, host: &str, time: Duration) -> Resu
     Ok(())
 }
 
-async fn check(upstream: &Upstream, host: &str) -> Result<(), String> {
-    match upstream.get(HEALTH_PATH, host, Duration::from_secs(2)).await? {
+async fn check(upstream: &Upstream, host: &str, within: Duration) -> Result<(), String> {
+    match upstream.get(HEALTH_PATH, host, within).await? {
         http::StatusCode::OK => Ok(()),
         other => Err(format!("GET {HEALTH_PATH} answered {other}")),
     }

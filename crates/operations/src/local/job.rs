@@ -1,6 +1,6 @@
 //! What is asked for a release on this machine, and what is said while it is made.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use grace_domain::{
@@ -9,6 +9,10 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
+use secrecy::SecretString;
+
+use super::PlaceDatabase;
+use crate::supervise::LineSink;
 
 /// Where a release goes: one host name, one database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +48,34 @@ pub struct DeployJob {
     pub has_frontend: bool,
     /// The project has a `test.sh`.
     pub has_tests: bool,
+    pub granted: Granted,
+    /// Take over this release of another place as it is, instead of packaging the commit.
+    pub promoted: Option<Promoted>,
+}
+
+/// What the services of a place are given by whoever runs the server.
+#[derive(Clone, Default)]
+pub struct Granted {
+    /// Variables with values that are nobody else's business.
+    pub variables: BTreeMap<String, SecretString>,
+    /// A PostgreSQL of the place's own; without one it keeps its data in a file.
+    pub database: Option<Arc<dyn PlaceDatabase>>,
+    /// Where what a release prints goes; `None`: to the server's log.
+    pub lines: Option<LineSink>,
+}
+
+impl std::fmt::Debug for Granted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Granted").field("variables", &self.variables.keys()).field("database", &self.database.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A release that goes on to another place.
+#[derive(Debug, Clone)]
+pub struct Promoted {
+    pub release: Release,
+    /// `staging`
+    pub from: Environment,
 }
 
 /// A commit made ready to run, in a folder of its own.
@@ -57,6 +89,10 @@ pub struct Release {
     pub has_frontend: bool,
     /// What runs it. With `docker` it is an image, and its folder only says so.
     pub target: DeployTarget,
+    /// Of its files, see [`crate::digest`], or the id of its image; `None` until it is packaged.
+    pub digest: Option<String>,
+    /// Of the database's schema that it runs on, as its migrations say.
+    pub schema_revision: Option<String>,
 }
 
 /// Is told of everything before anybody else; stores it, then publishes it.
@@ -94,4 +130,14 @@ pub enum DeployOutcome {
     TakenBack {
         to: Option<Release>,
     },
+}
+
+impl DeployOutcome {
+    /// With one more sentence for people, where a reason is kept.
+    pub(super) fn with(mut self, more: Option<String>) -> Self {
+        if let (Self::Failed { reason } | Self::RolledBack { reason, .. }, Some(more)) = (&mut self, more) {
+            *reason = format!("{reason}. {more}");
+        }
+        self
+    }
 }

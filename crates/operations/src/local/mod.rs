@@ -3,6 +3,7 @@
 //! still at hand, and a drained end of the old one.
 
 mod container;
+mod database;
 mod health;
 mod job;
 mod package;
@@ -25,11 +26,11 @@ use grace_sandbox::Sandbox;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use job::{DeployJob, DeployObserver, DeployOutcome, Place, Release};
+pub use database::{DatabaseAccess, PlaceDatabase};
+pub use job::{DeployJob, DeployObserver, DeployOutcome, Granted, Place, Promoted, Release};
 
-use crate::{docker::Docker, proxy::Proxy, supervise::Running};
+use crate::{docker::Docker, proxy::Proxy, relay::Relay, supervise::Running};
 use health::{healthy, watch};
-use process::traced;
 use steps::Steps;
 
 /// How long requests on the old release may go on.
@@ -47,6 +48,8 @@ struct Inner {
     public_port: u16,
     watch: Duration,
     live: Mutex<BTreeMap<String, (Release, Running)>>,
+    /// Ways to databases, by the name of the place.
+    relays: Mutex<BTreeMap<String, Arc<Relay>>>,
 }
 
 /// What stops a deployment on its way.
@@ -65,7 +68,16 @@ impl LocalTarget {
     /// `public_port` is the one in the URLs of releases; `watch` is how long a release is watched after the switch before its predecessor is
     /// let go.
     pub fn new(sandbox: Sandbox, docker: Docker, data_dir: &Path, proxy: Proxy, public_port: u16, watch: Duration) -> Self {
-        Self(Arc::new(Inner { sandbox, releases_dir: data_dir.join("releases"), docker, proxy, public_port, watch, live: Mutex::default() }))
+        Self(Arc::new(Inner {
+            sandbox,
+            releases_dir: data_dir.join("releases"),
+            docker,
+            proxy,
+            public_port,
+            watch,
+            live: Mutex::default(),
+            relays: Mutex::default(),
+        }))
     }
 
     /// What runs releases on this machine, and why something does not.
@@ -92,52 +104,77 @@ impl LocalTarget {
 
     /// All steps, from package to the end of the watch time. The caller sees to it that a place has one deployment at a time.
     pub async fn deploy(&self, job: DeployJob, observer: &dyn DeployObserver, cancel: CancellationToken) -> DeployOutcome {
-        let mut steps = Steps::new(observer);
-        let release = self.release_of(&job);
+        let mut steps = Steps::new(observer, job.granted.database.is_some());
+        let mut release = self.release_of(&job);
+        let mut before = None;
         let started = async {
-            match release.target {
-                DeployTarget::Local => {
-                    self.package(&job, &release, &mut steps, &cancel).await?;
+            let digest = match (&job.promoted, release.target) {
+                (Some(promoted), DeployTarget::Local) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
+                (Some(promoted), DeployTarget::Docker) => self.take_over_image(promoted, &job.place, &release, &mut steps).await?,
+                (None, DeployTarget::Local) => {
+                    let digest = self.package(&job, &release, &mut steps, &cancel).await?;
                     self.test(&job, &mut steps, &cancel).await?;
+                    digest
                 }
-                DeployTarget::Docker => {
-                    self.package_image(&job, &release, &mut steps, &cancel).await?;
+                (None, DeployTarget::Docker) => {
+                    let digest = self.package_image(&job, &release, &mut steps, &cancel).await?;
                     self.test_image(&job, &release, &mut steps, &cancel).await?;
+                    digest
                 }
+            };
+            release.digest = Some(digest);
+            before = self.migrate_database(&job.place, &release, &job.granted, &mut steps, &cancel).await?;
+            if let Some(database) = &job.granted.database {
+                release.schema_revision = database.revision().await?;
             }
-            self.start(&job.place, &release, &mut steps, &cancel).await
+            self.start(&job.place, &release, &job.granted, &mut steps, &cancel).await
         };
-        let running = match started.await {
-            Ok(running) => running,
-            Err(halt) => {
-                self.discard(&job.place, &release).await;
-                return steps.halted(halt).await;
-            }
+        let outcome = match started.await {
+            Ok(running) => self.switch(&job.place, &release, running, job.config.auto_rollback, &mut steps, &cancel).await,
+            Err(halt) => steps.halted(halt).await,
         };
-        let outcome = self.switch(&job.place, &release, running, job.config.auto_rollback, &mut steps, &cancel).await;
-        if !matches!(outcome, DeployOutcome::Live { .. }) {
-            self.discard(&job.place, &release).await;
+        if matches!(outcome, DeployOutcome::Live { .. }) {
+            return outcome;
         }
-        outcome
+        self.discard(&job.place, &release).await;
+        let put_back = self.put_back(&job.place, &job.granted, before.as_ref()).await;
+        outcome.with(put_back)
     }
 
     /// Starts an earlier release of a place again and switches to it, with the same care as a new one.
-    pub async fn rollback(&self, place: &Place, to: &Release, observer: &dyn DeployObserver, cancel: CancellationToken) -> DeployOutcome {
-        let mut steps = Steps::new(observer);
+    pub async fn rollback(
+        &self,
+        place: &Place,
+        to: &Release,
+        granted: &Granted,
+        observer: &dyn DeployObserver,
+        cancel: CancellationToken,
+    ) -> DeployOutcome {
+        let mut steps = Steps::new(observer, granted.database.is_some());
         steps.skip("package", "kept from its own deployment").await;
         steps.skip("test", "ran when it was deployed first").await;
-        match self.start(place, to, &mut steps, &cancel).await {
+        let mut before = None;
+        let started = async {
+            before = self.schema_of(place, to, granted, &mut steps).await?;
+            self.start(place, to, granted, &mut steps, &cancel).await
+        };
+        let outcome = match started.await {
             Ok(running) => self.switch(place, to, running, true, &mut steps, &cancel).await,
             Err(halt) => steps.halted(halt).await,
+        };
+        if matches!(outcome, DeployOutcome::Live { .. }) {
+            return outcome;
         }
+        let put_back = self.put_back(place, granted, before.as_ref()).await;
+        outcome.with(put_back)
     }
 
     /// After a start of the server: the live release of a place died with it; starts it again and points the proxy at it.
-    pub async fn restore(&self, place: &Place, release: &Release) -> Result<String, String> {
+    pub async fn restore(&self, place: &Place, release: &Release, granted: &Granted) -> Result<String, String> {
         if release.target == DeployTarget::Docker {
             self.engine_is_up().await?;
         }
-        let running = self.run_release(place, release, &traced(place)).await?;
+        let running = self.run_release(place, release, granted).await?;
         if let Err(reason) = healthy(&running, &place.host()).await {
             running.stop().await;
             return Err(reason);
@@ -152,6 +189,7 @@ impl LocalTarget {
     pub async fn shutdown(&self) {
         let live = std::mem::take(&mut *self.0.live.lock().await);
         futures::future::join_all(live.into_values().map(|(_, running)| running.stop())).await;
+        self.0.relays.lock().await.clear();
     }
 
     fn release_of(&self, job: &DeployJob) -> Release {
@@ -164,6 +202,8 @@ impl LocalTarget {
             folder: job.folder.clone(),
             has_frontend: job.has_frontend,
             target: job.config.target(),
+            digest: None,
+            schema_revision: None,
         }
     }
 
@@ -191,7 +231,7 @@ impl LocalTarget {
             running.stop().await;
             return steps.halted(Halt::Failed(reason)).await;
         }
-        self.0.proxy.switch(&host, running.upstream.clone());
+        self.0.proxy.switch_on_trial(&host, running.upstream.clone());
         steps.done(&format!("{host} now leads to {}", release.name)).await;
         steps.begin("watch", DeploymentStatus::Switching).await;
         let held = tokio::select! {
@@ -200,7 +240,13 @@ impl LocalTarget {
         };
         let warning = match held {
             Ok(()) => {
-                steps.done(&format!("healthy for {} s", self.0.watch.as_secs())).await;
+                let healthy = format!("healthy for {} s", self.0.watch.as_secs());
+                steps
+                    .done(&match running.upstream.rescued() {
+                        0 => healthy,
+                        rescued => format!("{healthy}; {rescued} requests failed on it and were answered by the release before"),
+                    })
+                    .await;
                 None
             }
             Err(Halt::Failed(reason)) if !auto_rollback => {
@@ -222,6 +268,7 @@ impl LocalTarget {
             }
         };
         running.keep_alive();
+        self.0.proxy.settle(&host);
         let previous = self.0.live.lock().await.insert(host, (release.clone(), running));
         if let Some((earlier, old)) = previous {
             let drained = old.upstream.drained(DRAIN).await;
@@ -256,7 +303,7 @@ impl LocalTarget {
         let _ = tokio::fs::remove_dir_all(&release.path).await;
         let _ = tokio::fs::remove_dir_all(release.path.with_extension("run")).await;
         if release.target == DeployTarget::Docker {
-            self.discard_image(place, release).await;
+            self.let_go_of_image(place, &release.name).await;
         }
     }
 
@@ -268,9 +315,9 @@ impl LocalTarget {
             let of_a_kept_one = kept.iter().any(|release| name == release.name || name == format!("{}.run", release.name));
             if name.starts_with('r') && !of_a_kept_one {
                 let _ = tokio::fs::remove_dir_all(entry.path()).await;
+                self.let_go_of_image(place, &name).await;
             }
         }
-        self.prune_images(place, kept).await;
     }
 }
 

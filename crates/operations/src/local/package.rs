@@ -7,8 +7,8 @@ use grace_sandbox::{Command, Network, Output};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DeployJob, DeployObserver, Halt, LocalTarget, Release, inside, steps::Steps};
-use crate::{chain, checkout::checkout};
+use super::{DeployJob, DeployObserver, Halt, LocalTarget, Promoted, Release, inside, steps::Steps};
+use crate::{chain, checkout::checkout, digest::digest};
 
 /// The release's own Python with the locked packages. The machine's own pip fills it where there is one, which saves the seconds of putting pip
 /// into it. Wheels that a build has fetched before are taken from the shared cache without a connection; what is missing is fetched.
@@ -28,10 +28,30 @@ if [ -s $lock ]; then
         $pip install --quiet --no-index --require-hashes -r $lock
     }
 fi
+# A running release cannot write beside its files. What does not compile is a matter for the tests.
+$python -m compileall -q -x '[.]venv' backend >/dev/null 2>&1 || true
 "#;
 
+async fn digest_of(folder: &Path) -> Result<String, String> {
+    let of = folder.to_owned();
+    let made = tokio::task::spawn_blocking(move || digest(&of)).await.map_err(|error| error.to_string())?;
+    made.map_err(|error| format!("the files of {} cannot be read: {error}", folder.display()))
+}
+
+/// `sha256:` and the first twelve digits.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
+}
+
 impl LocalTarget {
-    pub(super) async fn package(&self, job: &DeployJob, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
+    /// Makes the release out of its commit and gives its digest.
+    pub(super) async fn package(
+        &self,
+        job: &DeployJob,
+        release: &Release,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String, Halt> {
         steps.begin("package", DeploymentStatus::Packaging).await;
         self.check_out(job, &release.path).await?;
         let root = inside(release.folder.as_deref(), "");
@@ -39,8 +59,48 @@ impl LocalTarget {
         if release.has_frontend {
             self.build_pages(release, &root, steps.observer, cancel).await?;
         }
+        let digest = digest_of(&release.path).await?;
         steps.done(&format!("release {}", release.name)).await;
-        Ok(())
+        Ok(digest)
+    }
+
+    /// Makes the release a copy of one of another place, file by file, and gives their common digest.
+    pub(super) async fn take_over(
+        &self,
+        promoted: &Promoted,
+        release: &Release,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String, Halt> {
+        steps.begin("package", DeploymentStatus::Packaging).await;
+        let (source, from) = (&promoted.release, promoted.from.as_str());
+        let Some(digest) = source.digest.clone() else {
+            let why = format!("{} was packaged before digests were kept; deploy the build to {from} once more and promote that.", source.name);
+            return Err(Halt::Failed(why));
+        };
+        if !source.path.is_dir() {
+            let why = format!("{} is no longer kept in {from}; promote what is live there now.", source.name);
+            return Err(Halt::Failed(why));
+        }
+        let failed = |error: std::io::Error| format!("cannot prepare {}: {error}", release.path.display());
+        let _ = tokio::fs::remove_dir_all(&release.path).await;
+        tokio::fs::create_dir_all(&release.path).await.map_err(failed)?;
+        self.adopt(&release.path).await?;
+        // In the sandbox, where a link that a release made can lead to nothing of this machine.
+        let mut copy = Command::new("cp", &release.path).args(["--archive", "--reflink=auto", "/from/.", "."]);
+        copy.read_only_binds.push((source.path.clone(), PathBuf::from("/from")));
+        self.run(copy, "cp", steps.observer, cancel).await?;
+        let copied = digest_of(&release.path).await?;
+        if copied != digest {
+            let why = format!(
+                "the files of {} in {from} are not those that were packaged ({copied} instead of {digest}); deploy the build there once more",
+                source.name
+            );
+            return Err(Halt::Failed(why));
+        }
+        steps.done(&format!("{} of {from} as it is, {}", source.name, short(&digest))).await;
+        steps.skip("test", &format!("what is promoted was deployed to {from} first")).await;
+        Ok(digest)
     }
 
     pub(super) async fn build_pages(
@@ -90,6 +150,10 @@ impl LocalTarget {
 
     pub(super) async fn check_out(&self, job: &DeployJob, folder: &Path) -> Result<(), String> {
         checkout(&job.git_dir, &job.commit, folder).await.map_err(|error| chain(&error))?;
+        self.adopt(folder).await
+    }
+
+    async fn adopt(&self, folder: &Path) -> Result<(), String> {
         let (sandbox, folder) = (self.0.sandbox.clone(), folder.to_owned());
         tokio::task::spawn_blocking(move || sandbox.adopt(&folder).map_err(|error| chain(&error))).await.map_err(|error| error.to_string())?.map(drop)
     }

@@ -1,6 +1,7 @@
 //! The process of a release, and what a release is given whatever runs it: its environment, its data, its socket.
 
 use std::{
+    collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,10 +10,11 @@ use std::{
 use async_trait::async_trait;
 use grace_domain::deployment::{DeployTarget, DeploymentStatus};
 use grace_sandbox::{Command, Limits, Output, Sandbox};
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Halt, LocalTarget, Place, Release, health::healthy, inside, steps::Steps};
+use super::{Granted, Halt, LocalTarget, Place, Release, health::healthy, inside, steps::Steps};
 use crate::{
     chain,
     supervise::{LineSink, Running, STOP_WITHIN, Service, Starter},
@@ -34,27 +36,32 @@ pub(super) const PIDS: u64 = 128;
 /// What a release of a place is given, whatever runs it.
 #[derive(Clone)]
 pub(super) struct Given {
-    pub environment: Vec<(String, String)>,
+    pub environment: BTreeMap<String, String>,
+    /// The part of its environment that is nobody else's business.
+    pub secrets: BTreeMap<String, SecretString>,
     /// Folders that it may write to, and where it finds them.
-    pub folders: Vec<(PathBuf, &'static str)>,
+    pub writable: Vec<(PathBuf, &'static str)>,
+    pub read_only: Vec<(PathBuf, &'static str)>,
 }
 
 impl LocalTarget {
-    pub(super) async fn start(&self, place: &Place, release: &Release, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<Running, Halt> {
+    pub(super) async fn start(
+        &self,
+        place: &Place,
+        release: &Release,
+        granted: &Granted,
+        steps: &mut Steps<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Running, Halt> {
         steps.begin("start", DeploymentStatus::Starting).await;
-        let what = match release.target {
-            DeployTarget::Local => {
-                let migrate = self.app_command(place, release, &MIGRATE, Limits::default())?;
-                self.run(migrate, "alembic", steps.observer, cancel).await?;
-                "process"
-            }
-            DeployTarget::Docker => {
-                self.migrate_image(place, release, steps.observer, cancel).await?;
-                "container"
-            }
-        };
-        let running = self.run_release(place, release, &traced(place)).await?;
-        steps.done(&format!("its database was migrated and its {what} started")).await;
+        let own_file = granted.database.is_none();
+        if own_file {
+            self.alembic(place, release, granted, steps, cancel).await?;
+        }
+        let running = self.run_release(place, release, granted).await?;
+        let what = if release.target == DeployTarget::Docker { "container" } else { "process" };
+        let migrated = if own_file { "its database was migrated and " } else { "" };
+        steps.done(&format!("{migrated}its {what} started")).await;
         steps.begin("health_check", DeploymentStatus::Checking).await;
         let host = place.host();
         let checked = tokio::select! {
@@ -73,7 +80,8 @@ impl LocalTarget {
         }
     }
 
-    pub(super) async fn run_release(&self, place: &Place, release: &Release, lines: &LineSink) -> Result<Running, String> {
+    pub(super) async fn run_release(&self, place: &Place, release: &Release, granted: &Granted) -> Result<Running, String> {
+        let lines = granted.lines.clone().unwrap_or_else(|| traced(place));
         let run_dir = release.path.with_extension("run");
         let socket = run_dir.join(SOCKET);
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
@@ -83,49 +91,65 @@ impl LocalTarget {
         let starter: Arc<dyn Starter> = match release.target {
             DeployTarget::Local => {
                 let limits = Limits { memory_bytes: MEMORY_BYTES, pids: PIDS, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
-                let mut command = self.app_command(place, release, &SERVE, limits)?;
+                let mut command = self.app_command(place, release, granted, &SERVE, limits).await?;
                 command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
-                Arc::new(InSandbox { sandbox: self.0.sandbox.clone(), command, socket: socket.clone(), lines: Arc::clone(lines) })
+                Arc::new(InSandbox { sandbox: self.0.sandbox.clone(), command, socket: socket.clone(), lines: Arc::clone(&lines) })
             }
-            DeployTarget::Docker => Arc::new(self.in_container(place, release, run_dir, &socket, lines)?),
+            DeployTarget::Docker => {
+                let mut given = self.given(place, granted).await?;
+                given.writable.push((run_dir, "/run/app"));
+                Arc::new(self.in_container(place, release, given, &socket, &lines))
+            }
         };
-        Running::start(starter, &socket, Arc::clone(lines)).await
+        Running::start(starter, &socket, lines).await
     }
 
-    /// Environment and folders of a place, made where they are missing.
-    pub(super) fn given(&self, place: &Place) -> Result<Given, String> {
+    /// What the releases of a place are given; folders are made where they are missing.
+    pub(super) async fn given(&self, place: &Place, granted: &Granted) -> Result<Given, String> {
         let place_dir = self.place_dir(place);
         let data = place_dir.join("data");
         self.writable(&data)?;
         let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
         let environment = [
-            ("DATABASE_URL", "sqlite:////data/app.db".to_owned()),
             ("STATIC_DIR", "../frontend/dist".to_owned()),
-            ("SECRET_KEY", secret),
             ("PUBLIC_URL", self.url(place)),
             // Whoever reaches the socket is the proxy.
             ("FORWARDED_ALLOW_IPS", "*".to_owned()),
             ("PYTHONUNBUFFERED", "1".to_owned()),
         ];
+        let mut secrets = granted.variables.clone();
+        secrets.insert("SECRET_KEY".to_owned(), SecretString::from(secret));
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Given { environment, folders: vec![(data, "/data")] })
+        let mut given = Given { environment, secrets, writable: vec![(data, "/data")], read_only: Vec::new() };
+        self.give_database(place, granted, &mut given).await?;
+        Ok(given)
     }
 
     /// The release's own Python with the environment of its place.
-    fn app_command(&self, place: &Place, release: &Release, arguments: &[&str], limits: Limits) -> Result<Command, String> {
-        let given = self.given(place)?;
+    pub(super) async fn app_command(
+        &self,
+        place: &Place,
+        release: &Release,
+        granted: &Granted,
+        arguments: &[&str],
+        limits: Limits,
+    ) -> Result<Command, String> {
+        let given = self.given(place, granted).await?;
         let mut command = Command::new(".venv/bin/python", &release.path).args(arguments.iter().copied());
-        for (name, value) in given.environment {
-            command = command.env(name, value);
-        }
+        // It stays what it was packaged as: what is promoted or gone back to is what was tested.
+        command.read_only_workspace = true;
+        command.env.extend(given.environment);
+        command.secrets.extend(given.secrets);
         command.working_dir = PathBuf::from(inside(release.folder.as_deref(), "backend"));
-        command.writable_binds.extend(given.folders.into_iter().map(|(folder, seen_as)| (folder, PathBuf::from(seen_as))));
+        let bind = |(folder, seen_as): (PathBuf, &str)| (folder, PathBuf::from(seen_as));
+        command.writable_binds.extend(given.writable.into_iter().map(bind));
+        command.read_only_binds.extend(given.read_only.into_iter().map(bind));
         command.limits = limits;
         Ok(command)
     }
 
     /// Makes sure of a folder that a release may write to.
-    fn writable(&self, folder: &Path) -> Result<(), String> {
+    pub(super) fn writable(&self, folder: &Path) -> Result<(), String> {
         prepare(folder).map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
         self.0.sandbox.adopt(folder).map(drop).map_err(|error| chain(&error))
     }

@@ -11,13 +11,17 @@ pub(super) struct Steps<'a> {
     steps: Vec<DeploymentStep>,
 }
 
-const STEP_NAMES: [&str; 6] = ["package", "test", "start", "health_check", "switch", "watch"];
+const MAKING: &[&str] = &["package", "test"];
+const MIGRATING: &[&str] = &["provision_database", "copy_database", "migrate"];
+const RUNNING: &[&str] = &["start", "health_check", "switch", "watch"];
 
 impl<'a> Steps<'a> {
-    pub fn new(observer: &'a dyn DeployObserver) -> Self {
+    /// A place with a database of its own has steps for it.
+    pub fn new(observer: &'a dyn DeployObserver, database: bool) -> Self {
         let step =
             |name: &&str| DeploymentStep { name: (*name).to_owned(), state: StepState::Pending, started_at: None, finished_at: None, detail: None };
-        Self { observer, status: DeploymentStatus::Initiated, steps: STEP_NAMES.iter().map(step).collect() }
+        let names = MAKING.iter().chain(MIGRATING.iter().filter(|_| database)).chain(RUNNING);
+        Self { observer, status: DeploymentStatus::Initiated, steps: names.map(step).collect() }
     }
 
     pub async fn begin(&mut self, name: &str, status: DeploymentStatus) {

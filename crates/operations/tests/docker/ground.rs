@@ -18,7 +18,7 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
-use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, LocalTarget, Place, Proxy, Release};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -206,6 +206,8 @@ impl Ground {
             has_frontend: false,
             // In the sandbox its tests would be a script that it has not.
             has_tests: docker_build,
+            granted: Granted::default(),
+            promoted: None,
         }
     }
 

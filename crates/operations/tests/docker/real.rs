@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use axum::http::StatusCode;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 use grace_domain::{deployment::StepState, id::DeploymentId};
-use grace_operations::DeployOutcome;
+use grace_operations::{DeployOutcome, Granted};
 use grace_sandbox::{Command, Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +142,7 @@ async fn life(kind: Kind) {
     leave(&daemon, "/another/grace", "of another").await;
     ground.another_server().await;
     assert_eq!(running(&daemon).await, ["left", "of another"]);
-    let restored = ground.target.restore(&ground.place, &newer).await;
+    let restored = ground.target.restore(&ground.place, &newer, &Granted::default()).await;
     assert_eq!(restored, Ok("http://chat-staging.localhost:3000".into()));
     assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec!["of another".into(), newer.name.clone()]));
 
@@ -168,12 +168,12 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
     }
     assert_eq!(images(&daemon).await, ["grace/chat:r2", "grace/chat:r3"]);
     let told = Told::default();
-    let outcome = ground.target.rollback(&ground.place, &releases[1], &told, CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, &releases[1], &Granted::default(), &told, CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec![releases[1].name.clone()]));
 
     // The image of the first is gone, and so is the way back to it.
-    let outcome = ground.target.rollback(&ground.place, &releases[0], &told, CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, &releases[0], &Granted::default(), &told, CancellationToken::new()).await;
     assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("is not on the engine any more")), "{outcome:?}");
     assert_eq!(ground.seen().await["version"], "two");
 

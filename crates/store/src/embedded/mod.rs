@@ -137,6 +137,7 @@ fn prepare(data_dir: &Path, durability: Durability, choose: Choose) -> Result<(P
     if major.is_none() {
         process::initialise(&place, &binaries, &account, durability)?;
     }
+    process::admit(&place, &account)?;
     Ok((place, binaries, account))
 }
 

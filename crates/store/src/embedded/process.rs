@@ -72,6 +72,21 @@ pub(super) fn initialise(place: &Place, binaries: &Binaries, account: &Account, 
     Err(EmbeddedError::Initialise { cluster: place.cluster.clone(), output })
 }
 
+/// Who may connect: Grace without a password, as whoever reaches the socket, and roles of places with theirs.
+const ADMITTED: &str = "local all grace trust\nlocal all all scram-sha-256\n";
+
+/// Writes who may connect; data of earlier versions let every role in that they had.
+pub(super) fn admit(place: &Place, account: &Account) -> Result<(), EmbeddedError> {
+    let file = place.cluster.join("pg_hba.conf");
+    if fs::read_to_string(&file).is_ok_and(|text| text == ADMITTED) {
+        return Ok(());
+    }
+    let next = place.cluster.join("pg_hba.conf.next");
+    fs::write(&next, ADMITTED).at("Writing", &next)?;
+    account.own(&next).at("Giving away", &next)?;
+    fs::rename(&next, &file).at("Naming", file)
+}
+
 /// A process that still has this cluster open. Removes what one that is gone has left, which Postgres itself would take for a live one when the
 /// kernel has given its number to another process.
 pub(super) fn holder(place: &Place) -> Result<Option<i32>, EmbeddedError> {

@@ -9,5 +9,6 @@ mod intents;
 mod jobs;
 mod learning;
 mod models;
+mod places;
 mod results;
 mod tasks;

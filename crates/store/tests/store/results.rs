@@ -95,7 +95,13 @@ async fn a_deployment_is_kept_with_its_steps_and_its_task_is_not_one_of_the_buil
     let db = testing::database().await;
     let id = intent(&db.store).await;
     let mut conn = db.store.connection().await.unwrap();
-    let new = NewDeployment { intent: id, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default() };
+    let new = NewDeployment {
+        intent: id,
+        target: DeployTarget::Local,
+        environment: Environment::Staging,
+        config: DeploymentConfig::default(),
+        promoted_from: None,
+    };
     let mut deployment = deployment_create(&mut conn, &new, at(1)).await.unwrap();
     assert_eq!((deployment.status, deployment.environment), (DeploymentStatus::Initiated, Environment::Staging));
     let number = deployment.deployment_id;
@@ -126,7 +132,13 @@ async fn switching_remembers_where_a_rollback_goes() {
     let mut conn = db.store.connection().await.unwrap();
     let mut releases = vec![];
     for n in 1..=2 {
-        let new = NewDeployment { intent: id, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default() };
+        let new = NewDeployment {
+            intent: id,
+            target: DeployTarget::Local,
+            environment: Environment::Staging,
+            config: DeploymentConfig::default(),
+            promoted_from: None,
+        };
         let deployment = deployment_create(&mut conn, &new, at(n)).await.unwrap().deployment_id;
         let new = NewRelease {
             intent: id,
@@ -135,6 +147,8 @@ async fn switching_remembers_where_a_rollback_goes() {
             name: format!("abc-{n}"),
             commit: "abc".into(),
             path: format!("releases/{n}"),
+            digest: Some(format!("sha256:{n}")),
+            schema_revision: Some("1".into()),
         };
         let release = release_save(&mut conn, &new, at(n)).await.unwrap();
         assert_eq!(release_save(&mut conn, &new, at(n)).await.unwrap(), release, "packaging again finds it");

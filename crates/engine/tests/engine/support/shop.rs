@@ -47,8 +47,8 @@ Server(path, Handler).serve_forever()
 "#;
 
 /// As in a given repository; the operations crate tests projects without one.
-const FOLDER: &str = "services/shop";
-const HOST: &str = "shop-staging.localhost";
+pub const FOLDER: &str = "services/shop";
+pub const HOST: &str = "shop-staging.localhost";
 
 pub fn spec() -> Spec {
     Spec {
@@ -117,9 +117,13 @@ pub fn behave(place: &Place, how: &str) {
     std::fs::write(place.data_dir.join("releases/shop-staging/data/behaviour"), how).unwrap();
 }
 
-/// The folder of a release.
+/// The folder of a release in staging.
 pub fn folder(place: &Place, deployment: &Deployment) -> PathBuf {
-    place.data_dir.join("releases/shop-staging").join(deployment.release.as_ref().unwrap())
+    folder_in(place, "staging", deployment)
+}
+
+pub fn folder_in(place: &Place, environment: &str, deployment: &Deployment) -> PathBuf {
+    place.data_dir.join(format!("releases/shop-{environment}")).join(deployment.release.as_ref().unwrap())
 }
 
 /// What a release answers with.
@@ -129,7 +133,11 @@ pub fn answer_of(place: &Place, deployment: &Deployment) -> (u16, String) {
 
 /// Status and body of what is served in staging.
 pub async fn served(engine: &Engine) -> (u16, String) {
-    let response = engine.proxy().handle(HOST, Request::get("/").body(Body::empty()).unwrap()).await;
+    served_at(engine, HOST).await
+}
+
+pub async fn served_at(engine: &Engine, host: &str) -> (u16, String) {
+    let response = engine.proxy().handle(host, Request::get("/").body(Body::empty()).unwrap()).await;
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8_lossy(&body).into_owned())

@@ -1,0 +1,59 @@
+//! What the services of a place are granted when one of them starts.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use grace_domain::{
+    id::{DeploymentId, IntentId},
+    problem::Problem,
+    spec::{Database as Kind, Spec},
+};
+use grace_operations::{Granted, LineSink, Place};
+use grace_store::place_variables_of;
+use grace_vault::{Redactor, SecretString, Stream};
+
+use super::database::Database;
+use crate::{error::Result, start::Inner};
+
+/// Reads the values of a place's variables and finds its database, if its plan says PostgreSQL. `deployment` is who it is for; `None`: what was live
+/// is started again.
+///
+/// # Errors
+/// A secret that is not there or does not open, with what would help.
+pub(crate) async fn granted(inner: &Arc<Inner>, intent: IntentId, place: &Place, spec: &Spec, deployment: Option<DeploymentId>) -> Result<Granted> {
+    let mut conn = inner.store.connection().await?;
+    let wanted = place_variables_of(&mut conn, intent, place.environment).await?;
+    drop(conn);
+    let mut variables = BTreeMap::new();
+    for one in wanted {
+        let purpose = format!("variable {} of {}", one.variable, place.name());
+        let value = inner.secret_for(Some(intent), &one.secret, &purpose, Some((intent, None))).await.map_err(|error| {
+            let problem = Problem::from(error);
+            Problem { message: format!("{} is not to be had: {}", purpose, problem.message), ..problem }
+        })?;
+        variables.insert(one.variable.to_string(), value);
+    }
+    let database = match spec.database {
+        Kind::Postgresql => Some(Arc::new(Database::open(inner.clone(), (intent, place.environment), deployment).await?)),
+        Kind::Sqlite => None,
+    };
+    let password = database.as_ref().map(|database| ("DATABASE_PASSWORD".to_owned(), database.password().clone()));
+    inner.secrets_watch(intent).await?;
+    let lines = lines(place, variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
+    Ok(Granted { variables, database: database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>), lines: Some(lines) })
+}
+
+/// What a release prints goes to the server's log, without the values that it was given.
+fn lines(place: &Place, values: impl Iterator<Item = (String, SecretString)>) -> LineSink {
+    let values: Vec<_> = values.collect();
+    let redactor = Arc::new(Redactor::new(values.iter().map(|(name, value)| (name.as_str(), value))));
+    let (name, stream) = (place.name(), Mutex::new(Stream::new(redactor)));
+    Arc::new(move |line| {
+        let lines = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);
+        for line in lines {
+            tracing::info!(place = %name, "{line}");
+        }
+    })
+}

@@ -1,0 +1,24 @@
+//! Databases of places, and the variables of their services.
+
+use grace_domain::{
+    id::IntentId,
+    intent::Environment,
+    list::{ListQuery, Page},
+    place::{DatabaseView, PlaceVariable, VariableDraft},
+};
+
+use super::doors;
+
+doors! {
+    /// With their copies, newest first.
+    list_databases at "list_databases" (query: ListQuery) -> Page<DatabaseView> => |engine| engine.databases(query);
+    /// Drops a database with its copies; `confirm` is its name once more.
+    drop_database at "drop_database" (name: String, confirm: String) -> Page<DatabaseView> => |engine| engine.drop_database(&name, &confirm);
+    /// Of all places.
+    list_variables at "list_variables" () -> Vec<PlaceVariable> => |engine| engine.place_variables();
+    /// Gives services a variable from their next start on.
+    save_variable at "save_variable" (draft: VariableDraft) -> Vec<PlaceVariable> => |engine| engine.save_variable(draft);
+    /// Takes it from them with their next start.
+    delete_variable at "delete_variable" (intent: IntentId, environment: Environment, variable: String) -> Vec<PlaceVariable> =>
+        |engine| engine.delete_variable(intent, environment, &variable);
+}
