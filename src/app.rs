@@ -20,7 +20,7 @@ use crate::{
         time::Clock,
     },
     pages::{home::HomePage, not_found::NotFoundPage},
-    parts::{AnalyticsRoute, BuildRoute, Dialogs, OperationsRoute, SettingsRoute, TasksRoute},
+    parts::{AnalyticsRoute, BuildRoute, Dialogs, DocumentsRoute, OperationsRoute, SettingsRoute, TasksRoute},
 };
 
 /// The whole document, for the server.
@@ -72,6 +72,8 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/builds/:id") view={Lazy::<BuildRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/tasks") view={Lazy::<TasksRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/operations") view={Lazy::<OperationsRoute>::new()} ssr=SsrMode::Async/>
+                        <Route path=path!("/documents") view={Lazy::<DocumentsRoute>::new()} ssr=SsrMode::Async/>
+                        <Route path=path!("/documents/:id") view={Lazy::<DocumentsRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/analytics") view={Lazy::<AnalyticsRoute>::new()} ssr=SsrMode::Async/>
                         <Route path=path!("/settings") view={Lazy::<SettingsRoute>::new()} ssr=SsrMode::Async/>
                     </FlatRoutes>

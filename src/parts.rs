@@ -24,7 +24,9 @@ use crate::{
         plan_preview,
         progress_detail::ProgressDetail,
     },
-    pages::{analytics::AnalyticsPage, build::BuildPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage},
+    pages::{
+        analytics::AnalyticsPage, build::BuildPage, documents::DocumentsPage, operations::OperationsPage, settings::SettingsPage, tasks::TasksPage,
+    },
 };
 
 /// A part could not be loaded: the server is away, or it is newer than this page.
@@ -112,6 +114,7 @@ pages! {
     TasksRoute, tasks_page, load_tasks in layers at "tasks" => TasksPage;
     OperationsRoute, operations_page, load_operations in layers at "operations" => OperationsPage;
     SettingsRoute, settings_page, load_settings in layers at "settings" => SettingsPage;
+    DocumentsRoute, documents_page, load_documents in layers at "documents" => DocumentsPage;
     AnalyticsRoute, analytics_page, load_analytics in layers at "analytics" => AnalyticsPage;
 }
 

@@ -8,6 +8,7 @@ pub mod client;
 pub mod codec;
 pub mod copilot;
 pub mod deployments;
+pub mod documents;
 pub mod learning;
 pub mod models;
 pub mod places;
@@ -62,7 +63,8 @@ fn tell_status(problem: &Problem) {
         return;
     };
     let of_a_call = request.uri.path().starts_with("/api/_calls/");
-    let of_a_page = problem.kind == ProblemKind::NotFound && request.uri.path().starts_with("/builds/");
+    let one_thing = ["/builds/", "/documents/"].iter().any(|start| request.uri.path().starts_with(start));
+    let of_a_page = problem.kind == ProblemKind::NotFound && one_thing;
     if let Ok(status) = axum::http::StatusCode::from_u16(problem.kind.http_status())
         && (of_a_call || of_a_page)
     {

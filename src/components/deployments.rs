@@ -82,6 +82,9 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
                 {deployment_badge(&deployment)}
                 <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}{promoted}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
+                    {(deployment.status == DeploymentStatus::Live).then(|| view! {
+                        <a class="btn btn-ghost" href=format!("/documents?intent={}", deployment.intent_id)>{small_icon("book")}"Documents"</a>
+                    })}
                     {url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
                     {promote_button(&deployment, None)}
                     {if deployment.status.is_final() {

@@ -69,7 +69,8 @@ fn deliveries(intent: IntentId) -> AnyView {
         view! { <a class="btn" href=address rel="external" download=name title=title>{text}</a> }
     };
     let patch = link("patch", ".patch", "All commits, for git am", "Patch");
-    view! { {patch}{link("report", "-report.md", "What was built and how it went", "Report")} }.into_any()
+    let documents = view! { <a class="btn" href=format!("/documents?intent={intent}") title="Its documents, to read and to search">{small_icon("book")}"Documents"</a> };
+    view! { {documents}{patch}{link("report", "-report.md", "What was built and how it went", "Report")} }.into_any()
 }
 
 /// Tree and source. `path` is what the address names.

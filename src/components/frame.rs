@@ -21,7 +21,10 @@ const PLACES: [(&str, &str, &str, &str); 3] =
 pub fn Rail() -> AnyView {
     let desk = desk();
     let path = use_location().pathname;
-    let here = move |address: &'static str| path.with(|path| path == address || (address == "/" && path.starts_with("/builds"))).then_some("page");
+    let here = move |address: &'static str| {
+        let within = |path: &str| (address == "/" && path.starts_with("/builds")) || (address == "/documents" && path.starts_with("/documents/"));
+        path.with(|path| path == address || within(path)).then_some("page")
+    };
     let places: Vec<_> = PLACES
         .into_iter()
         .map(|(address, layer, name, shape)| {
@@ -43,7 +46,8 @@ pub fn Rail() -> AnyView {
                     <span>"Co-pilot"</span>
                     {waiting_badge(desk)}
                 </button>
-                <a href="/analytics" class="end small-hide" title="Analytics" aria-current=move || here("/analytics")>{icon("chart")}<span>"Analytics"</span></a>
+                <a href="/documents" class="end small-hide" title="Documents" aria-current=move || here("/documents")>{icon("book")}<span>"Documents"</span></a>
+                <a href="/analytics" class="small-hide" title="Analytics" aria-current=move || here("/analytics")>{icon("chart")}<span>"Analytics"</span></a>
                 <a href="/settings" title="Settings" aria-current=move || here("/settings")>{icon("settings")}<span>"Settings"</span></a>
             </div>
         </nav>

@@ -1,6 +1,6 @@
 //! Keys that work everywhere, the list of them, and the palette that finds builds and runs commands.
 
-use grace_domain::{list::ListQuery, present::build::refusal, status::Trigger, view::BuildSummary};
+use grace_domain::{document::MAX_SEARCH, list::ListQuery, present::build::refusal, status::Trigger, view::BuildSummary};
 use leptos::{ev, prelude::*};
 use leptos_router::hooks::use_navigate;
 
@@ -9,6 +9,7 @@ use super::{
     build_controls::{approve_deed, control_deed},
     desk::{Desk, desk},
     dialog::Dialog,
+    files::query_value,
     icon::small_icon,
     status::status_badge,
 };
@@ -142,6 +143,8 @@ pub fn Shortcuts() -> AnyView {
 enum Entry {
     Go(&'static str, &'static str, String),
     Build(Box<BuildSummary>),
+    /// Look for these words in the documents.
+    Documents(String),
     Do(&'static str, String, Deed),
 }
 
@@ -150,7 +153,7 @@ impl Entry {
         match self {
             Self::Go(_, words, _) => (*words).to_owned(),
             Self::Build(build) => format!("{} {} {}", build.title, build.intent_id, build.description),
-            Self::Do(_, words, _) => words.clone(),
+            Self::Documents(words) | Self::Do(_, words, _) => words.clone(),
         }
     }
 }
@@ -195,6 +198,7 @@ fn Palette() -> AnyView {
                 }
             }
             Entry::Build(build) => navigate(&format!("/builds/{}", build.intent_id), Default::default()),
+            Entry::Documents(words) => navigate(&format!("/documents?q={}", query_value(&words)), Default::default()),
             Entry::Do(_, _, deed) => deed.perform(RwSignal::new(false), desk),
         }
     };
@@ -221,6 +225,7 @@ fn Palette() -> AnyView {
                 let line = match entry {
                     Entry::Go(icon, words, _) => view! { {small_icon(icon)}<span>{words}</span> }.into_any(),
                     Entry::Do(icon, words, _) => view! { {small_icon(icon)}<span>{words}</span> }.into_any(),
+                    Entry::Documents(words) => view! { {small_icon("book")}<span class="clip">"Search documents for "{words}</span> }.into_any(),
                     Entry::Build(build) => view! {
                         {small_icon("builder")}
                         <span class="clip">{build.title.clone()}" "<code class="muted">{build.intent_id.to_string()}</code></span>
@@ -275,6 +280,7 @@ fn entries(desk: Desk, searched: RwSignal<Vec<BuildSummary>>, text: &str) -> Vec
         Entry::Go("builder", "Layer 3: Builder", "/".to_owned()),
         Entry::Go("tasks", "Layer 2: Tasks", "/tasks".to_owned()),
         Entry::Go("ops", "Layer 4: Operations", "/operations".to_owned()),
+        Entry::Go("book", "Documents", "/documents".to_owned()),
         Entry::Go("chart", "Analytics", "/analytics".to_owned()),
         Entry::Go("settings", "Settings", "/settings".to_owned()),
         Entry::Do(
@@ -320,5 +326,9 @@ fn entries(desk: Desk, searched: RwSignal<Vec<BuildSummary>>, text: &str) -> Vec
         words.iter().all(|word| line.contains(word.as_str()))
     });
     all.truncate(MOST);
+    if !words.is_empty() && text.chars().count() <= MAX_SEARCH {
+        all.truncate(MOST - 1);
+        all.push(Entry::Documents(text.trim().to_owned()));
+    }
     all
 }

@@ -3,6 +3,8 @@
 pub mod analytics;
 pub mod build;
 pub mod build_tabs;
+pub mod document;
+pub mod documents;
 pub mod home;
 pub mod not_found;
 pub mod operations;

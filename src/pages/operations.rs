@@ -81,7 +81,7 @@ pub fn OperationsPage() -> AnyView {
                 <div class="panel">
                     <ul class="evidence">
                         {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
-                        {not_here("book", "Documents", "Generated documents are in each build's files; a search over all of them is not in this version.")}
+                        <li>{small_icon("book")}<span><b class="strong">"Documents"</b>" "<span class="soft">"What builds wrote down, found by words, as it is now and as each release went live with it."</span></span><a class="btn" href="/documents">"Open"</a></li>
                     </ul>
                 </div>
             </section>

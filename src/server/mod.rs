@@ -6,6 +6,7 @@ mod builds;
 mod copilot;
 mod deployments;
 mod document;
+mod documents;
 mod events;
 mod extract;
 mod guard;

@@ -11,6 +11,7 @@ use grace_domain::{
     comment::{Comment, CommentDraft, CommentList},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
     deployment::{DeployRequest, DeployResponse, Deployment},
+    document::{DocumentList, DocumentQuery, DocumentView, VersionQuery},
     event::{Artifact, Event},
     input::Uploaded,
     intent::RequestDraft,
@@ -30,7 +31,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    events, inputs, learning, models, operations, places, refusal, results, reviews, secrets, tasks,
+    documents, events, inputs, learning, models, operations, places, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -49,7 +50,7 @@ pub fn api() -> Router<ServerState> {
 fn documented() -> Documented {
     let with_operations = operations_of(Documented::new());
     let with_builds = build_control(builds_of(with_operations));
-    places_of(secrets_of(rest(results_of(with_builds))))
+    documents_of(places_of(secrets_of(rest(results_of(with_builds)))))
 }
 
 fn places_of(api: Documented) -> Documented {
@@ -80,6 +81,24 @@ fn places_of(api: Documented) -> Documented {
         "/api/provisioning/variables/{variable}",
         places::delete_variable,
         places("Takes it from them with their next start.").query::<places::PlaceQuery>().answers_nothing(),
+    )
+}
+
+fn documents_of(api: Documented) -> Documented {
+    let documents = |summary: &str| endpoint("documents", summary);
+    api.get(
+        "/api/documents",
+        documents::list_documents,
+        documents("Documents of builds: with `q` those that have its words, best first; without it those that changed last.")
+            .query::<DocumentQuery>()
+            .answers::<DocumentList>(200),
+    )
+    .get(
+        "/api/documents/{id}",
+        documents::get_document,
+        documents("One document: the newest version, or with `release` that of a deployment which went live.")
+            .query::<VersionQuery>()
+            .answers::<DocumentView>(200),
     )
 }
 

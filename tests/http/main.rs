@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod client;
+mod documents;
 mod events;
 mod guard;
 mod inputs;

@@ -2,7 +2,7 @@
 
 use crate::{
     prerequisites,
-    process::{Outcome, cargo, command, heading, run, target_folder},
+    process::{Outcome, cargo, command, heading, root, run, target_folder},
     site::{self, Profile},
 };
 
@@ -12,12 +12,16 @@ const SANDBOX_START: &str = "start_time";
 /// Measures the release build.
 pub fn bench(arguments: &[String]) -> Outcome {
     prerequisites::bubblewrap();
+    let chromium = prerequisites::chromium()?;
+    prerequisites::end2end_packages()?;
     site::server(Profile::Release)?;
     site::bundle(Profile::Release)?;
     run("building the sandbox's own measurement", cargo().args(["build", "--release", "--workspace", "--example", SANDBOX_START]))?;
     let sandbox_start = target_folder().join("release/examples").join(SANDBOX_START);
     let mut arguments = arguments.to_vec();
-    arguments.extend(["--sandbox-start".to_owned(), sandbox_start.display().to_string()]);
+    let end2end = root().join("end2end").display().to_string();
+    let paths = [("--sandbox-start", sandbox_start.display().to_string()), ("--end2end", end2end), ("--chromium", chromium)];
+    arguments.extend(paths.into_iter().flat_map(|(name, path)| [name.to_owned(), path]));
     build_trials(Profile::Release)?;
     trials(Profile::Release, "bench", &arguments)
 }

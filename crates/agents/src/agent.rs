@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grace_domain::baseline::Baseline;
+use grace_domain::document::Passage;
 use grace_domain::event::{ArtifactKind, CheckReport, Level, TestReport};
 use grace_domain::intent::{IntentRequest, ProjectType, Stack, TargetDomain};
 use grace_domain::model::ModelRole;
@@ -133,6 +134,8 @@ pub struct PlanInputs {
     pub repository: Option<Repository>,
     /// What is told of the given files: see [`crate::inputs::told`]; empty for an agent without a model.
     pub given: String,
+    /// What documents of other builds say that may help; empty for an agent without a model.
+    pub knowledge: Vec<Passage>,
     /// Which commands may prove a task.
     pub policy: Arc<Policy>,
     /// Set when tasks of the build have begun: only what is left is planned.
@@ -156,6 +159,7 @@ impl PlanInputs {
             today,
             repository: None,
             given: String::new(),
+            knowledge: Vec::new(),
             policy: bundled(),
             rest: None,
         }
@@ -239,6 +243,11 @@ pub trait Conversing: Send + Sync {
 
     /// What people have said to the build, oldest first, after the message numbered `after`; each with its number.
     async fn messages(&self, after: i64) -> Vec<(i64, String)>;
+
+    /// What documents of other builds say that may help with this task. None where there are none.
+    async fn knowledge(&self, _task: &PlannedTask) -> Vec<Passage> {
+        Vec::new()
+    }
 
     /// Files that differ from the last commit, ignored ones left out.
     async fn changed(&self) -> Result<Vec<String>, TaskFailure>;

@@ -3,6 +3,7 @@
 
 use crate::{
     copilot::{Action, ActionStyle, ChatReply, Source},
+    document::Passage,
     event::Level,
     id::IntentId,
     present::{percent, time::planned},
@@ -22,6 +23,8 @@ pub enum Ask {
     /// The message, less what [`told`] takes off, is for the build's agent.
     Tell(IntentId),
     About(IntentId, Topic),
+    /// Where something is documented, in this build if one is named; the words are what [`sought`] leaves.
+    Documents(Option<IntentId>),
     /// All builds at a glance.
     Overview,
     /// The message describes software that is to be built.
@@ -65,6 +68,8 @@ pub enum Topic {
     Cost,
 }
 
+/// Characters of a document that an answer quotes.
+const QUOTED: usize = 200;
 /// First words of questions.
 const ASKING: [&str; 22] = [
     "how", "what", "whats", "why", "where", "when", "which", "who", "is", "are", "did", "does", "do", "has", "have", "was", "were", "show", "status",
@@ -80,6 +85,33 @@ const PLAIN: usize = 7;
 /// First words of a description of software, and how many words that has at least.
 const BUILDING: [&str; 3] = ["build", "create", "develop"];
 const DESCRIBED: usize = 4;
+
+/// First words of a question or wish that documents can answer, and what such a message has.
+const SEEKING: [&str; 17] = [
+    "where",
+    "which",
+    "is",
+    "are",
+    "find",
+    "search",
+    "show",
+    "what",
+    "whats",
+    "does",
+    "do",
+    "look",
+    "list",
+    "documents",
+    "documentation",
+    "docs",
+    "documented",
+];
+const DOCUMENTS: [&str; 6] = ["documented", "documentation", "docs", "document", "documents", "readme"];
+/// What is not searched for in such a message.
+const UNSOUGHT: [&str; 31] = [
+    "where", "which", "what", "whats", "is", "are", "does", "do", "find", "search", "show", "look", "list", "me", "the", "a", "an", "for", "of",
+    "in", "on", "about", "how", "to", "it", "this", "that", "build", "please", "grace", "up",
+];
 
 /// Reads a message. `known` are the builds that it may speak of, the likeliest first.
 pub fn understand(text: &str, known: &[BuildSummary], hearing: Hearing) -> Ask {
@@ -119,6 +151,10 @@ pub fn understand(text: &str, known: &[BuildSummary], hearing: Hearing) -> Ask {
     let describes = first.is_some_and(|word| BUILDING.contains(&word)) && words.len() >= DESCRIBED && !text.contains('?');
     if describes && about.is_none() && named(&words, &lower, known).is_none() {
         return Ask::Create;
+    }
+    let seeks = command.is_none() && has(&DOCUMENTS) && first.is_some_and(|word| SEEKING.contains(&word));
+    if seeks && !sought(text, &[]).is_empty() {
+        return Ask::Documents(named(&words, &lower, known));
     }
     let topic = if has(&["why", "fail", "failed", "failing", "error", "errors", "wrong", "broken"]) {
         Some(Topic::Failure)
@@ -178,6 +214,16 @@ pub fn told(message: &str) -> &str {
     rest.trim()
 }
 
+/// The words that a message about documents searches for. `title`: the words of the build that it names.
+pub fn sought(message: &str, title: &[&str]) -> String {
+    let lower = message.to_lowercase();
+    let words = lower.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | '/')).map(|word| word.trim_matches(['.', '-', '/']));
+    let meant = |word: &&str| {
+        !word.is_empty() && !UNSOUGHT.contains(word) && !DOCUMENTS.contains(word) && !title.contains(word) && word.parse::<IntentId>().is_err()
+    };
+    words.filter(meant).take(12).collect::<Vec<_>>().join(" ")
+}
+
 /// A build named by its id or, if it is the only one with it, by its title.
 fn named(words: &[&str], lower: &str, known: &[BuildSummary]) -> Option<IntentId> {
     if let Some(id) = words.iter().find_map(|word| word.parse().ok()) {
@@ -221,7 +267,7 @@ pub fn help(understood: bool) -> ChatReply {
         if understood { "" } else { "I answer without a model, so I cannot put that into words of my own: add a model in Settings for that. " };
     reply(
         format!(
-            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost. I also take: approve, pause, resume, stop or retry, with a build's id or title, “tell” with what its agent should know, and “build” with a description."
+            "{lead}I answer from Grace's records: how far a build is, why it failed, its tests, plan, log, address or cost, and where something is documented. I also take: approve, pause, resume, stop or retry, with a build's id or title, “tell” with what its agent should know, and “build” with a description."
         ),
         Vec::new(),
         None,
@@ -286,6 +332,30 @@ fn open_plan(id: IntentId) -> Action {
 /// A command was done (or refused); `outcome` is the engine's word on it.
 pub fn commanded(id: IntentId, outcome: &str) -> ChatReply {
     reply(outcome.to_owned(), vec![source("status", id, "overview")], Some(id))
+}
+
+/// Which documents and sections have the words. `all`: they have all of them; else these come nearest.
+pub fn documented(words: &str, passages: &[Passage], all: bool, about: Option<IntentId>) -> ChatReply {
+    let place = about.map(|id| format!(" of {id}")).unwrap_or_default();
+    if passages.is_empty() {
+        let search = Source { label: "documents".to_owned(), href: "/documents".to_owned() };
+        return reply(format!("No document{place} says anything of: {words}."), vec![search], about);
+    }
+    let lead = if all { format!("Documented: {words}.") } else { format!("No document{place} has all of: {words}. Nearest:") };
+    let lines: Vec<String> = passages
+        .iter()
+        .map(|passage| {
+            let said: String = passage.text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let short: String = said.chars().take(QUOTED).collect();
+            let more = if short.len() < said.len() { "\u{2026}" } else { "" };
+            format!("\n{}: {short}{more}", passage.place())
+        })
+        .collect();
+    let source = |passage: &Passage| {
+        let section = passage.section.as_ref().map(|section| format!(", {}", section.text)).unwrap_or_default();
+        Source { label: format!("{}{section}", passage.path), href: passage.href() }
+    };
+    reply(format!("{lead}{}", lines.concat()), passages.iter().map(source).collect(), about)
 }
 
 /// Facts of one build on one topic. `log` are its last lines.
@@ -395,6 +465,43 @@ mod tests {
         assert_eq!(ask("help"), Ask::Help);
         assert_eq!(ask(""), Ask::Help);
         assert_eq!(understand("stop", &[], Hearing::default()), Ask::Overview);
+    }
+
+    #[test]
+    fn a_question_for_documents_is_searched_by_its_own_words() {
+        let ask = |text: &str| understand(text, &[], Hearing { about: Some(IntentId(7)), listens: true, model: true });
+        for (text, words) in [
+            ("Where is the refund webhook documented?", "refund webhook"),
+            ("which document is about /api/login", "api/login"),
+            ("search the docs for rate-limits", "rate-limits"),
+            ("Is there documentation of how to restore a backup in any of these builds?", "there restore backup any these builds"),
+        ] {
+            assert_eq!((ask(text), sought(text, &[]).as_str()), (Ask::Documents(None), words), "{text}");
+        }
+        assert_eq!(ask("where are the docs of int-code-004 about login"), Ask::Documents(Some(IntentId(4))));
+        assert_eq!(sought("where are the docs of int-code-004 about login", &[]), "login");
+        for other in ["where is it?", "Write the docs first", "document each function", "Where are the docs?"] {
+            assert!(!matches!(ask(other), Ask::Documents(_)), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_answer_from_documents_names_document_and_section() {
+        let passage = Passage {
+            document_id: crate::id::DocumentId(3),
+            intent_id: IntentId(4),
+            build: "Shop".into(),
+            path: "docs/api.md".into(),
+            title: "API".into(),
+            section: Some(crate::document::Heading { level: 2, text: "Refunds".into(), anchor: "s-refunds".into() }),
+            text: format!("A refund\n{}", "x".repeat(300)),
+        };
+        let answer = documented("refunds", std::slice::from_ref(&passage), true, None);
+        assert!(answer.text.starts_with("Documented: refunds.\ndocs/api.md of int-code-004, “Refunds”: A refund xxx"), "{}", answer.text);
+        assert!(answer.text.ends_with("x\u{2026}") && answer.text.chars().count() < 300, "{}", answer.text);
+        assert_eq!(answer.sources, [Source { label: "docs/api.md, Refunds".into(), href: "/documents/doc-3#s-refunds".into() }]);
+        assert!(documented("refunds", &[], true, None).text.starts_with("No document says"));
+        assert!(documented("a b", &[passage], false, Some(IntentId(4))).text.starts_with("No document of int-code-004 has all of: a b. Nearest:"));
     }
 
     #[test]

@@ -109,6 +109,12 @@ pub enum EventKind {
         /// The commit that resolved it; absent when a person did.
         commit: Option<String>,
     },
+    /// What is known of the build's documents changed.
+    Documents {
+        /// How many there are in the repository now.
+        documents: u32,
+        commit: String,
+    },
     /// A model answered, and what the build has spent since it began.
     ModelCall {
         task_id: Option<TaskId>,

@@ -73,6 +73,10 @@ id!(
     DeploymentId, "deploy-", 1, "deploy-7"
 );
 id!(
+    /// A document of a build, whatever its version: `doc-14`.
+    DocumentId, "doc-", 1, "doc-14"
+);
+id!(
     /// A comment on lines of what a build changed: `comment-5`.
     CommentId, "comment-", 1, "comment-5"
 );

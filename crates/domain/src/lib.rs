@@ -10,6 +10,7 @@ pub mod chat;
 pub mod comment;
 pub mod copilot;
 pub mod deployment;
+pub mod document;
 pub mod event;
 pub mod id;
 pub mod input;

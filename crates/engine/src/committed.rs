@@ -12,6 +12,7 @@ use grace_store::{artifacts_of, artifacts_replace, comments_touch, intent_save_r
 
 use crate::{
     decide::Decision,
+    documents::read_later,
     error::Result,
     workspace::{Made, Workspace},
 };
@@ -79,6 +80,7 @@ pub(crate) async fn save_commit(
     artifacts_replace(&mut decision.tx, intent, &all).await?;
     if head.is_some() && head != decision.row.head {
         intent_save_repository(&mut decision.tx, intent, Some(&workspace.branch()), head.as_deref(), now).await?;
+        read_later(&mut decision.tx, intent).await?;
     }
     Ok(Saved { head, bytes, left_out: own.into_iter().map(|artifact| artifact.path).collect() })
 }

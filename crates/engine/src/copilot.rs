@@ -175,6 +175,7 @@ impl Engine {
                 Err(Error::Refused(problem)) => Ok(chat::commanded(intent, &problem.message)),
                 Err(other) => Err(other.into()),
             },
+            Ask::Documents(about) => Ok(self.inner.documented(message, about, known).await?),
             Ask::Overview => {
                 let list = self.inner.listed(Listing::Active, &ListQuery::default()).await?;
                 Ok(chat::overview(&list.builds, list.total))

@@ -14,6 +14,7 @@ use crate::{
     comments::land,
     committed::save_commit,
     decide::Decision,
+    documents::read_later,
     error::Result,
     runner::Run,
     start::Inner,
@@ -92,6 +93,7 @@ async fn save_finished(inner: &Arc<Inner>, run: &Run, output: TaskOutput, landin
         }
         if let Some(head) = &result.commit {
             intent_save_repository(&mut decision.tx, run.claim.task.intent_id, Some(&main.branch()), Some(head), now).await?;
+            read_later(&mut decision.tx, run.claim.task.intent_id).await?;
         }
     }
     result.output_bytes = result.output_bytes.max(output.output_bytes);

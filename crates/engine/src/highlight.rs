@@ -456,7 +456,8 @@ fn markdown(line: &str, fence: &mut bool) -> String {
     out
 }
 
-fn escape(text: &str, out: &mut String) {
+/// Adds a text to HTML, in an element or a quoted attribute.
+pub(crate) fn escape(text: &str, out: &mut String) {
     for letter in text.chars() {
         match letter {
             '&' => out.push_str("&amp;"),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::{
-    deployments, error, learning, planning, runner,
+    deployments, documents, error, learning, planning, runner,
     start::{Inner, StartError},
 };
 
@@ -20,8 +20,9 @@ pub(crate) const RUN_TASK: &str = "run_task";
 pub(crate) const PLAN: &str = "plan";
 pub(crate) const RETROSPECT: &str = "retrospect";
 pub(crate) const DEPLOY: &str = "deploy";
+pub(crate) const DOCUMENTS: &str = "documents";
 
-/// Plans, deployments and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
+/// Plans, deployments, documents and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
 const SERVICE_SLOTS: usize = 4;
 
 /// The file in the data folder that has the names under which this server's workers hold jobs. Whoever has the folder's lock knows that the workers
@@ -51,6 +52,12 @@ pub(crate) struct PlanPayload {
 /// Writes the retrospective of a build.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RetrospectPayload {
+    pub intent: i64,
+}
+
+/// Reads the documents of a build's last commit and of its releases.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DocumentsPayload {
     pub intent: i64,
 }
 
@@ -110,6 +117,14 @@ impl TaskHandler for RetrospectPayload {
     }
 }
 
+impl TaskHandler for DocumentsPayload {
+    const IDENTIFIER: &'static str = DOCUMENTS;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(DOCUMENTS, documents::carry_out(&inner(&context), IntentId(self.intent)).await)
+    }
+}
+
 impl TaskHandler for DeployPayload {
     const IDENTIFIER: &'static str = DEPLOY;
 
@@ -130,7 +145,11 @@ impl Plugin for Backoff {
 /// Starts the workers: one for tasks, with as many slots as the server has, and one for what mostly waits.
 pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StartError> {
     let tasks = options(inner, inner.config.workers).define_job::<RunTaskPayload>();
-    let service = options(inner, SERVICE_SLOTS).define_job::<PlanPayload>().define_job::<RetrospectPayload>().define_job::<DeployPayload>();
+    let service = options(inner, SERVICE_SLOTS)
+        .define_job::<PlanPayload>()
+        .define_job::<RetrospectPayload>()
+        .define_job::<DocumentsPayload>()
+        .define_job::<DeployPayload>();
     let mut workers = Vec::new();
     for options in [tasks, service] {
         workers.push(options.init().await.map_err(|error| StartError::Queue(Box::new(error)))?);

@@ -11,6 +11,7 @@ mod committed;
 mod copilot;
 mod decide;
 mod deployments;
+mod documents;
 mod error;
 mod events;
 mod finished;

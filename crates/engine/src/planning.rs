@@ -8,15 +8,17 @@ use std::{
 
 use grace_agents::{Agent, PlanInputs, Rest, inputs::told, repository::Repository, tools::map::Focus};
 use grace_domain::{
+    document::Passage,
     event::Level,
     id::IntentId,
     intent::{AgentChoice, IntentRequest},
     messages,
     model::ModelRole,
-    plan::Plan,
+    plan::{Assumption, Plan},
     plan_rest::Kept,
     problem::{Problem, ProblemKind},
     revision::PlanAnswer,
+    spec::Mark,
     status::{Status, Trigger},
     view::{ApprovalResponse, ControlResponse},
 };
@@ -59,6 +61,11 @@ impl Previewed {
     }
 }
 
+/// A part of a document that a model had beside the request.
+fn given_to_read(passage: &Passage) -> Assumption {
+    Assumption { text: format!("The agent was given to read: {}", passage.place()), mark: Mark::Inferred }
+}
+
 impl Inner {
     /// The agent for a request and its plan.
     pub(crate) async fn plan(self: &Arc<Self>, request: &IntentRequest, modifications: Vec<String>) -> Result<(Arc<dyn Agent>, Plan)> {
@@ -82,18 +89,22 @@ impl Inner {
             _ => None,
         };
         let given = if agent.needs_model() { self.told_of_files(request).await? } else { String::new() };
+        let knowledge = if agent.needs_model() { self.knowledge(&request.description, intent).await? } else { Vec::new() };
+        // What the plan was made with is said in it, whether the model cites it or not.
+        let read: Vec<Assumption> = knowledge.iter().map(given_to_read).collect();
         let inputs = PlanInputs {
             modifications,
             estimates: taught.estimates,
             today: self.now().date_naive(),
             repository,
             given,
+            knowledge,
             policy: self.config.policy.clone(),
             rest,
         };
         let models = Speaker::new(self, (intent, None), cancel, Arc::default());
         let mut plan = agent.plan(request, &inputs, &models).await?;
-        plan.assumptions.extend(taught.lessons);
+        plan.assumptions.extend(taught.lessons.into_iter().chain(read));
         Ok(plan)
     }
 

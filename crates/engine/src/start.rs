@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::Cache,
+    documents,
     inputs::Inputs,
     jobs,
     learning::KnownEstimates,
@@ -234,6 +235,9 @@ impl Engine {
         let follower = recovery::follow_events(&inner);
         inner.keep(tokio::spawn(follower));
         recovery::recover(&inner).await.map_err(StartError::Recovery)?;
+        if let Err(error) = documents::read_unread(&inner).await {
+            tracing::warn!(error = %error.chain(), "documents of builds that were not read yet cannot be searched until their builds change");
+        }
         if let Err(error) = inner.sweep_inputs().await {
             tracing::warn!(error = %error.chain(), "given files that nothing refers to could not be removed");
         }

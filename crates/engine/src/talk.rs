@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use grace_agents::{Conversing, Models, TaskFailure};
 use grace_domain::{
+    document::Passage,
     id::{IntentId, TaskId},
     intent::IntentRequest,
+    plan::PlannedTask,
 };
 use grace_store::{StoreError, comments_read, messages_after};
 use serde_json::Value;
@@ -58,6 +60,14 @@ impl Conversing for Talk {
         };
         read.await.unwrap_or_else(|error| {
             tracing::warn!(task.id = %task, error = %error, "messages of people could not be read; they are read at the next step");
+            Vec::new()
+        })
+    }
+
+    async fn knowledge(&self, task: &PlannedTask) -> Vec<Passage> {
+        let like = format!("{}\n{}\n{}", self.request.description, task.title, task.detail);
+        self.inner.knowledge(&like, Some(self.of().0)).await.unwrap_or_else(|error| {
+            tracing::warn!(task.id = %self.of().1, error = %error.chain(), "documents of other builds could not be read; the task goes on without them");
             Vec::new()
         })
     }

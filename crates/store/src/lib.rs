@@ -11,6 +11,7 @@ mod commands;
 mod comments;
 mod copilot;
 mod deployments;
+mod documents;
 pub mod embedded;
 mod error;
 mod events;
@@ -43,6 +44,11 @@ pub use deployments::{
     LiveRelease, NewDeployment, NewRelease, Release, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen,
     deployment_request_cancel, deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch,
     live_release_set, live_releases, release_fetch, release_of_deployment, release_save, releases_of,
+};
+pub use documents::{
+    DocumentRow, DocumentsOf, NewDocument, NewSection, document_fetch, document_index_fetch, document_index_save, document_paths, document_releases,
+    documents_builds, documents_kept_of, documents_of, documents_save, documents_unread,
+    search::{Among, FoundPage, Wanted, documents_like, documents_search},
 };
 pub use error::{StoreError, StoreResult};
 pub use events::{EventsAfter, event_append, events_after, events_of, log_tail, logs_fetch};

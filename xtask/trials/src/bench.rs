@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
-    Options, Outcome, model_bench, processes,
+    Options, Outcome, browser_bench, model_bench, processes,
     server::{DataFolder, Server, chat_request, text},
 };
 
@@ -27,7 +27,7 @@ pub struct Row {
 }
 
 /// The parts that can be measured alone, in their order.
-const PARTS: [&str; 8] = ["start", "preview", "requests", "events", "sizes", "sandbox", "builds", "model"];
+const PARTS: [&str; 9] = ["start", "preview", "requests", "events", "sizes", "sandbox", "browser", "builds", "model"];
 
 pub async fn bench(options: &Options) -> Outcome {
     if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
@@ -60,6 +60,9 @@ pub async fn bench(options: &Options) -> Outcome {
         sandbox_start(options, &mut rows).await?;
     }
     drop(data);
+    if wanted("browser") {
+        browser_bench::browser(options, &mut rows).await?;
+    }
     if wanted("builds") {
         // On all cores, as a user runs it.
         let data = DataFolder::new("bench-build")?;
@@ -262,7 +265,24 @@ fn sizes(options: &Options, rows: &mut Vec<Row>) -> Outcome {
     // All scripts and code that the home page asks for. Parts of the app come later, when they are wanted.
     let kilobytes = (size("grace.wasm.br")? + size("grace.js.br")? + size("__wasm_split.______________________.js.br")?) as f64 / 1000.0;
     rows.push(row("first load: wasm + js, brotli", format!("{kilobytes:.0} KB"), "≤ 350 KB", kilobytes <= 350.0));
+    let kilobytes = all_parts(options)? as f64 / 1000.0;
+    rows.push(row("all parts of all pages: wasm + js, brotli", format!("{kilobytes:.0} KB"), "≤ 400 KB", kilobytes <= 400.0));
     Ok(())
+}
+
+/// Everything that a person who opens every page and dialog loads, in bytes.
+fn all_parts(options: &Options) -> Outcome<u64> {
+    let folder = options.site.join("pkg");
+    let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(&folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".wasm.br") || name.ends_with(".js.br") {
+            bytes += entry.metadata().map_err(wrong)?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 /// What the sandbox's own measurement says: it stands beside a bare start of the same program there.

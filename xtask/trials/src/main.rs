@@ -4,6 +4,7 @@
 
 mod bench;
 mod boundaries;
+mod browser_bench;
 mod http;
 mod model_bench;
 mod processes;
@@ -24,6 +25,9 @@ pub struct Options {
     pub site: PathBuf,
     /// The program that measures the sandbox alone; `bench` needs it.
     pub sandbox_start: PathBuf,
+    /// The folder of the browser tests with their packages, and the browser; `bench` needs them for its browser part.
+    pub end2end: PathBuf,
+    pub chromium: PathBuf,
     pub kills: u32,
     pub seed: u64,
     pub short: bool,
@@ -60,6 +64,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
         server: PathBuf::new(),
         site: PathBuf::new(),
         sandbox_start: PathBuf::new(),
+        end2end: PathBuf::new(),
+        chromium: PathBuf::new(),
         kills: 20,
         seed: seed_of_this_moment(),
         short: false,
@@ -73,6 +79,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
             "--server" => options.server = value()?.into(),
             "--site" => options.site = value()?.into(),
             "--sandbox-start" => options.sandbox_start = value()?.into(),
+            "--end2end" => options.end2end = value()?.into(),
+            "--chromium" => options.chromium = value()?.into(),
             "--kills" => options.kills = value()?.parse().map_err(|_| "--kills takes a number.".to_owned())?,
             "--seed" => options.seed = value()?.parse().map_err(|_| "--seed takes a number.".to_owned())?,
             "--boundaries" => options.boundaries = true,

@@ -126,7 +126,8 @@ impl Work<'_> {
         let (given, found) = read.await.expect("reading files does not panic");
         let found = found.unwrap_or_else(|error| Repository { overview: format!("(It could not be read: {error}.)"), ..Repository::default() });
         let (overview, told) = (&found.overview, found.told());
-        let situation = prompt::Situation { overview, told: &told, given: &given, baseline: self.context.baseline() };
+        let knowledge = self.conversing.knowledge(self.task).await;
+        let situation = prompt::Situation { overview, told: &told, given: &given, baseline: self.context.baseline(), knowledge: &knowledge };
         let plan = self.context.plan();
         let answers: Vec<(String, String)> =
             plan.questions.iter().filter_map(|question| Some((question.text.clone(), self.context.answers().get(&question.key)?.clone()))).collect();

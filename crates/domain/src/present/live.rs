@@ -53,6 +53,7 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
         | EventKind::Egress { .. }
         | EventKind::Message { .. }
         | EventKind::Comment { .. }
+        | EventKind::Documents { .. }
         | EventKind::Command(_) => Freshness::Current,
         EventKind::ModelCall { spent, .. } => {
             build.cost = cost_words(spent.usage.requests, spent.cost, spent.unpriced);
@@ -100,9 +101,12 @@ pub fn patch_status(build: &mut StatusView, event: &Event) -> Freshness {
             build.cost = spent.words();
             Freshness::Current
         }
-        EventKind::Egress { .. } | EventKind::Message { .. } | EventKind::Comment { .. } | EventKind::Command(_) | EventKind::Notification { .. } => {
-            Freshness::Current
-        }
+        EventKind::Egress { .. }
+        | EventKind::Message { .. }
+        | EventKind::Comment { .. }
+        | EventKind::Documents { .. }
+        | EventKind::Command(_)
+        | EventKind::Notification { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
         | EventKind::Artifact(_)

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, promote::promoted, release_of};
 use crate::{
     decide::Decision,
+    documents::read_later,
     error::{Error, Result},
     places::granted,
     sink::{Sink, SinkConfig},
@@ -245,6 +246,7 @@ async fn end(inner: &Arc<Inner>, work: &Work, outcome: DeployOutcome, back: bool
     decision.event(deployment_event(&deployment));
     match answers_at {
         Some(url) => {
+            read_later(&mut decision.tx, work.deployment.intent_id).await?;
             decision.log(Level::Info, format!("{id} ended: {} answers at {url}.", work.place.environment.as_str()), None);
             if deployment_cancel_requested(&mut decision.tx, id).await? {
                 decision.log(Level::Warn, format!("{id} was live before it could be cancelled; roll it back instead."), None);

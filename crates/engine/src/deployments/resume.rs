@@ -18,6 +18,7 @@ use grace_store::{
 use super::{ROLLBACK_KEY, deployment_event, end_task, gate::open_gate_of, release_of};
 use crate::{
     decide::Decision,
+    documents::read_later,
     error::Result,
     jobs::{DEPLOY, DeployPayload},
     places::granted,
@@ -83,6 +84,8 @@ async fn end_switched(inner: &Inner, decision: &mut Decision<'_>, mut deployment
     decision.apply(Trigger::DeploySucceeded, Some(&reason))?;
     decision.event(deployment_event(&deployment));
     decision.log(Level::Warn, format!("{id}: {reason}"), None);
+    let intent = decision.intent();
+    read_later(&mut decision.tx, intent).await?;
     let message = messages::deployment_handoff(&decision.row.intent.title, &deployment);
     decision.notify(message).await
 }

@@ -6,6 +6,7 @@ mod bounds;
 mod clone;
 mod git;
 mod inputs;
+mod listed;
 mod made;
 mod nested;
 mod ssh;
@@ -21,6 +22,7 @@ use crate::inputs::FOLDER;
 pub(crate) use clone::Access;
 use clone::Bounds;
 use git::{Call, Git};
+pub use listed::Listed;
 pub use made::Made;
 pub use trees::Landing;
 

@@ -11,6 +11,7 @@ mod comments;
 mod crash;
 mod databases;
 mod deployments;
+mod documents;
 mod inputs;
 mod layer4;
 mod model;
