@@ -10,10 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use grace_domain::{
-    deployment::{DeployTarget, DeploymentStatus},
-    event::Level,
-};
+use grace_domain::{deployment::DeploymentStatus, event::Level};
 use grace_sandbox::{Command, Network};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
