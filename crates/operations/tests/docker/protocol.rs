@@ -93,7 +93,7 @@ async fn what_is_missing_is_named_with_what_helps() {
     let silent = Fake::start(Fault::Silent).await;
     let ground = Ground::new(&silent.socket, "base:1").await;
     let why = ground.target.ready(DeployTarget::Docker).await.unwrap_err();
-    assert!(why.contains("no answer within 3 s") && why.contains("--docker-socket"), "{why}");
+    assert!(why.contains("no answer within 5 s") && why.contains("--docker-socket"), "{why}");
 
     let ground = Ground::new("/nowhere/docker.sock".as_ref(), "base:1").await;
     let why = ground.target.ready(DeployTarget::Docker).await.unwrap_err();
