@@ -83,7 +83,7 @@ impl Workspace {
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
-    use super::{super::made::tests::workspace, *};
+    use super::super::made::tests::workspace;
 
     #[tokio::test]
     async fn a_commit_is_listed_with_its_base_and_without_links() {
