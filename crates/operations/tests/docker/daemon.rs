@@ -8,7 +8,8 @@ use std::{
 
 use super::base::root_file_system;
 
-pub const BASE: &str = "grace-test-base:1";
+/// Podman gives what is imported no other tag.
+pub const BASE: &str = "grace-test-base:latest";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
