@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 import { type APIRequestContext } from "@playwright/test";
 
@@ -115,11 +116,29 @@ test("documents are found by their words, read with what leads on from them, and
   await expect(text).toContainText("zirkelwort");
 });
 
+test("the documents of a build are handed out as a site without scripts", async ({ page }) => {
+  await open(page, `/documents?intent=${build}`);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export as a site" }).click()]);
+  expect(download.suggestedFilename()).toBe(`${build}-documents.zip`);
+  const folder = await mkdtemp(join(tmpdir(), "grace-site-"));
+  const unpack = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+  execFileSync("python3", ["-c", unpack, await download.path(), folder]);
+  await page.goto(pathToFileURL(join(folder, "index.html")).href);
+  await page.getByRole("main").getByRole("link", { name: "Gannet handbook" }).click();
+  await expect(page.getByRole("main")).toContainText(`<script>document.title = "taken over"</script>`);
+  expect(await page.locator("script, img").count()).toBe(0);
+  await page.getByRole("main").getByRole("link", { name: "the log" }).click();
+  await expect(page.getByRole("heading", { name: "Deep dives" })).toBeVisible();
+  await page.getByRole("navigation", { name: "Documents" }).getByRole("link", { name: "Gannet handbook" }).click();
+  await expect(page.getByRole("heading", { name: "Gannet handbook" })).toBeVisible();
+  await rm(folder, { recursive: true });
+});
+
 test("a search is current: what a build commits meanwhile appears", async ({ page, request }) => {
   test.setTimeout(120_000);
   await open(page, "/documents?q=marabou");
   await expect(page.getByText("No document has all of: marabou.")).toBeVisible();
-  await approved(request, "Marabou has beak and height.", { ...small, options: { generate_tests: false, generate_docs: true } });
+  await approved(request, "Marabou has beak and height.", small);
   await expect(page.getByRole("region", { name: "Found" }).getByRole("listitem").first()).toContainText(/marabou/i, { timeout: 90_000 });
 });
 

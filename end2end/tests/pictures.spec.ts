@@ -12,12 +12,19 @@ const looks = [
 ] as const;
 
 let build: string;
+let document: string;
 
 test.beforeAll(async ({ request }) => {
   test.setTimeout(240_000);
   await mkdir(folder, { recursive: true });
   build = (await approved(request, "Barometer has pressure and time.")).intent;
   await waitForStatus(request, build, "completed", 200_000);
+  const first = async (): Promise<string | undefined> => {
+    const list = (await (await request.get(`/api/documents?intent=${build}`)).json()) as { items: { document_id: string }[] };
+    return list.items[0]?.document_id;
+  };
+  await expect.poll(first, { intervals: [250] }).toBeTruthy();
+  document = (await first()) ?? "";
 });
 
 for (const look of looks) {
@@ -41,6 +48,7 @@ for (const look of looks) {
         home: "/", tasks: "/tasks", operations: "/operations", analytics: "/analytics", settings: "/settings", build: `/builds/${build}`,
         log: of("log"), artifacts: of("artifacts"), changes: of("changes"), tests: of("tests"), plan: of("plan"), cost: of("cost"),
         reviews: of("reviews"), deployments: of("deployments"), retrospective: of("retrospective"), "not-found": "/nothing-is-here",
+        documents: "/documents?q=barometer", document: `/documents/${document}`,
       };
       for (const [name, address] of Object.entries(screens)) {
         await test.step(name, async () => {

@@ -1,6 +1,6 @@
 import { expect, expectNoViolations, open, statusOf, test } from "./harness";
 
-const pages = ["/", "/tasks", "/operations", "/analytics", "/settings"];
+const pages = ["/", "/tasks", "/operations", "/documents", "/analytics", "/settings"];
 
 for (const width of [360, 768, 1280, 1920]) {
   test(`no page is wider than a screen of ${width} pixels`, async ({ page }) => {

@@ -166,9 +166,18 @@ fn Results(feed: Feed<DocumentList>, query: Memo<DocumentQuery>) -> AnyView {
             }
         })
     };
+    // Of the build that the search is narrowed to, once it has any.
+    let site = move || {
+        let intent = query.with(|query| query.intent)?;
+        let some = list.with(|list| list.as_ref().is_some_and(|list| list.builds.iter().any(|build| build.intent_id == intent)));
+        some.then(|| {
+            let address = format!("/api/documents/export.zip?intent={intent}");
+            view! { <a class="btn" href=address rel="external" download="" title="A page for each document, with links between them">{small_icon("download")}"Export as a site"</a> }
+        })
+    };
     view! {
         <section aria-labelledby="h-found">
-            <div class="head"><h2 id="h-found">{heading}</h2><span class="count" role="status">{count}</span></div>
+            <div class="head"><h2 id="h-found">{heading}</h2><span class="count" role="status">{count}</span><div class="tools">{site}</div></div>
             <div class="stack">{body}{pages}{left_out}</div>
         </section>
     }

@@ -94,6 +94,13 @@ fn documents_of(api: Documented) -> Documented {
             .answers::<DocumentList>(200),
     )
     .get(
+        "/api/documents/export.zip",
+        documents::export_documents,
+        documents("A build's documents as a site: pages with links between them, without a script.")
+            .query::<documents::SiteQuery>()
+            .answers_with(200, "application/zip"),
+    )
+    .get(
         "/api/documents/{id}",
         documents::get_document,
         documents("One document: the newest version, or with `release` that of a deployment which went live.")

@@ -14,6 +14,8 @@ fn nothing_is_found_where_nothing_was_written_and_wrong_words_are_named() {
         assert_eq!(client.get("/api/documents?q=wombat&after=nowhere").await.fields(), ["after"]);
         assert_eq!(client.get("/api/documents?words=wombat").await.fields(), ["words"]);
         assert_eq!(client.get("/api/documents/doc-99999").await.refused(404), "not_found");
+        assert_eq!(client.get("/api/documents/export.zip").await.fields(), ["intent"]);
+        assert_eq!(client.get("/api/documents/export.zip?intent=int-code-99999").await.refused(404), "not_found");
         assert_eq!(client.get("/api/documents/7").await.refused(404), "not_found");
         assert_eq!(client.get("/api/documents/doc-1?release=7").await.fields(), ["release"]);
     });

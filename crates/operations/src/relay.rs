@@ -1,7 +1,8 @@
 //! The way of a release to its database: a unix socket in its sandbox, behind which connections are passed on to the server for one role and one
 //! database alone. It reads how a connection begins and where it pauses; what is said over it, password included, is between the two ends.
 //!
-//! It can be held: connections that rest are closed and new ones wait, so that the database has nobody in it for a moment and no request fails.
+//! It can be held: connections that rest, or that are being looked at before their next use, are closed and new ones wait, so that the database has
+//! nobody in it for a moment and no request fails.
 
 use std::{
     io,
@@ -29,6 +30,8 @@ const CONNECTIONS: usize = 40;
 const STARTUP_MOST: u32 = 10_000;
 /// What a connection has to begin.
 const STARTUP_WITHIN: Duration = Duration::from_secs(10);
+/// What pools of connections ask before they hand one out; a connection that is gone then is replaced without anybody noticing.
+const PING: &[u8] = b"SELECT 1";
 /// A connection that has rested for so long is between two requests, not between two statements of one.
 const RESTED: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(10);
@@ -259,11 +262,14 @@ async fn through(
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let pulse = Mutex::new(Pulse { ready: None });
     let beat = |ready| pulse.lock().unwrap_or_else(std::sync::PoisonError::into_inner).ready = ready;
+    let (holding, mut pings) = (held.clone(), Pings::default());
     let asking = async {
         let mut part = vec![0; 16 << 10];
         loop {
             let read = from_client.read(&mut part).await?;
-            if read == 0 {
+            let ready = pulse.lock().unwrap_or_else(std::sync::PoisonError::into_inner).ready.is_some();
+            let looked_at = ready && pings.see(&part[..read]);
+            if read == 0 || (looked_at && *holding.borrow()) {
                 return io::Result::Ok(());
             }
             beat(None);
@@ -298,6 +304,34 @@ async fn through(
         ended = asking => ended,
         ended = answering => ended,
         () = rested => Ok(()),
+    }
+}
+
+/// Knows the question that a pool asks before it hands a connection out, also once its client has prepared it under a name.
+#[derive(Default)]
+struct Pings {
+    prepared: Option<Vec<u8>>,
+}
+
+impl Pings {
+    /// Whether this, said by a client whose connection was at rest, is such a question.
+    fn see(&mut self, said: &[u8]) -> bool {
+        let Some((kind, body)) = said.split_first().and_then(|(kind, rest)| Some((*kind, rest.get(4..)?))) else { return false };
+        let mut words = body.split(|byte| *byte == 0);
+        match kind {
+            b'Q' => words.next() == Some(PING),
+            b'P' => {
+                let name = words.next().unwrap_or_default();
+                let is = words.next() == Some(PING);
+                if is && !name.is_empty() {
+                    self.prepared = Some(name.to_owned());
+                }
+                is
+            }
+            // Of which portal comes first.
+            b'B' => words.nth(1).is_some_and(|name| self.prepared.as_deref() == Some(name)),
+            _ => false,
+        }
     }
 }
 
@@ -370,6 +404,27 @@ mod tests {
         for (words, may) in cases {
             assert_eq!(permitted(&first(words), "app_1").is_ok(), may, "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_question_of_a_pool_is_known_plain_and_prepared() {
+        let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
+        let mut pings = Pings::default();
+        assert!(!pings.see(&said(b'B', b"\0_pg3_0\0\0\0")), "nothing is prepared yet");
+        let cases: [(&str, u8, &[u8], bool); 8] = [
+            ("plain", b'Q', b"SELECT 1\0", true),
+            ("something that begins like it", b'Q', b"SELECT 1 FROM items\0", false),
+            ("the begin of a transaction", b'Q', b"BEGIN\0", false),
+            ("prepared without a name", b'P', b"\0SELECT 1\0\0\0", true),
+            ("prepared", b'P', b"_pg3_0\0SELECT 1\0\0\0", true),
+            ("used", b'B', b"\0_pg3_0\0\0\0", true),
+            ("another one", b'B', b"\0_pg3_1\0\0\0", false),
+            ("the end", b'X', b"", false),
+        ];
+        for (what, kind, body, is) in cases {
+            assert_eq!(pings.see(&said(kind, body)), is, "{what}");
+        }
+        assert!(!pings.see(b"") && !pings.see(b"Q"));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Where the links of a document lead: to other documents of its build, to its build's files, to other sites. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use grace_domain::id::{DocumentId, IntentId};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use super::markdown::{Target, anchor};
+use super::{
+    markdown::{Target, anchor},
+    site,
+};
 
 /// What a link of a document names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,27 @@ pub(super) fn on_pages((intent, from): (IntentId, &str), address: &str, paths: &
         }),
         Named::Nothing => Target::Nothing,
     }
+}
+
+/// Where a link leads in a site that has a page for each of these paths: other files of the repository are not in it.
+pub(super) fn on_site(from: &str, address: &str, paths: &BTreeSet<&str>) -> Target {
+    match named(from, address) {
+        Named::Outside(address) => Target::Outside(address),
+        Named::Here(place) => Target::Inside(format!("#{place}")),
+        Named::File(path, place) if paths.contains(path.as_str()) => {
+            let up = "../".repeat(from.matches('/').count());
+            let place = place.map(|place| format!("#{place}")).unwrap_or_default();
+            Target::Inside(format!("{up}{}{place}", relative(&site::file(&path))))
+        }
+        Named::File(..) | Named::Nothing => Target::Nothing,
+    }
+}
+
+/// A path as a relative address.
+pub(super) fn relative(path: &str) -> String {
+    /// What a path may have as it is.
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+    utf8_percent_encode(path, PLAIN).to_string()
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

@@ -3,7 +3,9 @@
 mod links;
 mod markdown;
 mod read;
+mod site;
 
+use bytes::Bytes;
 use grace_domain::{
     chat,
     copilot::ChatReply,
@@ -64,6 +66,11 @@ impl Engine {
     pub async fn document(&self, document: DocumentId, query: VersionQuery) -> Result<DocumentView, Problem> {
         Ok(self.inner.document(document, &query).await?)
     }
+
+    /// The documents of a build as a site, in a zip: a page for each, links between them, no script.
+    pub async fn documents_site(&self, intent: IntentId) -> Result<Bytes, Problem> {
+        Ok(self.inner.documents_site(intent).await?)
+    }
 }
 
 impl Inner {
@@ -97,6 +104,21 @@ impl Inner {
             releases,
             markdown: row.text,
         })
+    }
+
+    async fn documents_site(&self, intent: IntentId) -> Result<Bytes> {
+        let build = self.row(intent).await?.intent;
+        let mut conn = self.store.connection().await?;
+        let documents = documents_of(&mut conn, intent).await?;
+        let commit = document_index_fetch(&mut conn, intent).await?.map(|(commit, _)| commit).unwrap_or_default();
+        drop(conn);
+        if documents.is_empty() {
+            return Err(Problem::conflict("no_documents", format!("{intent} has no documents; come back when it has committed some.")).into());
+        }
+        let about = format!("Documents of {intent} at commit {}.", commit.chars().take(8).collect::<String>());
+        let made = tokio::task::spawn_blocking(move || site::zipped(&build.title, &about, &documents)).await;
+        let zip = made.expect("writing a site does not panic").map_err(|error| Error::File(error.into()))?;
+        Ok(Bytes::from(zip))
     }
 
     /// Where the documents have what a message asks for.
