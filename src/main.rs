@@ -31,6 +31,8 @@ grace <command>
     --models FILE         profiles of language models, a JSON list; see the README
     --repositories FOLDER given repositories of this machine must lie in it (may be repeated);
                           default: anywhere, or nowhere with another address than a loopback one
+    --terraform PATH      terraform or tofu, to check and provision infrastructure; default: GRACE_TERRAFORM, or
+                          the first of both on the PATH
     --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
     --docker-socket PATH  API of the Docker or Podman that runs releases as containers; default: the first of the usual sockets that answers
     --docker-base IMAGE   what their images are made from: it must be on that engine and have Python 3.11 or newer; default python:3.11-slim
@@ -56,6 +58,7 @@ struct Options {
     workers: Option<usize>,
     models: Option<PathBuf>,
     policy: Option<PathBuf>,
+    terraform: Option<PathBuf>,
     repositories: Vec<PathBuf>,
     docker_socket: Option<PathBuf>,
     docker_base: Option<String>,
@@ -104,6 +107,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         workers: None,
         models: None,
         policy: None,
+        terraform: std::env::var_os("GRACE_TERRAFORM").filter(|path| !path.is_empty()).map(PathBuf::from),
         repositories: Vec::new(),
         docker_socket: None,
         docker_base: None,
@@ -119,6 +123,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("site") => options.site = Some(arguments.value()?.into()),
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
             Long("models") => options.models = Some(arguments.value()?.into()),
+            Long("terraform") => options.terraform = Some(arguments.value()?.into()),
             Long("policy") => options.policy = Some(arguments.value()?.into()),
             Long("repositories") => options.repositories.push(arguments.value()?.into()),
             Long("docker-socket") => options.docker_socket = Some(arguments.value()?.into()),
@@ -244,6 +249,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         watch: WATCH,
         docker: DockerConfig::new(options.docker_socket.clone(), options.docker_base.clone()).map_err(|error| format!("--docker-base: {error}"))?,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
+        terraform: options.terraform.clone(),
         policy: options.policy.as_deref().map(read_policy).transpose()?.unwrap_or_else(policy::bundled),
     })
 }

@@ -5,16 +5,23 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("blueprints/web_service");
-    println!("cargo::rerun-if-changed={}", root.display());
+    let blueprints = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("blueprints");
+    println!("cargo::rerun-if-changed={}", blueprints.display());
     let mut files = Vec::new();
-    collect(&root, &mut files)?;
+    // The names of templates begin within their blueprint; no two blueprints share a first folder.
+    for root in ["web_service", "infrastructure"].map(|name| blueprints.join(name)) {
+        let mut found = Vec::new();
+        collect(&root, &mut found)?;
+        for file in found {
+            let name = file.strip_prefix(&root).map_err(io::Error::other)?;
+            let name = name.to_str().ok_or_else(|| io::Error::other("a template's name is not UTF-8"))?;
+            let file = file.to_str().ok_or_else(|| io::Error::other("the checkout's path is not UTF-8"))?;
+            files.push((name.to_owned(), file.to_owned()));
+        }
+    }
     files.sort();
     let mut table = String::from("&[\n");
-    for file in &files {
-        let name = file.strip_prefix(&root).map_err(io::Error::other)?;
-        let name = name.to_str().ok_or_else(|| io::Error::other("a template's name is not UTF-8"))?;
-        let file = file.to_str().ok_or_else(|| io::Error::other("the checkout's path is not UTF-8"))?;
+    for (name, file) in &files {
         writeln!(table, "    ({name:?}, include_str!({file:?})),").map_err(io::Error::other)?;
     }
     table.push_str("]\n");

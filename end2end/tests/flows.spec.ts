@@ -76,6 +76,7 @@ test("infrastructure is described, planned, approved from the co-pilot, fails, i
   await page.getByLabel("What would you like Grace to build?").fill("Kubernetes cluster with monitoring");
   await page.getByLabel("Target domain").selectOption({ label: "Infrastructure" });
   await page.getByLabel("Stack").selectOption({ label: "Terraform" });
+  await page.getByLabel("Agent", { exact: true }).selectOption({ label: "Model" });
   await page.getByRole("button", { name: "Start build" }).click();
   const ready = messagesOf(page, "Plan ready: Monitored cluster");
   await expect(ready).toContainText("1 task in 1 phase");

@@ -23,18 +23,22 @@ test("without a model, what needs one is grey with the reason, and the rest can 
   await open(page, "/");
   const form = builder(page);
   const types = form.getByRole("group", { name: "Project type" });
-  for (const name of ["Test suite", "Infrastructure", "Research", "Website", "Blockchain"]) {
+  for (const name of ["Test suite", "Research", "Website", "Blockchain"]) {
     const choice = types.getByRole("radio", { name: new RegExp(`^${name}.*needs a model`) });
     await expect(choice).toBeDisabled();
     await expect(types.locator("label", { hasText: name })).toHaveAttribute("title", /^Needs a model: .* “.*” is not built yet, only /);
   }
   await expect(types).toContainText("The types in grey need a model, and there is none.");
-  await expect(types.getByTitle("Without a model Grace can build: Feature, API integration and Custom.")).toBeVisible();
+  await expect(types.getByTitle("Without a model Grace can build: Feature, Infrastructure, API integration and Custom.")).toBeVisible();
 
   await expect(types.getByRole("radio", { name: "Feature" })).toBeChecked();
   await types.getByText("API integration").click();
   await expect(types.getByRole("radio", { name: "API integration" })).toBeChecked();
   await expect(types.getByRole("radio", { name: "Feature" })).not.toBeChecked();
+  await types.getByText("Infrastructure").click();
+  await expect(form.getByLabel("Target domain"), "what is usual for the type comes with it").toHaveValue("infrastructure");
+  await expect(form.getByLabel("Stack")).toHaveValue("terraform");
+  await types.getByText("API integration").click();
   await types.getByRole("radio", { name: "API integration" }).press("ArrowRight");
   await expect(types.getByRole("radio", { name: "Custom" }), "by the keyboard too").toBeChecked();
 
@@ -42,8 +46,8 @@ test("without a model, what needs one is grey with the reason, and the rest can 
   await expect(domain).toHaveValue("full_stack_web");
   await expect(form.getByLabel("Stack")).toHaveValue("react_fastapi");
   for (const [list, names] of [
-    [domain, ["Infrastructure", "Research", "Blockchain", "CLI tool", "Library", "Documentation"]],
-    [form.getByLabel("Stack"), ["React + Node", "SvelteKit", "Rust + Axum", "Solidity + Ethers.js + React", "Terraform", "As described"]],
+    [domain, ["Research", "Blockchain", "CLI tool", "Library", "Documentation"]],
+    [form.getByLabel("Stack"), ["React + Node", "SvelteKit", "Rust + Axum", "Solidity + Ethers.js + React", "As described"]],
   ] as const) {
     for (const name of names) {
       await expect(list.getByRole("option", { name: `${name} (needs a model)`, exact: true })).toBeDisabled();
@@ -352,6 +356,8 @@ test.describe("with a model", () => {
     await open(page, "/");
     await builder(page).getByLabel(question).fill(cluster);
     await describe(page, "Infrastructure", "Infrastructure", "Terraform");
+    // Without a word the blueprint would build it.
+    await builder(page).getByLabel("Agent").selectOption({ label: "Model" });
     model.hold(cluster);
     await builder(page).getByRole("button", { name: "Start build" }).click();
     const row = page.getByRole("region", { name: "Active builds" }).getByRole("row").filter({ hasText: cluster });

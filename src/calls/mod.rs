@@ -13,6 +13,7 @@ pub mod learning;
 pub mod models;
 pub mod places;
 pub mod posted;
+pub mod provisioning;
 pub mod results;
 pub mod secrets;
 pub mod system;

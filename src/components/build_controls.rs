@@ -90,9 +90,15 @@ pub fn reject_rest_button(intent: IntentId) -> AnyView {
     view! { <ActButton label="Go on as before" icon="undo" class="btn needs-script" deed/> }.into_any()
 }
 
-/// Opens the dialog that chooses an environment; with the reason while the build is not finished, or cannot be started here at all.
-pub fn deploy_button(intent: IntentId, title: String, status: Status, deployable: bool, label: &'static str) -> AnyView {
+/// Opens the dialog that chooses an environment; with the reason while the build is not finished, or cannot be started here at all. Infrastructure is set
+/// up on Operations.
+pub fn deploy_button(intent: IntentId, title: String, status: Status, (deployable, provisionable): (bool, bool), label: &'static str) -> AnyView {
     let desk = desk();
+    if provisionable && status.is_built() {
+        let href = format!("/operations?provision={intent}#provisioning");
+        return view! { <a class="btn" href=href>{small_icon("rocket")}{label}</a> }.into_any();
+    }
+    let deployable = deployable || provisionable;
     let reason = if deployable { refusal(status, Trigger::DeployRequested) } else { Some(NOT_DEPLOYABLE.to_owned()) };
     view! {
         <button

@@ -130,7 +130,7 @@ fn row(desk: Desk, build: BuildSummary) -> AnyView {
     };
     let main = match build.status {
         Status::Failed => view! { <ActButton label="Retry" icon="refresh" deed=control_deed(id, Control::Retry)/> }.into_any(),
-        status => deploy_button(id, build.title.clone(), status, build.deployable, "Deploy"),
+        status => deploy_button(id, build.title.clone(), status, (build.deployable, build.provisionable), "Deploy"),
     };
     let open = build.url.clone().map(|url| view! { <a class="link hint" href=url target="_blank" rel="external noopener">"Open"</a> });
     view! {

@@ -157,6 +157,8 @@ fn notification(note: Notification) -> AnyView {
         NotificationKind::BuildComplete => ("success", "ok"),
         NotificationKind::BuildFailed => ("danger", "fail"),
         NotificationKind::Deployment => ("running", "rocket"),
+        NotificationKind::Provisioning if note.waiting => ("waiting", "wait"),
+        NotificationKind::Provisioning => ("running", "ops"),
         NotificationKind::Budget => ("warning", "warn"),
         NotificationKind::Learning => ("idle", "book"),
     };

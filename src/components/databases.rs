@@ -45,9 +45,9 @@ pub fn Databases() -> AnyView {
         let shown = items.len() as u64;
         let rows: Vec<_> = items.into_iter().map(|database| row(database, dropped)).collect();
         view! {
-            <table class="cards">
+            <table class="cards databases">
                 <thead><tr>
-                    <th scope="col">"Database"</th><th scope="col">"For"</th><th scope="col">"State"</th><th scope="col">"Size"</th><th scope="col">"Copies"</th>
+                    <th scope="col">"Database"</th><th scope="col">"For"</th><th scope="col">"State"</th><th scope="col">"Copies"</th>
                     <th scope="col"><span class="vh">"Actions"</span></th>
                 </tr></thead>
                 <tbody>{rows}</tbody>
@@ -78,11 +78,10 @@ fn row(database: DatabaseView, dropped: RwSignal<Option<DatabaseView>>) -> AnyVi
     let (asked, label) = (database.clone(), format!("Drop {}", database.name));
     view! {
         <tr>
-            <th scope="row"><div class="two"><code class="clip">{database.name.clone()}</code><small>"password: "<code>{database.secret.clone()}</code></small></div></th>
+            <th scope="row"><div class="two"><code>{database.name.clone()}</code><small>"password: "<code>{database.secret.clone()}</code></small></div></th>
             <td data-l="For"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", database.intent_id)>{database.title.clone()}</a><small>{database.environment.label()}</small></div></td>
-            <td data-l="State">{state}</td>
-            <td data-l="Size" class="num">{taken}</td>
-            <td data-l="Copies"><ul class="plain">{copies}</ul>{none}</td>
+            <td data-l="State"><div class="two"><span>{state}</span><small class="num">{taken}</small></div></td>
+            <td data-l="Copies"><div><ul>{copies}</ul>{none}</div></td>
             <td><div class="acts">
                 <button type="button" class="btn btn-danger needs-script" aria-label=label on:click=move |_| dropped.set(Some(asked.clone()))>{small_icon("trash")}"Drop"</button>
             </div></td>

@@ -27,9 +27,12 @@ pub fn entries<T: Copy>(entries: &[CatalogEntry<T>], name: fn(T) -> &'static str
 }
 
 pub fn project_types(catalog: &Catalog, draft: RwSignal<RequestDraft>) -> AnyView {
-    let choices: Vec<_> = entries(&catalog.project_types, |value| value.as_str())
-        .into_iter()
-        .map(|(value, label, unavailable)| {
+    let choices: Vec<_> = catalog
+        .project_types
+        .iter()
+        .map(|entry| {
+            let (kind, label, unavailable) = (entry.value, entry.label.clone(), entry.unavailable.clone());
+            let value = kind.as_str();
             let chosen = move || draft.with(|draft| draft.project_type.as_deref() == Some(value));
             let first = untrack(chosen);
             view! {
@@ -41,7 +44,7 @@ pub fn project_types(catalog: &Catalog, draft: RwSignal<RequestDraft>) -> AnyVie
                         checked=first
                         prop:checked=chosen
                         disabled=unavailable.is_some()
-                        on:change=move |_| draft.update(|draft| draft.project_type = Some(value.to_owned()))
+                        on:change=move |_| draft.update(|draft| draft.choose_type(kind))
                     />
                     <span>{label}{unavailable.is_some().then(|| view! { <span class="vh">", needs a model"</span> })}</span>
                 </label>

@@ -37,6 +37,7 @@ pub mod plan_dialogs;
 pub mod plan_editor;
 pub mod plan_preview;
 pub mod progress_detail;
+pub mod provisioning;
 pub mod retrospectives;
 pub mod reviews;
 pub mod secrets;

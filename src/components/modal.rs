@@ -59,7 +59,7 @@ fn Summary(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let desk = desk();
     let status = Memo::new(move |_| feed.map(|build| Some(build.status)).unwrap_or(Status::Queued));
     let title = part(feed, |build| build.title.clone());
-    let deployable = part(feed, |build| build.deployable);
+    let deployable = part(feed, |build| (build.deployable, build.provisionable));
     let hash = part(feed, |build| build.plan_hash.clone());
     let progress = Signal::derive(move || {
         feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((

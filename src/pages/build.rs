@@ -80,7 +80,7 @@ fn Hero(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
         feed.map(|build| Some((build.progress_percent, build.stage, build.status))).unwrap_or((0.0, Stage::Planning, Status::Queued))
     });
     let agent = part(feed, |build| build.agent.clone());
-    let deployable = part(feed, |build| build.deployable);
+    let deployable = part(feed, |build| (build.deployable, build.provisionable));
     let hash = part(feed, |build| build.plan_hash.clone());
     let query = use_query_map();
     // The reviews' own tab shows the question itself.
@@ -147,7 +147,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     let cost = part(feed, |build| build.cost.clone());
     let said = part(feed, |build| (build.spent.usage.requests > 0).then_some(build.intent_id));
     let branch = part(feed, |build| build.branch.clone());
-    let deployable = part(feed, |build| build.deployable);
+    let deployable = part(feed, |build| (build.deployable, build.provisionable));
     let url = part(feed, |build| {
         build
             .deployments
@@ -180,7 +180,7 @@ fn Figures(feed: Feed<StatusView>) -> AnyView {
     };
     let deployed = move || match (url.get(), refusal(status.get(), Trigger::DeployRequested)) {
         (Some(url), _) => view! { <a class="link" href=url target="_blank" rel="external noopener">"Open the service"</a> }.into_any(),
-        (None, _) if !deployable.get() => none("not offered"),
+        (None, _) if !deployable.get().0 && !deployable.get().1 => none("not offered"),
         (None, Some(_)) => none("once it is completed"),
         (None, None) => none("ready to deploy"),
     };

@@ -406,9 +406,10 @@ pub fn DeploymentsTab(intent: IntentId, feed: Feed<StatusView>) -> AnyView {
     let deployments = part(feed, |build| build.deployments.clone());
     let status = status_of(feed);
     let title = part(feed, |build| build.title.clone());
-    let deployable = part(feed, |build| build.deployable);
+    let deployable = part(feed, |build| (build.deployable, build.provisionable));
     let why = move || {
-        let reason = if deployable.get() { refusal(status.get(), Trigger::DeployRequested) } else { Some(NOT_DEPLOYABLE.to_owned()) };
+        let reason =
+            if deployable.get().0 || deployable.get().1 { refusal(status.get(), Trigger::DeployRequested) } else { Some(NOT_DEPLOYABLE.to_owned()) };
         reason.map(|reason| view! { <span class="hint">{reason}</span> })
     };
     let body = move || {

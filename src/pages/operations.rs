@@ -21,6 +21,7 @@ use crate::{
         desk::desk,
         frame::Top,
         icon::small_icon,
+        provisioning::Provisioning,
         services::Services,
         states::{empty, loaded},
         status::badge,
@@ -76,11 +77,11 @@ pub fn OperationsPage() -> AnyView {
             </section>
             <Databases/>
             <Services deployments ended/>
-            <section aria-labelledby="h-not-here">
-                <div class="head"><h2 id="h-not-here">"Provisioning, documents"</h2></div>
+            <Provisioning/>
+            <section aria-labelledby="h-documents">
+                <div class="head"><h2 id="h-documents">"Documents"</h2></div>
                 <div class="panel">
                     <ul class="evidence">
-                        {not_here("ops", "Provisioning", "Not in this version: there is no Terraform target yet.")}
                         <li>{small_icon("book")}<span><b class="strong">"Documents"</b>" "<span class="soft">"What builds wrote down, found by words, as it is now and as each release went live with it."</span></span><a class="btn" href="/documents">"Open"</a></li>
                     </ul>
                 </div>
@@ -88,10 +89,6 @@ pub fn OperationsPage() -> AnyView {
         </div>
     }
     .into_any()
-}
-
-fn not_here(shape: &'static str, name: &'static str, reason: &'static str) -> AnyView {
-    view! { <li>{small_icon(shape)}<span><b class="strong">{name}</b>" "<span class="soft">{reason}</span></span><span>{badge(Tone::Idle, "off", "Unavailable")}</span></li> }.into_any()
 }
 
 fn title_of(deployment: &Deployment, ended: Feed<BuildList>) -> String {

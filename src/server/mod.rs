@@ -16,6 +16,7 @@ mod models;
 mod operations;
 mod pages;
 mod places;
+mod provisioning;
 mod refusal;
 mod results;
 mod reviews;

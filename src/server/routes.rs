@@ -18,6 +18,7 @@ use grace_domain::{
     list::{DiffQuery, ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
     place::{DatabaseView, PlaceVariable, VariableDraft},
+    provisioning::{ProvisionApproval, ProvisionRequest, ProvisioningRun, ResourceChange},
     retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
     revision::PlanRevision,
@@ -31,7 +32,7 @@ use utoipa::openapi::OpenApi;
 use super::{
     ServerState, builds, copilot, deployments,
     document::{Documented, endpoint},
-    documents, events, inputs, learning, models, operations, places, refusal, results, reviews, secrets, tasks,
+    documents, events, inputs, learning, models, operations, places, provisioning, refusal, results, reviews, secrets, tasks,
 };
 
 /// The API with its description at `/api/openapi.json` and `/api/docs`.
@@ -50,7 +51,40 @@ pub fn api() -> Router<ServerState> {
 fn documented() -> Documented {
     let with_operations = operations_of(Documented::new());
     let with_builds = build_control(builds_of(with_operations));
-    documents_of(places_of(secrets_of(rest(results_of(with_builds)))))
+    provisioning_of(documents_of(places_of(secrets_of(rest(results_of(with_builds))))))
+}
+
+fn provisioning_of(api: Documented) -> Documented {
+    let provisioning = |summary: &str| endpoint("provisioning", summary);
+    api.get(
+        "/api/provisioning",
+        provisioning::list_runs,
+        provisioning("Runs of provisioning, newest first; `q` filters by environment and variant.").query::<ListQuery>().answers_page::<ProvisioningRun>(),
+    )
+    .post(
+        "/api/provisioning",
+        provisioning::provision,
+        provisioning("Begins a run: checks and a plan. `kind` is `apply`, `destroy` (with `confirm`, the place's name) or `drift`. Nothing is changed before its plan is approved.")
+            .takes::<ProvisionRequest>()
+            .answers::<ProvisioningRun>(202),
+    )
+    .get("/api/provisioning/{id}", provisioning::get_run, provisioning("One run with its steps, facts and outputs; sensitive outputs name their secret.").answers::<ProvisioningRun>(200))
+    .get(
+        "/api/provisioning/{id}/plan",
+        provisioning::list_changes,
+        provisioning("What its plan changes, resource by resource; sensitive values and ids are left out.").query::<ListQuery>().answers_page::<ResourceChange>(),
+    )
+    .post(
+        "/api/provisioning/{id}/approve",
+        provisioning::approve_run,
+        provisioning("Approves the plan of this `plan_hash`; that plan, and no other, is applied.").takes::<ProvisionApproval>().answers::<ProvisioningRun>(200),
+    )
+    .post("/api/provisioning/{id}/reject", provisioning::reject_run, provisioning("Nothing is changed; the run ends.").answers::<ProvisioningRun>(200))
+    .post(
+        "/api/provisioning/{id}/cancel",
+        provisioning::cancel_run,
+        provisioning("Ends a run. One that is changing resources is stopped in the middle, and then needs a person.").answers::<ProvisioningRun>(200),
+    )
 }
 
 fn places_of(api: Documented) -> Documented {

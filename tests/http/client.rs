@@ -42,6 +42,7 @@ async fn start() -> Arc<Server> {
         watch: std::time::Duration::from_secs(1),
         docker: DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() },
         models: Vec::new(),
+        terraform: None,
         policy: grace_engine::policy::bundled(),
     };
     let engine = Engine::start(configuration).await.expect("the engine starts on a fresh database");

@@ -10,6 +10,7 @@ mod events;
 mod guard;
 mod inputs;
 mod posted;
+mod provisioning;
 mod secrets;
 mod seed;
 mod socket;

@@ -14,18 +14,19 @@ pub mod repository;
 mod secrets;
 pub mod tools;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use agent::{
     Agent, Conversing, Estimates, IGNORED, Models, PlanInputs, Rest, TaskContext, TaskFailure, TaskOutput, Unanswered, WrittenFile, respond_within,
 };
 pub use asking::{Account, Patience, Refusal, ask};
-pub use blueprint::BlueprintAgent;
+pub use blueprint::{BlueprintAgent, infrastructure::InfrastructureAgent};
 pub use model_agent::ModelAgent;
 pub use permits::{Permits, Standing};
 pub use secrets::{Exposed, Secrets};
 
-/// The agents that exist, the default first.
-pub fn agents() -> Vec<Arc<dyn Agent>> {
-    vec![Arc::new(BlueprintAgent), Arc::new(ModelAgent)]
+/// The agents that exist, the default first. `terraform`: the program that checks what the infrastructure blueprint writes, if it is there.
+pub fn agents(terraform: Option<PathBuf>) -> Vec<Arc<dyn Agent>> {
+    vec![Arc::new(BlueprintAgent), Arc::new(InfrastructureAgent::new(terraform)), Arc::new(ModelAgent)]
 }

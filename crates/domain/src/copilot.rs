@@ -18,6 +18,7 @@ pub enum NotificationKind {
     BuildComplete,
     BuildFailed,
     Deployment,
+    Provisioning,
     Learning,
     /// What models may take for a build is nearly or wholly spent.
     Budget,

@@ -6,6 +6,7 @@ use crate::{
     Timestamp,
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
+    plan::INFRASTRUCTURE_AGENT,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,11 +78,11 @@ impl DeployTarget {
 }
 
 /// Why some builds have no deployments.
-pub const NOT_DEPLOYABLE: &str = "Grace deploys web services of the blueprint agent, whose start it knows. How to start what a model built, it does not: take the archive or the branch.";
+pub const NOT_DEPLOYABLE: &str = "Grace deploys web services of the blueprint agent, whose start it knows. How to start what a model built, it does not: take the archive or the branch. Infrastructure is not deployed: its configurations are set up with Terraform.";
 
 /// Whether what an agent of this name makes can be started here.
 pub fn is_deployable(agent: &str) -> bool {
-    agent != "model"
+    agent != "model" && agent != INFRASTRUCTURE_AGENT
 }
 
 /// One step of a deployment with its real timings.

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Timestamp,
     deployment::{DeploymentStatus, DeploymentStep},
-    id::{CommentId, DeploymentId, IntentId, NotificationId, RetrospectiveId, ReviewId, TaskId},
+    id::{CommentId, DeploymentId, IntentId, NotificationId, ProvisioningId, RetrospectiveId, ReviewId, TaskId},
     model::{ModelRole, Spending, Usage},
     policy::CommandJudged,
+    provisioning::RunStatus,
     status::{Stage, Status},
     task::TaskState,
 };
@@ -88,6 +89,14 @@ pub enum EventKind {
         status: DeploymentStatus,
         step: Option<DeploymentStep>,
         url: Option<String>,
+        reason: Option<String>,
+    },
+    /// A run of provisioning is at another step, or has ended.
+    Provisioning {
+        run_id: ProvisioningId,
+        environment: String,
+        status: RunStatus,
+        step: Option<DeploymentStep>,
         reason: Option<String>,
     },
     Notification {

@@ -73,6 +73,10 @@ id!(
     DeploymentId, "deploy-", 1, "deploy-7"
 );
 id!(
+    /// One run of provisioning: `provision-3`.
+    ProvisioningId, "provision-", 1, "provision-3"
+);
+id!(
     /// A document of a build, whatever its version: `doc-14`.
     DocumentId, "doc-", 1, "doc-14"
 );

@@ -298,15 +298,37 @@ pub struct Intent {
     pub created_at: Timestamp,
 }
 
+/// Domain and stack of a project of this type of which nobody said them.
+fn usual(project_type: ProjectType) -> (TargetDomain, Stack) {
+    match project_type {
+        ProjectType::Infrastructure => (TargetDomain::Infrastructure, Stack::Terraform),
+        _ => (TargetDomain::FullStackWeb, Stack::ReactFastapi),
+    }
+}
+
 impl RequestDraft {
+    /// Chooses a project type in a form. A domain and a stack that are what is usual for the type before, become what is usual for this one; what a
+    /// person chose otherwise stays.
+    pub fn choose_type(&mut self, project_type: ProjectType) {
+        let before = usual(self.project_type.as_deref().and_then(ProjectType::parse).unwrap_or(ProjectType::Feature));
+        let now = usual(project_type);
+        self.project_type = Some(project_type.as_str().to_owned());
+        if self.target_domain.as_deref().is_none_or(|domain| domain == before.0.as_str()) {
+            self.target_domain = Some(now.0.as_str().to_owned());
+        }
+        if self.constraints.stack.as_deref().is_none_or(|stack| stack == before.1.as_str()) {
+            self.constraints.stack = Some(now.1.as_str().to_owned());
+        }
+    }
+
     /// Checks everything and reports every wrong field at once. `today` is the UTC date now.
     pub fn parse(self, today: chrono::NaiveDate) -> Result<IntentRequest, Problem> {
         let mut errors = Errors(Vec::new());
         let description = errors.description(self.description);
         let project_type = errors.choice("project_type", self.project_type, Some(ProjectType::Feature), ProjectType::parse, ProjectType::allowed);
-        let target_domain =
-            errors.choice("target_domain", self.target_domain, Some(TargetDomain::FullStackWeb), TargetDomain::parse, TargetDomain::allowed);
-        let stack = errors.choice("constraints.stack", self.constraints.stack, Some(Stack::ReactFastapi), Stack::parse, Stack::allowed);
+        let (usual_domain, usual_stack) = usual(project_type.unwrap_or(ProjectType::Feature));
+        let target_domain = errors.choice("target_domain", self.target_domain, Some(usual_domain), TargetDomain::parse, TargetDomain::allowed);
+        let stack = errors.choice("constraints.stack", self.constraints.stack, Some(usual_stack), Stack::parse, Stack::allowed);
         let environments = errors.choices(
             "constraints.environments",
             self.constraints.environments.unwrap_or_else(|| vec!["development".into()]),

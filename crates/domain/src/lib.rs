@@ -28,6 +28,7 @@ pub mod policy;
 pub mod present;
 pub mod problem;
 pub mod progress;
+pub mod provisioning;
 pub mod report;
 pub mod retrospective;
 pub mod review;
@@ -38,6 +39,7 @@ pub mod spec;
 pub mod status;
 pub mod system;
 pub mod task;
+pub mod topology;
 pub mod view;
 
 /// Every moment in Grace, in UTC; RFC 3339 on the wire.

@@ -13,9 +13,11 @@ use crate::{
         counted, percent, thousands,
         time::{duration, planned},
     },
+    provisioning::{NO_PRICE, ProvisioningRun, RunKind, RunStatus},
     retrospective::Retrospective,
     review::{Review, ReviewType},
     secret::field_for,
+    topology::Variant,
     view::TestsView,
 };
 
@@ -44,6 +46,11 @@ pub const DECIDE: &str = "decide";
 pub const RAISE: &str = "raise_budget";
 /// The environment follows.
 pub const DEPLOY: &str = "deploy:";
+/// The environment and the variant follow: `staging/local`.
+pub const PROVISION: &str = "provision:";
+/// The plan's hash follows.
+pub const APPROVE_PLAN: &str = "approve_plan:";
+pub const CANCEL_RUN: &str = "cancel_run";
 
 fn message(kind: NotificationKind, subject: impl ToString, title: String, text: String) -> Message {
     Message {
@@ -161,7 +168,13 @@ pub fn input_needed(title: &str, review: &Review) -> Message {
 }
 
 /// 3: the build is complete; every figure was counted or measured. `tests`: what they said, or whether any were asked for.
-pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: Result<&TestsView, bool>, environments: &[Environment]) -> Message {
+pub fn build_complete(
+    id: IntentId,
+    title: &str,
+    artifacts: &[Artifact],
+    tests: Result<&TestsView, bool>,
+    (environments, is_infrastructure): (&[Environment], bool),
+) -> Message {
     let files = |kind: ArtifactKind, one: &str| {
         let of: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.kind == kind).collect();
         let lines: u64 = of.iter().map(|artifact| artifact.lines).sum();
@@ -198,6 +211,9 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         [Environment::Staging, Environment::Development, Environment::Production].into_iter().find(|environment| environments.contains(environment));
     let mut actions: Vec<Action> = first
         .map(|environment| {
+            if is_infrastructure {
+                return button(format!("{PROVISION}{}/{}", environment.as_str(), Variant::Local.as_str()), "Deploy now", ActionStyle::Primary);
+            }
             button(
                 format!("{DEPLOY}{}", environment.as_str()),
                 format!("Deploy to {}", environment.label().to_ascii_lowercase()),
@@ -208,7 +224,11 @@ pub fn build_complete(id: IntentId, title: &str, artifacts: &[Artifact], tests: 
         .collect();
     actions.push(link("Review code", ActionStyle::Normal, format!("/builds/{id}?tab=artifacts")));
     actions.push(link("View report", ActionStyle::Ghost, format!("/api/coding_agent/{id}/report")));
-    let text = if first.is_some() { "Ready to deploy?" } else { "It is committed, and can be downloaded." };
+    let text = match first {
+        Some(_) if is_infrastructure => "Ready to provision. The plan says what it would create before anything is created.",
+        Some(_) => "Ready to deploy?",
+        None => "It is committed, and can be downloaded.",
+    };
     let facts_heading = "Made and measured".to_owned();
     Message { facts_heading, facts, actions, ..message(NotificationKind::BuildComplete, id, format!("{title} build complete"), text.to_owned()) }
 }
@@ -296,6 +316,59 @@ fn current_step(deployment: &Deployment) -> String {
         ),
         None => "Handed to Layer 4. Track progress there or wait here.".to_owned(),
     }
+}
+
+/// What is set up: a run of provisioning, at whatever it is at.
+pub fn provisioning(run: &ProvisioningRun) -> Message {
+    let (title, place) = (&run.title, run.place_words());
+    let reason = || run.reason.clone().unwrap_or_default();
+    let (heading, text) = match (run.status, run.kind) {
+        (RunStatus::Queued | RunStatus::Checking, RunKind::Drift) => (format!("Comparing {title} in {place}"), "Nothing is changed.".to_owned()),
+        (RunStatus::Queued | RunStatus::Checking, _) => {
+            (format!("Planning {title} in {place}"), "Checked and planned by Layer 4. Nothing is changed before you approve the plan.".to_owned())
+        }
+        (RunStatus::AwaitingApproval, RunKind::Destroy) => {
+            (format!("Ready to destroy {title}"), format!("This will {} in {place}.", run.counts.words()))
+        }
+        (RunStatus::AwaitingApproval, _) => (format!("Ready to provision {title}"), format!("This will {} in {place}.", run.counts.words())),
+        (RunStatus::Approved | RunStatus::Applying, RunKind::Destroy) => {
+            (format!("Destroying {title} in {place}"), "Terraform is at work.".to_owned())
+        }
+        (RunStatus::Approved | RunStatus::Applying, _) => (format!("Provisioning {title} in {place}"), "Terraform is at work.".to_owned()),
+        (RunStatus::Applied, _) => {
+            let endpoint =
+                run.outputs.iter().find(|output| output.name.ends_with("endpoint")).and_then(|output| Some((&output.name, output.value.as_ref()?)));
+            let endpoint = endpoint.map(|(name, value)| format!("Provisioned: {} {value}. ", name.replace('_', " "))).unwrap_or_default();
+            (format!("{title} is provisioned in {place}"), format!("{endpoint}{}", reason()))
+        }
+        (RunStatus::Destroyed, _) => (format!("{title} in {place} is destroyed"), reason()),
+        (RunStatus::CheckedOnly, _) => (format!("{title} in {place}: checked, not applied"), reason()),
+        (RunStatus::InStep, _) => (format!("{title} in {place}: no drift"), reason()),
+        (RunStatus::Drifted, _) => (format!("{title} in {place} has drifted"), reason()),
+        (RunStatus::Failed, _) => (format!("Provisioning {title} in {place} failed"), reason()),
+        (RunStatus::Rejected | RunStatus::Cancelled, _) => {
+            (format!("Provisioning {title} in {place} was {}", run.status.label().to_lowercase()), reason())
+        }
+        (RunStatus::NeedsPerson, _) => (format!("Provisioning {title} in {place} needs a person"), reason()),
+    };
+    let waiting = run.status == RunStatus::AwaitingApproval;
+    let mut actions = Vec::new();
+    let mut facts: Vec<Fact> = if run.facts.is_empty() { Vec::new() } else { vec![fact("Known", run.facts_words())] };
+    if let (true, Some(hash)) = (waiting, &run.plan_hash) {
+        let (label, style) =
+            if run.kind == RunKind::Destroy { ("Approve & destroy", ActionStyle::Danger) } else { ("Approve & apply", ActionStyle::Primary) };
+        actions.push(button(format!("{APPROVE_PLAN}{hash}"), label, style));
+        facts.push(fact("Plan", hash.chars().take(12).collect()));
+        facts.push(fact("Cost", NO_PRICE.to_owned()));
+    }
+    actions.push(link("Go to Layer 4", ActionStyle::Normal, format!("/operations#{}", run.run_id)));
+    actions.push(link("Monitor here", ActionStyle::Ghost, format!("/builds/{}?tab=log", run.intent_id)));
+    if !run.status.is_final() {
+        actions.push(button(CANCEL_RUN, "Cancel", ActionStyle::Danger));
+    }
+    let stored = run.outputs.iter().filter_map(|output| output.secret.as_ref()).map(|secret| format!("Stored {secret} in the vault"));
+    let lines = if waiting { run.blast_radius.iter().cloned().collect() } else { stored.collect() };
+    Message { facts, lines, actions, waiting, ..message(NotificationKind::Provisioning, run.place().name(), heading, text) }
 }
 
 /// 5: what the build taught.

@@ -7,6 +7,7 @@ use crate::{
     intent::IntentRequest,
     spec::{Mark, Spec},
     status::Stage,
+    topology::Topology,
 };
 
 /// A proposed way from an intent to a finished project.
@@ -32,7 +33,14 @@ pub struct Plan {
     /// What the blueprint agent understood; absent for agents that plan otherwise. No page shows it, so a browser does not bring what reads it.
     #[cfg_attr(target_family = "wasm", serde(skip))]
     pub spec: Option<Spec>,
+    /// What the infrastructure blueprint understood; as with `spec`. A plan without one is written, and hashed, as if there were none.
+    #[cfg_attr(target_family = "wasm", serde(skip))]
+    #[cfg_attr(not(target_family = "wasm"), serde(default, skip_serializing_if = "Option::is_none"))]
+    pub topology: Option<Topology>,
 }
+
+/// Name of the agent that builds infrastructure, which is provisioned and not deployed.
+pub const INFRASTRUCTURE_AGENT: &str = "infrastructure";
 
 /// A named part of the work; its stage is that of its first task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,6 +162,7 @@ impl Plan {
             confidence: Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "not planned yet".into() },
             modifications: Vec::new(),
             spec: None,
+            topology: None,
         }
     }
 
@@ -171,6 +180,12 @@ impl Plan {
         }
         let bytes = serde_json::to_vec(&(request, &approved)).expect("plans and requests have string keys only");
         hex::encode(Sha256::digest(bytes))
+    }
+
+    /// Folder inside a given repository that holds everything that a blueprint generates.
+    pub fn folder(&self) -> Option<&str> {
+        let of_spec = self.spec.as_ref().and_then(|spec| spec.folder.as_deref());
+        of_spec.or_else(|| self.topology.as_ref().and_then(|topology| topology.folder.as_deref()))
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = &PlannedTask> {

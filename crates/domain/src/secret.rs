@@ -180,7 +180,7 @@ impl SecretDraft {
             None => None,
             Some(text) => text.parse().map_err(|error| wrong("intent_id", format!("{error}; leave it empty for all builds."))).ok(),
         };
-        if let Some(why) = self.value.fault() {
+        if let Some(why) = self.value.unfit() {
             wrong("value", why);
         }
         match name {
@@ -191,7 +191,8 @@ impl SecretDraft {
 }
 
 impl SecretValue {
-    fn fault(&self) -> Option<String> {
+    /// Why it cannot be sealed as a secret.
+    pub fn unfit(&self) -> Option<String> {
         let text = self.expose();
         if text.trim().is_empty() {
             return Some("Write the value.".into());

@@ -130,6 +130,9 @@ pub struct BuildSummary {
     pub failure: Option<String>,
     /// Whether what it makes can be started here; see [`crate::deployment::is_deployable`].
     pub deployable: bool,
+    /// Whether what it makes is set up with Terraform instead.
+    #[serde(default)]
+    pub provisionable: bool,
     /// Of models so far, for people; None: none was asked.
     pub cost: Option<String>,
 }
@@ -201,6 +204,9 @@ pub struct StatusView {
     pub agent: String,
     /// Whether what it makes can be started here; see [`crate::deployment::is_deployable`].
     pub deployable: bool,
+    /// Whether what it makes is set up with Terraform instead.
+    #[serde(default)]
+    pub provisionable: bool,
     pub title: String,
     pub request: IntentRequest,
     pub stage: Stage,

@@ -39,6 +39,7 @@ fn plan() -> Plan {
         confidence: Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "a prior".into() },
         modifications: vec![],
         spec: None,
+        topology: None,
     }
 }
 
@@ -206,7 +207,8 @@ fn a_build_that_failed_is_neither_faster_nor_graded() {
 #[test]
 fn the_message_of_a_complete_build_counts_what_is_there() {
     let artifacts = [artifact("a.py", ArtifactKind::Code, 1_200), artifact("b.py", ArtifactKind::Code, 34), artifact("t.py", ArtifactKind::Test, 56)];
-    let message = messages::build_complete(IntentId(3), "Chat", &artifacts, Ok(&tests_view(None)), &[Environment::Development, Environment::Staging]);
+    let message =
+        messages::build_complete(IntentId(3), "Chat", &artifacts, Ok(&tests_view(None)), (&[Environment::Development, Environment::Staging], false));
     let facts: Vec<(&str, &str)> = message.facts.iter().map(|fact| (fact.name.as_str(), fact.value.as_str())).collect();
     assert_eq!(facts, [("Code", "2 files, 1,234 lines"), ("Test code", "1 file, 56 lines"), ("Tests", "46 passed")]);
     assert_eq!(message.actions[0].action, "deploy:staging");

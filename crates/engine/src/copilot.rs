@@ -8,8 +8,9 @@ use grace_domain::{
     id::{IntentId, NotificationId, RetrospectiveId, ReviewId},
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
-    messages::{ANSWER, DECIDE, DEPLOY, RAISE},
+    messages::{ANSWER, APPROVE_PLAN, DECIDE, DEPLOY, PROVISION, RAISE},
     problem::Problem,
+    provisioning::{ProvisionOrder, RunKind},
     review::Answer,
     status::Trigger,
     view::{Approval, BuildSummary, ControlResponse, Proposal},
@@ -22,6 +23,7 @@ use grace_store::{
 use crate::{
     Engine,
     error::{Error, Result},
+    provisioning,
     start::Inner,
 };
 
@@ -142,6 +144,26 @@ impl Engine {
                 };
                 let answered = self.answer_review(intent, review, answer).await?;
                 self.told(intent, &format!("Answered: {}.", answered.answer.unwrap_or_default())).await
+            }
+            (NotificationKind::Provisioning, _) => {
+                let place = provisioning::place_of(intent, &row.subject).ok_or_else(missing)?;
+                let ended = || Problem::conflict("provisioning_ended", "This run has ended; look at it on Operations.");
+                let run = self.inner.holder_of(place).await?.ok_or_else(ended)?;
+                match action.strip_prefix(APPROVE_PLAN) {
+                    Some(hash) => {
+                        self.inner.answer_provisioning(run, Some(hash)).await?;
+                        self.told(intent, &format!("{run} is approved: its plan is applied.")).await
+                    }
+                    None => {
+                        self.inner.cancel_provisioning(run).await?;
+                        self.told(intent, &format!("{run} is being cancelled.")).await
+                    }
+                }
+            }
+            (NotificationKind::BuildComplete, action) if action.starts_with(PROVISION) => {
+                let place = provisioning::place_of(intent, &format!("{intent}/{}", &action[PROVISION.len()..])).ok_or_else(missing)?;
+                let run = self.inner.provision(ProvisionOrder { place, kind: RunKind::Apply }).await?;
+                self.told(intent, &format!("{run} checks and plans. Nothing is changed before you approve its plan.")).await
             }
             (NotificationKind::BuildComplete, _) => match action.strip_prefix(DEPLOY) {
                 Some(environment) => {

@@ -11,7 +11,7 @@ use grace_domain::{
     intent::Priority,
     messages,
     parallel::{Collision, may_begin},
-    plan::Plan,
+    plan::{INFRASTRUCTURE_AGENT, Plan},
     problem::Problem,
     progress::{Progress, progress},
     revision::PlanAnswer,
@@ -240,9 +240,10 @@ impl<'a> Decision<'a> {
                 let artifacts = grace_store::artifacts_of(&mut self.tx, intent).await?;
                 self.log(Level::Info, format!("All {} tasks are done.", tasks.len()), None);
                 let wanted = &self.row.intent.request.constraints.environments;
-                let environments: &[_] = if is_deployable(&self.row.agent) { wanted } else { &[] };
+                let is_infrastructure = self.row.agent == INFRASTRUCTURE_AGENT;
+                let environments: &[_] = if is_deployable(&self.row.agent) || is_infrastructure { wanted } else { &[] };
                 let tests = self.row.tests.as_ref().ok_or(self.row.intent.request.options.generate_tests);
-                let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, tests, environments);
+                let message = messages::build_complete(intent, &self.row.intent.title, &artifacts, tests, (environments, is_infrastructure));
                 self.notify(message).await?;
             }
             Status::Executing if !can_go_on && any(TaskState::WaitingForPerson) => self.apply(Trigger::Blocked, None)?,

@@ -64,7 +64,7 @@ async fn save_finished(inner: &Arc<Inner>, run: &Run, output: TaskOutput, landin
     let main = &run.place.main;
     // What a model's commands left is described from the commit: on the disk it may change meanwhile.
     let artifacts = if models { Vec::new() } else { describe(main, id, &output.files).await? };
-    let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec))?.len() as u64;
+    let input = serde_json::to_vec(&(&run.planned, &run.answers, &run.plan.spec, &run.plan.topology))?.len() as u64;
     let (commit, collision) = match landing {
         Landing::Landed(commit) => (commit, None),
         Landing::Collided(collision) => (None, Some(collision)),

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use grace_domain::id::{DeploymentId, IntentId, TaskId};
+use grace_domain::id::{DeploymentId, IntentId, ProvisioningId, TaskId};
 use graphile_worker::{
     HookRegistry, IntoTaskHandlerResult, JobRecovery, JobRecoveryResult, LocalQueueConfig, Plugin, RefetchDelayConfig, TaskHandler, Worker,
     WorkerContext, WorkerOptions, WorkerRecoveryConfig,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::{
-    deployments, documents, error, learning, planning, runner,
+    deployments, documents, error, learning, planning, provisioning, runner,
     start::{Inner, StartError},
 };
 
@@ -20,6 +20,7 @@ pub(crate) const RUN_TASK: &str = "run_task";
 pub(crate) const PLAN: &str = "plan";
 pub(crate) const RETROSPECT: &str = "retrospect";
 pub(crate) const DEPLOY: &str = "deploy";
+pub(crate) const PROVISION: &str = "provision";
 pub(crate) const DOCUMENTS: &str = "documents";
 
 /// Plans, deployments, documents and retrospectives at the same time; they mostly wait, and must not keep tasks from running.
@@ -68,6 +69,12 @@ pub(crate) struct DeployPayload {
     /// Take it back to the release before it, instead.
     #[serde(default)]
     pub back: bool,
+}
+
+/// Carries a run of provisioning out, as far as it goes by itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProvisionPayload {
+    pub run: i64,
 }
 
 /// What the handlers find in their context.
@@ -133,6 +140,14 @@ impl TaskHandler for DeployPayload {
     }
 }
 
+impl TaskHandler for ProvisionPayload {
+    const IDENTIFIER: &'static str = PROVISION;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        told(PROVISION, provisioning::carry_out(&inner(&context), ProvisioningId(self.run)).await)
+    }
+}
+
 /// A job whose worker died comes back with a pause that grows, so that one that kills its worker does not do so without end.
 struct Backoff;
 
@@ -149,7 +164,8 @@ pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, Sta
         .define_job::<PlanPayload>()
         .define_job::<RetrospectPayload>()
         .define_job::<DocumentsPayload>()
-        .define_job::<DeployPayload>();
+        .define_job::<DeployPayload>()
+        .define_job::<ProvisionPayload>();
     let mut workers = Vec::new();
     for options in [tasks, service] {
         workers.push(options.init().await.map_err(|error| StartError::Queue(Box::new(error)))?);

@@ -28,6 +28,7 @@ mod places;
 mod planning;
 mod prepare;
 mod prices;
+mod provisioning;
 mod questions;
 mod recovery;
 mod rest;

@@ -18,6 +18,7 @@ use crate::{
     deployments,
     error::{Error, Result},
     guard::exposed,
+    provisioning,
     start::Inner,
     workspace::{Workspace, WorkspaceError},
 };
@@ -41,7 +42,8 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<()> {
     for intent in going_on {
         drive(inner, intent).await?;
     }
-    deployments::resume_all(inner).await
+    deployments::resume_all(inner).await?;
+    provisioning::resume_all(inner).await
 }
 
 fn slots(inner: &Inner) -> u32 {

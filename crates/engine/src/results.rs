@@ -142,7 +142,7 @@ impl Inner {
     /// Empty: everything is the build's.
     async fn made_in_repository(&self, intent: IntentId) -> Result<Vec<String>> {
         let mut conn = self.store.connection().await?;
-        let Some(folder) = plan_fetch(&mut conn, intent).await?.and_then(|row| row.plan.spec).and_then(|spec| spec.folder) else {
+        let Some(folder) = plan_fetch(&mut conn, intent).await?.and_then(|row| row.plan.folder().map(str::to_owned)) else {
             return Ok(Vec::new());
         };
         let below = format!("{folder}/");

@@ -13,7 +13,7 @@ use grace_domain::{
 };
 use grace_store::{NewReview, answer_save, review_answer, review_fetch, review_open, task_fetch, tasks_ready};
 
-use crate::{Engine, decide::Decision, deployments, error::Result, start::Inner};
+use crate::{Engine, decide::Decision, deployments, error::Result, provisioning, start::Inner};
 
 /// Most options and files that a review names.
 const OPTIONS: usize = 10;
@@ -137,6 +137,7 @@ impl Inner {
         let review = answered.review.clone();
         if review.review_type == ReviewType::DeploymentGate {
             deployments::gate_answered(&mut decision, &answered).await?;
+            decision = provisioning::gate_answered(decision, &answered).await?;
         }
         decision.finish().await?;
         Ok(review)

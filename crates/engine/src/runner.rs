@@ -283,7 +283,7 @@ async fn build(inner: &Arc<Inner>, run: &Run, context: &Context) -> Result<(Task
         return Ok((output, None));
     }
     let _alone = lock.lock().await;
-    let adds_only = run.plan.spec.as_ref().is_some_and(|spec| spec.folder.is_some());
+    let adds_only = run.plan.folder().is_some();
     if adds_only && let Some(path) = workspace.first_of_base(&paths).await.map_err(|error| workspace_failure(&error))? {
         let text = format!("The repository has {path} already, and this build only adds files. Give the project another name, or move that file.");
         return Err(TaskFailure::permanent(text));

@@ -15,6 +15,7 @@ use crate::{
     Engine,
     error::Result,
     keys::keyed_by,
+    provisioning::rewrap_all,
     start::Inner,
     vault::{KEY_ID, audit, binding, scope, unnamed},
 };
@@ -119,6 +120,7 @@ impl Inner {
             let data_key = held.key.rewrap(&next.key, binding(&row.secret, row.version, &scope), &row.data_key).map_err(|error| unusable(&error))?;
             secret_rewrap(&mut tx, row.secret.id, row.version, &data_key).await?;
         }
+        rewrap_all(&mut tx, &held.key, &next.key).await?;
         setting_save(&mut tx, KEY_ID, &next.key.id(), now).await?;
         secret_audit_append(&mut tx, &unnamed(SecretAction::Rotated, None, ""), now).await?;
         self.store.commit(tx).await?;

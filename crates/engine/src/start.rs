@@ -13,7 +13,7 @@ use std::{
 
 use grace_agents::Agent;
 use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile, policy::Policy};
-use grace_operations::{Docker, DockerConfig, LocalTarget, Proxy};
+use grace_operations::{Docker, DockerConfig, LocalTarget, Proxy, terraform::Terraform};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use grace_store::{
     Store, StoreError,
@@ -29,6 +29,7 @@ use crate::{
     jobs,
     learning::KnownEstimates,
     planning::Previewed,
+    provisioning::Now,
     recovery,
     running::Running,
     speaker::Connections,
@@ -61,6 +62,8 @@ pub struct EngineConfig {
     pub watch: Duration,
     /// The container engine for releases that are images.
     pub docker: DockerConfig,
+    /// Terraform or OpenTofu, instead of the first that is found.
+    pub terraform: Option<PathBuf>,
     /// Profiles of language models from the configuration; they win over saved ones of the same name.
     pub models: Vec<ModelProfile>,
     /// Which commands of builds run, which a person is asked about and which are refused.
@@ -118,6 +121,8 @@ pub(crate) struct Parts {
     pub agents: Vec<Arc<dyn Agent>>,
     pub proxy: Proxy,
     pub target: LocalTarget,
+    pub terraform: Terraform,
+    pub provisioning_now: Now,
     pub statuses: Cache<IntentId>,
     pub active_pages: Cache<ListQuery>,
     pub estimates: KnownEstimates,
@@ -182,7 +187,8 @@ impl Engine {
     /// # Errors
     /// The part that did not start, with the cause and what would help.
     pub async fn start(config: EngineConfig) -> Result<Engine, StartError> {
-        Self::start_with(config, grace_agents::agents()).await
+        let terraform = grace_operations::terraform::find(config.terraform.as_deref()).ok();
+        Self::start_with(config, grace_agents::agents(terraform)).await
     }
 
     /// Like [`Engine::start`] with other agents.
@@ -210,6 +216,8 @@ impl Engine {
         let parts = Arc::new(Parts {
             agents,
             target,
+            terraform: Terraform::new(grace_operations::terraform::find(config.terraform.as_deref()), sandbox.clone()),
+            provisioning_now: Now::default(),
             proxy,
             sandbox,
             statuses: Cache::new(128 << 20),

@@ -4,7 +4,7 @@ use grace_domain::{
     Timestamp,
     deployment::is_deployable,
     list::ListQuery,
-    plan::Plan,
+    plan::{INFRASTRUCTURE_AGENT, Plan},
     present::time::duration,
     status::Status,
     task::{Task, TaskState},
@@ -46,6 +46,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         agent_type: AGENT_TYPE.into(),
         agent: agent_label.into(),
         deployable: is_deployable(&build.agent),
+        provisionable: build.agent == INFRASTRUCTURE_AGENT,
         title: build.intent.title,
         request: build.intent.request,
         stage: build.progress.stage,
@@ -53,7 +54,7 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
         revision: build.plan_revision,
         plan_hash: build.plan_hash,
         next_steps: next_steps(status, &tasks),
-        plan_editable: plan.spec.is_none(),
+        plan_editable: plan.spec.is_none() && plan.topology.is_none(),
         plan,
         phases,
         tests: build.tests,
@@ -78,7 +79,8 @@ pub(crate) fn status_view(rows: StatusRows, agent_label: &str, now: Timestamp) -
 
 fn cost(agent: &str, account: &Account) -> String {
     let asked = account.spent.usage.requests > 0;
-    if agent == "blueprint" && !asked { "0 tokens, no money: the blueprint agent uses no model.".into() } else { account.spent.words() }
+    let is_blueprint = agent == "blueprint" || agent == INFRASTRUCTURE_AGENT;
+    if is_blueprint && !asked { "0 tokens, no money: the blueprint agent uses no model.".into() } else { account.spent.words() }
 }
 
 fn minutes(milliseconds: i64) -> f64 {

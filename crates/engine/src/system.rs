@@ -101,8 +101,11 @@ impl Inner {
             }
             Some(reason.unwrap_or_else(|| "No agent is installed here.".into()))
         };
+        // Both blueprints are one agent to whoever fills the form in.
+        let mut labels: Vec<&str> = able.iter().map(|agent| agent.label()).collect();
+        labels.dedup();
         Ok(Catalog {
-            agent: if able.is_empty() { "none".into() } else { able.iter().map(|agent| agent.label()).collect::<Vec<_>>().join("; ") },
+            agent: if labels.is_empty() { "none".into() } else { labels.join("; ") },
             project_types: ProjectType::ALL
                 .iter()
                 .map(|value| CatalogEntry { value: *value, label: value.label().into(), unavailable: offered(Some(*value), None, None) })
@@ -148,6 +151,7 @@ impl Inner {
             .collect();
         agents.push(Facility { name: "external".into(), available: false, detail: "This version starts no external coding agents.".into() });
         let mut targets = Vec::from(here);
+        targets.push(self.terraform.facility().await);
         targets.extend(grace_operations::other_targets());
         SystemView {
             ready: database.available && !self.shutdown.is_cancelled(),

@@ -13,8 +13,8 @@ use grace_domain::{
     secret::{ALLOW, NewSecret, SecretAction, SecretName, field_for},
 };
 use grace_store::{
-    NewAudit, PgConnection, SealedRow, SecretRow, secret_audit_append, secret_find, secret_grant, secret_next, secret_note_read, secret_sealed,
-    secret_version_save, secrets_count, secrets_sealed_for, secrets_sealed_of_places, setting_fetch, setting_save,
+    NewAudit, PgConnection, SealedRow, SecretRow, provisioning_sealed_count, secret_audit_append, secret_find, secret_grant, secret_next,
+    secret_note_read, secret_sealed, secret_version_save, secrets_count, secrets_sealed_for, secrets_sealed_of_places, setting_fetch, setting_save,
 };
 use grace_vault::{Binding, KeySource, MasterKey, Redactor, Sealed, SecretString, find};
 
@@ -103,7 +103,7 @@ impl Vault {
 impl Inner {
     /// The key under which values are sealed now. One that could not be used is looked for again each time, so that mending it needs no restart.
     pub(crate) async fn vault_key(&self, conn: &mut PgConnection) -> Result<Arc<Held>> {
-        let sealed = secrets_count(conn).await? > 0;
+        let sealed = secrets_count(conn).await? + provisioning_sealed_count(conn).await? > 0;
         let expected: Option<String> = if sealed { setting_fetch(conn, KEY_ID).await? } else { None };
         if let Some(held) = self.vault.held().filter(|held| expected.as_ref().is_none_or(|expected| *expected == held.key.id())) {
             return Ok(held);

@@ -10,6 +10,7 @@ mod local;
 mod proxy;
 mod relay;
 mod supervise;
+pub mod terraform;
 
 pub use docker::{Docker, DockerConfig};
 pub use local::{DatabaseAccess, DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, PlaceDatabase, Promoted, Release};
@@ -24,7 +25,6 @@ pub fn other_targets() -> Vec<Facility> {
     let missing = |name: &str, detail: &str| Facility { name: name.to_owned(), available: false, detail: detail.to_owned() };
     vec![
         missing("kubernetes", "Not built in yet. No manifests are generated."),
-        missing("terraform", "Not built in yet. No provisioning plans are generated."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
 }

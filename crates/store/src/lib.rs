@@ -23,6 +23,7 @@ mod lists;
 mod models;
 mod places;
 mod plans;
+mod provisioning;
 mod rest;
 mod reviews;
 mod row;
@@ -76,6 +77,11 @@ pub use places::{
 };
 pub use plans::{
     PlanRow, answer_save, answers_of, plan_approve, plan_approved, plan_fetch, plan_last, plan_return, plan_save, plans_of, plans_reject,
+};
+pub use provisioning::{
+    NewRun, PlaceRow, SealedText, changes_list, changes_replace, place_hold, place_lock, place_save_state, provisionable_builds, provisioning_rewrap,
+    provisioning_sealed_count, provisioning_sealed_lock, run_cancel_requested, run_create, run_fetch, run_plan, run_request_cancel, run_save,
+    run_save_plan, run_take, runs_list, runs_unfinished,
 };
 pub use rest::{rest_replace, tasks_keep_place};
 pub use reviews::{NewReview, ReviewRow, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw};

@@ -8,6 +8,7 @@ use grace_domain::{
     id::IntentId,
     list::ListQuery,
     model::cost_words,
+    plan::INFRASTRUCTURE_AGENT,
     status::Status,
     task::Task,
     view::{BuildList, BuildSummary, LogView},
@@ -159,6 +160,7 @@ fn summary(row: &PgRow) -> Decoded<BuildSummary> {
         url: row.text_option("url")?,
         failure: row.text_option("failure")?,
         deployable: is_deployable(&row.text("agent")?),
+        provisionable: row.text("agent")? == INFRASTRUCTURE_AGENT,
         cost: cost_words(
             row.count_option("requests")?.unwrap_or_default(),
             row.big_option("cost")?.map(i64::unsigned_abs).unwrap_or_default(),

@@ -4,6 +4,7 @@
 mod changes;
 mod execute;
 pub mod generate;
+pub mod infrastructure;
 mod plan;
 mod steps;
 pub mod understand;
@@ -42,6 +43,9 @@ impl Agent for BlueprintAgent {
     }
 
     fn supports(&self, project_type: ProjectType, domain: TargetDomain, stack: Stack) -> Result<(), String> {
+        if project_type == ProjectType::Infrastructure || domain == TargetDomain::Infrastructure || stack == Stack::Terraform {
+            return Err(infrastructure::WANTED.into());
+        }
         let needs_model = |what: &str, is: &str, can: &str| Err(format!("Needs a model: without one, {what} “{is}” is not built yet, only {can}."));
         if !matches!(project_type, ProjectType::Feature | ProjectType::ApiIntegration | ProjectType::Custom) {
             return needs_model("the project type", project_type.label(), "Feature, API integration and Custom");

@@ -48,6 +48,7 @@ pub fn plan(request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Proble
         confidence: confidence(&inputs.estimates),
         modifications,
         spec: Some(spec),
+        topology: None,
     };
     plan.sum_estimates();
     plan.warnings = warnings(request, inputs, &plan);

@@ -376,6 +376,7 @@ fn ours(written: Written, inputs: &PlanInputs) -> Plan {
         },
         modifications,
         spec: None,
+        topology: None,
     };
     if let Some(rest) = &inputs.rest {
         plan = rest::joined(rest, plan);

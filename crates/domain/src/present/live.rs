@@ -54,6 +54,7 @@ pub fn patch_summary(build: &mut BuildSummary, event: &Event) -> Freshness {
         | EventKind::Message { .. }
         | EventKind::Comment { .. }
         | EventKind::Documents { .. }
+        | EventKind::Provisioning { .. }
         | EventKind::Command(_) => Freshness::Current,
         EventKind::ModelCall { spent, .. } => {
             build.cost = cost_words(spent.usage.requests, spent.cost, spent.unpriced);
@@ -106,6 +107,7 @@ pub fn patch_status(build: &mut StatusView, event: &Event) -> Freshness {
         | EventKind::Comment { .. }
         | EventKind::Documents { .. }
         | EventKind::Command(_)
+        | EventKind::Provisioning { .. }
         | EventKind::Notification { .. } => Freshness::Current,
         EventKind::IntentCreated { .. }
         | EventKind::PlanProposed { .. }
@@ -154,6 +156,7 @@ mod tests {
             url: None,
             failure: None,
             deployable: true,
+            provisionable: false,
             cost: None,
         }
     }

@@ -120,15 +120,16 @@ impl Database {
         }
         let schema_revision = self.schema().await?;
         let copy = name.copy(CopyKind::BeforeMigration, deployment.0);
+        let began = std::time::Instant::now();
         self.inner.store.database_copy(name, &copy).await?;
-        let made_at = self.inner.now();
+        let (made_at, took) = (self.inner.now(), began.elapsed());
         let kept =
             DatabaseCopy { name: copy.as_str().to_owned(), kind: CopyKind::BeforeMigration, schema_revision, deployment_id: deployment, made_at };
         let mut conn = self.inner.store.connection().await?;
         database_copy_save(&mut conn, row.id, &kept).await?;
         drop(conn);
         self.prune(row.id).await?;
-        Ok(format!("{} in {} ms", kept.name, (self.inner.now() - made_at).num_milliseconds().max(0)))
+        Ok(format!("{} in {} ms", kept.name, took.as_millis()))
     }
 
     async fn prune(&self, database: i64) -> Result<()> {

@@ -20,6 +20,7 @@ mod model_keys;
 mod parallel;
 mod projects;
 mod promotion;
+mod provisioning;
 mod repository;
 mod rest;
 mod secrets;

@@ -89,9 +89,11 @@ impl Daemon {
         Ok(Self { process: daemon.0.take().ok_or("no process")?, socket, client, _folder: folder })
     }
 
-    /// Ends it at once, as a crash would. What runs on it ends as well.
-    pub fn kill(&mut self) {
-        let _ = self.process.kill();
+    /// Ends it with what runs on it and with its own helpers, which a kill would leave behind.
+    pub fn stop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.process.id().try_into().unwrap_or(0)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
         let _ = self.process.wait();
     }
 }
@@ -109,11 +111,9 @@ impl Drop for Started {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.process.id().try_into().unwrap_or(0)) {
-            // Asked, so that it takes its own helpers with it.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.stop();
         }
-        let _ = self.process.wait();
     }
 }
 

@@ -147,7 +147,7 @@ async fn life(kind: Kind) {
     assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec!["of another".into(), newer.name.clone()]));
 
     // Without its engine nothing is pretended.
-    daemon.kill();
+    daemon.stop();
     let facility = ground.target.facilities().await[1].clone();
     assert!(!facility.available && facility.detail.contains("does not answer"), "{facility:?}");
     let outcome = ground.deploy(5, &second, &Told::default()).await;

@@ -50,7 +50,8 @@ async fn paths(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Vec<String> {
 }
 
 async fn released(conn: &mut PgConnection, intent: IntentId, n: i64) -> DeploymentId {
-    let new = NewDeployment { intent, target: "local".into(), environment: Environment::Staging, config: DeploymentConfig::default() };
+    let new =
+        NewDeployment { intent, target: "local".into(), environment: Environment::Staging, config: DeploymentConfig::default(), promoted_from: None };
     let deployment = deployment_create(conn, &new, at(n)).await.unwrap().deployment_id;
     let new = NewRelease {
         intent,
@@ -59,6 +60,8 @@ async fn released(conn: &mut PgConnection, intent: IntentId, n: i64) -> Deployme
         name: format!("abc-{n}"),
         commit: "abc".into(),
         path: format!("releases/{n}"),
+        digest: None,
+        schema_revision: None,
     };
     let release = release_save(conn, &new, at(n)).await.unwrap();
     live_release_set(conn, intent, Environment::Staging, release.id, &format!("host-{}", intent.0), at(n)).await.unwrap();

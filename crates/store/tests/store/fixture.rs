@@ -78,6 +78,7 @@ pub fn plan() -> Plan {
         confidence: Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "a prior".to_owned() },
         modifications: vec![],
         spec: None,
+        topology: None,
     };
     plan.sum_estimates();
     plan

@@ -11,5 +11,6 @@ mod jobs;
 mod learning;
 mod models;
 mod places;
+mod provisioning;
 mod results;
 mod tasks;

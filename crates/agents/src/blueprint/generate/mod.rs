@@ -11,7 +11,7 @@ pub mod backend;
 mod check;
 pub mod frontend;
 pub mod project;
-mod templates;
+pub(in crate::blueprint) mod templates;
 pub mod text;
 
 use grace_domain::event::ArtifactKind;

@@ -15,7 +15,7 @@ mod prose;
 mod resolve;
 mod samples;
 mod structured;
-mod text;
+pub(in crate::blueprint) mod text;
 mod title;
 mod vocabulary;
 

@@ -151,6 +151,7 @@ impl Agent for Scripted {
                 .map(|text| Modification { text: text.clone(), applied: true, outcome: "Done as asked.".into() })
                 .collect(),
             spec: self.spec.clone(),
+            topology: None,
         };
         plan.sum_estimates();
         Ok(plan)
@@ -290,6 +291,7 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         watch: Duration::from_secs(3),
         docker: no_docker(),
         models: Vec::new(),
+        terraform: None,
         policy: grace_agents::policy::bundled(),
     }
 }
