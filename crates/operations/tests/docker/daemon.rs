@@ -23,7 +23,7 @@ pub struct Daemon {
     process: Child,
     pub socket: PathBuf,
     pub client: bollard::Docker,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -86,7 +86,7 @@ impl Daemon {
         let tar = at("base.tar");
         root_file_system(&tar)?;
         import(&client, &tar).await?;
-        Ok(Self { process: daemon.0.take().ok_or("no process")?, socket, client, _folder: folder })
+        Ok(Self { process: daemon.0.take().ok_or("no process")?, socket, client, folder })
     }
 
     /// Ends it with what runs on it and with its own helpers, which a kill would leave behind.
@@ -114,6 +114,8 @@ impl Drop for Daemon {
         if matches!(self.process.try_wait(), Ok(None)) {
             self.stop();
         }
+        // Podman leaves its storage mounted over itself, and the folder could not be removed.
+        let _ = Command::new("umount").arg(self.folder.path().join("data/overlay")).stderr(Stdio::null()).status();
     }
 }
 
