@@ -41,7 +41,8 @@ async function deployDialog(page: Page) {
 }
 
 const panelOf = (page: Page, id: string) => page.locator(`#${id}`);
-const environment = (page: Page, name: string) => page.getByRole("region", { name: "Environments" }).getByRole("row").filter({ hasText: name });
+const environment = (page: Page, name: string) =>
+  page.getByRole("region", { name: "Environments" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name: new RegExp(`^${name}`) }) });
 const percent = (share: number) => `${Math.round(share * 10) / 10} %`;
 
 test.describe.configure({ mode: "serial" });

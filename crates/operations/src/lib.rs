@@ -23,7 +23,7 @@ pub fn other_targets() -> Vec<Facility> {
     let missing = |name: &str, detail: &str| Facility { name: name.to_owned(), available: false, detail: detail.to_owned() };
     vec![
         missing("docker", "Not built in yet. The generated Dockerfile and compose.yaml run on any Docker engine by hand."),
-        missing("kubernetes", "Not built in yet. No manifests are generated."),
+        missing("kubernetes", "Not built in yet. The manifests of an infrastructure build are applied by hand with kubectl."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
 }
