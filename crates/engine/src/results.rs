@@ -98,9 +98,9 @@ impl Inner {
         let row = self.row(intent).await?;
         let missing = || Problem::not_found(format!("file `{}` in build {}", path.chars().take(200).collect::<String>(), row.intent.id));
         let mut conn = self.store.connection().await?;
-        let artifact = grace_store::artifact_fetch(&mut conn, intent, path).await?.ok_or_else(missing)?;
+        let artifact = grace_store::artifact_fetch(&mut conn, intent, path).await?;
         drop(conn);
-        if artifact.bytes > limit {
+        if let Some(artifact) = artifact.as_ref().filter(|artifact| artifact.bytes > limit) {
             let text = format!("It has {} KiB; at most {} KiB are sent by themselves. The archive has it.", artifact.bytes >> 10, limit >> 10);
             return Err(Problem::new(grace_domain::problem::ProblemKind::TooLarge, "file_too_large", text).into());
         }
@@ -108,7 +108,9 @@ impl Inner {
         if !workspace.exists() {
             return Err(missing().into());
         }
-        Ok(workspace.file(path, limit).await?.map(Bytes::from).ok_or_else(missing)?)
+        // What the build did not make is shown as committed alone: what else lies in the folder is nobody's to see.
+        let found = if artifact.is_some() { workspace.file(path, limit).await? } else { workspace.committed_file(path, limit).await? };
+        Ok(found.map(Bytes::from).ok_or_else(missing)?)
     }
 
     /// The commit that the build is at, or the refusal while there is none.

@@ -351,13 +351,19 @@ impl Workspace {
         .await
     }
 
+    /// One file of the last commit, whether the build made it or found it. `None`: there is none, or it is larger than `limit`.
+    pub async fn committed_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        if !names_a_file(path) {
+            return Ok(None);
+        }
+        let object = format!("HEAD:{path}");
+        let said = self.git.ask(Call::new("cat-file", &["cat-file", "blob", &object]).limit(limit + 1)).await?;
+        Ok(said.filter(|said| !said.cut && said.bytes.len() as u64 <= limit).map(|said| said.bytes))
+    }
+
     /// One file: as committed, else as it is being written. `None`: there is none, or it is larger than `limit`.
     pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        if path.is_empty()
-            || path.starts_with('/')
-            || path.split('/').any(|part| part.is_empty() || part == "." || part == "..")
-            || path.contains(['\0', '\n'])
-        {
+        if !names_a_file(path) {
             return Ok(None);
         }
         let object = format!("HEAD:{path}");
@@ -426,6 +432,14 @@ fn described(path: String, bytes: &[u8]) -> CommittedFile {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, WorkspaceError> {
     tokio::task::spawn_blocking(work).await.expect("reading files does not panic").map_err(WorkspaceError::Read)
+}
+
+/// Whether a path from outside can be that of a file in the workspace.
+fn names_a_file(path: &str) -> bool {
+    !path.is_empty()
+        && !path.starts_with('/')
+        && !path.split('/').any(|part| part.is_empty() || part == "." || part == "..")
+        && !path.contains(['\0', '\n'])
 }
 
 #[cfg(test)]
