@@ -1,7 +1,7 @@
 //! Deployments with their steps, and what can be done about them.
 
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus},
+    deployment::{Deployment, DeploymentStatus, DeploymentStep},
     intent::Environment,
     present::{build::words, time},
 };
@@ -23,31 +23,31 @@ pub fn promote_button(deployment: &Deployment, busy: Option<String>) -> Option<A
     live_in_staging.then(|| view! { <ActButton label="Promote to production" icon="rocket" reason=busy deed/> }.into_any())
 }
 
+/// A step of a deployment or of a provisioning run: what became of it, and how long it took or takes.
+pub fn step_row(step: &DeploymentStep) -> AnyView {
+    let clock = clock();
+    let (started, finished) = (step.started_at, step.finished_at);
+    let took = move || match (started, finished) {
+        (Some(start), Some(end)) => time::duration((end - start).num_milliseconds() as f64 / 1_000.0),
+        (Some(start), None) => time::elapsed(start, clock.now.get()),
+        _ => String::new(),
+    };
+    view! {
+        <li>
+            {step_mark(step.state)}
+            <span>{words(&step.name)}</span>
+            <span class="what soft clip" title=step.detail.clone()>{step.detail.clone()}</span>
+            <span class="num muted">{took}</span>
+        </li>
+    }
+    .into_any()
+}
+
 /// One deployment with everything.
 pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyView {
     let id = deployment.deployment_id;
     let environment = deployment.environment;
-    let clock = clock();
-    let steps: Vec<_> = deployment
-        .steps
-        .iter()
-        .map(|step| {
-            let (started, finished) = (step.started_at, step.finished_at);
-            let took = move || match (started, finished) {
-                (Some(start), Some(end)) => time::duration((end - start).num_milliseconds() as f64 / 1_000.0),
-                (Some(start), None) => time::elapsed(start, clock.now.get()),
-                _ => String::new(),
-            };
-            view! {
-                <li>
-                    {step_mark(step.state)}
-                    <span>{words(&step.name)}</span>
-                    <span class="what soft clip" title=step.detail.clone()>{step.detail.clone()}</span>
-                    <span class="num muted">{took}</span>
-                </li>
-            }
-        })
-        .collect();
+    let steps: Vec<_> = deployment.steps.iter().map(step_row).collect();
     let cancel = Deed::new(move || async move {
         cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase()))
     });

@@ -4,7 +4,7 @@ use grace_domain::{
     event::EventKind,
     id::{IntentId, ProvisioningId},
     list::{ListQuery, MAX_LIMIT},
-    present::{Tone, build::words, time},
+    present::Tone,
     provisioning::{
         ChangeAction, NO_PRICE, Output, ProvisionApproval, ProvisionRequest, ProvisioningRun, ProvisioningView, ResourceChange, RunKind, RunStatus,
     },
@@ -14,11 +14,12 @@ use leptos_router::hooks::use_query_map;
 
 use super::{
     actions::{ActButton, Confirmation, Deed},
+    deployments::step_row,
     desk::desk,
     icon::{icon, small_icon},
     states::{empty, loaded, problem},
-    status::{badge, step_mark},
-    time::{clock, moment},
+    status::badge,
+    time::moment,
 };
 use crate::{
     calls::{
@@ -184,29 +185,7 @@ fn RunPanel(id: ProvisioningId, feed: Feed<ProvisioningView>) -> AnyView {
         let place = run.with(ProvisioningRun::place);
         feed.map(|view| view.runs.iter().find(|other| other.place() == place).map(|other| other.run_id)) == Some(id)
     });
-    let clock = clock();
-    let step_rows = move || {
-        steps
-            .get()
-            .into_iter()
-            .map(|step| {
-                let (started, finished) = (step.started_at, step.finished_at);
-                let took = move || match (started, finished) {
-                    (Some(start), Some(end)) => time::duration((end - start).num_milliseconds() as f64 / 1_000.0),
-                    (Some(start), None) => time::elapsed(start, clock.now.get()),
-                    _ => String::new(),
-                };
-                view! {
-                    <li>
-                        {step_mark(step.state)}
-                        <span>{words(&step.name)}</span>
-                        <span class="what soft clip" title=step.detail.clone()>{step.detail.clone()}</span>
-                        <span class="num muted">{took}</span>
-                    </li>
-                }
-            })
-            .collect::<Vec<_>>()
-    };
+    let step_rows = move || steps.get().iter().map(step_row).collect::<Vec<_>>();
     let heading = format!("{} {}", first.kind.label(), first.place_words());
     let title = first.title.clone();
     let name = format!("{id}: {title}, {heading}");

@@ -69,7 +69,8 @@ pub fn is_deployable(agent: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeploymentStep {
-    /// `package`, `test`, `start`, `health_check`, `switch`, `watch`
+    /// `package`, `test`, `start`, `health_check`, `switch`, `watch`; before the start, of a place with a database of its own, `provision_database`,
+    /// `copy_database`, `migrate`. Those of a provisioning run are in [`crate::provisioning`].
     pub name: String,
     pub state: StepState,
     pub started_at: Option<Timestamp>,

@@ -138,6 +138,20 @@ pub struct Confidence {
     pub basis: String,
 }
 
+impl Confidence {
+    /// Of an estimate that is the median of so many builds.
+    pub fn of_like_builds(samples: u32) -> Self {
+        match samples {
+            0 => Self { level: ConfidenceLevel::Low, samples, basis: "a prior: no like build has finished here yet".into() },
+            _ => Self {
+                level: if samples < 5 { ConfidenceLevel::Medium } else { ConfidenceLevel::High },
+                samples,
+                basis: format!("the median of {samples} like {} that finished here", if samples == 1 { "build" } else { "builds" }),
+            },
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use grace_domain::input::FOLDER;
 use grace_domain::intent::{Compliance, IntentRequest, ProjectType};
-use grace_domain::plan::{Assumption, Choice, ComplianceNote, Confidence, ConfidenceLevel, Phase, Plan, PlannedTask, Question};
+use grace_domain::plan::{Assumption, Choice, ComplianceNote, Confidence, Phase, Plan, PlannedTask, Question};
 use grace_domain::problem::Problem;
 use grace_domain::spec::{Authentication, Database, Mark, Spec};
 
@@ -45,7 +45,7 @@ pub fn plan(request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Proble
         questions: questions(&spec),
         warnings: Vec::new(),
         compliance: request.constraints.compliance.iter().flat_map(|rule| compliance(*rule, &spec)).collect(),
-        confidence: confidence(&inputs.estimates),
+        confidence: Confidence::of_like_builds(inputs.estimates.samples),
         modifications,
         spec: Some(spec),
         topology: None,
@@ -153,17 +153,6 @@ fn questions(spec: &Spec) -> Vec<Question> {
         default: "JWT".into(),
         default_reason: "It serves the pages, other programs and a WebSocket alike, and needs nothing set up beforehand.".into(),
     }]
-}
-
-fn confidence(estimates: &Estimates) -> Confidence {
-    match estimates.samples {
-        0 => Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "a prior: no like build has finished here yet".into() },
-        samples => Confidence {
-            level: if samples < 5 { ConfidenceLevel::Medium } else { ConfidenceLevel::High },
-            samples,
-            basis: format!("the median of {samples} like {} that finished here", if samples == 1 { "build" } else { "builds" }),
-        },
-    }
 }
 
 fn warnings(request: &IntentRequest, inputs: &PlanInputs, plan: &Plan) -> Vec<String> {

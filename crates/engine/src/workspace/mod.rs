@@ -353,22 +353,16 @@ impl Workspace {
 
     /// One file of the last commit, whether the build made it or found it. `None`: there is none, or it is larger than `limit`.
     pub async fn committed_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        if !names_a_file(path) {
-            return Ok(None);
-        }
-        let object = format!("HEAD:{path}");
-        let said = self.git.ask(Call::new("cat-file", &["cat-file", "blob", &object]).limit(limit + 1)).await?;
-        Ok(said.filter(|said| !said.cut && said.bytes.len() as u64 <= limit).map(|said| said.bytes))
+        Ok(self.blob(path, limit).await?.flatten())
     }
 
     /// One file: as committed, else as it is being written. `None`: there is none, or it is larger than `limit`.
     pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        if let Some(found) = self.blob(path, limit).await? {
+            return Ok(found);
+        }
         if !names_a_file(path) {
             return Ok(None);
-        }
-        let object = format!("HEAD:{path}");
-        if let Some(said) = self.git.ask(Call::new("cat-file", &["cat-file", "blob", &object]).limit(limit + 1)).await? {
-            return Ok((!said.cut && said.bytes.len() as u64 <= limit).then_some(said.bytes));
         }
         let (root, path) = (self.git.work_tree.clone(), path.to_owned());
         blocking(move || {
@@ -376,6 +370,16 @@ impl Workspace {
             Ok(found.ok())
         })
         .await
+    }
+
+    /// A file of the last commit; inside, `None` when it is larger than `limit`.
+    async fn blob(&self, path: &str, limit: u64) -> Result<Option<Option<Vec<u8>>>, WorkspaceError> {
+        if !names_a_file(path) {
+            return Ok(None);
+        }
+        let object = format!("HEAD:{path}");
+        let said = self.git.ask(Call::new("cat-file", &["cat-file", "blob", &object]).limit(limit + 1)).await?;
+        Ok(said.map(|said| (!said.cut && said.bytes.len() as u64 <= limit).then_some(said.bytes)))
     }
 
     /// The build's commits up to `commit`, oldest first: what was merged into one of them is not listed.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::support::{
-    Act, Place, Scripted,
+    Act, Place, Scripted, described,
     shop::{self, built, deployed},
-    start_build, step, until, until_status, with_model,
+    start_build, step, until_status, with_model,
 };
 use grace_domain::{
     copilot::ChatRequest,
@@ -13,10 +13,8 @@ use grace_domain::{
     document::{DocumentList, DocumentQuery, VersionQuery},
     event::EventKind,
     id::IntentId,
-    intent::{ConstraintsDraft, RequestDraft},
     problem::ProblemKind,
     status::{Stage, Status},
-    view::Approval,
 };
 use grace_engine::{Cursor, Engine};
 use grace_script_model::{Call, Script, ScriptModel, Turn, When};
@@ -178,21 +176,10 @@ async fn a_models_plan_and_tasks_are_told_what_other_builds_wrote_down() {
     let engine = Engine::start(with_model(&place, &model)).await.unwrap();
     let mut plans = Vec::new();
     for _ in 0..2 {
-        let draft = RequestDraft {
-            description: Some("Count the feedings of each penguin, with an idempotency key for each of them.".into()),
-            project_type: Some("custom".into()),
-            target_domain: Some("cli_tool".into()),
-            constraints: ConstraintsDraft { stack: Some("described".into()), ..ConstraintsDraft::default() },
-            agent: Some("model".into()),
-            ..RequestDraft::default()
-        };
-        let intent = engine.create(draft, None).await.unwrap().intent_id.unwrap();
-        let status = until(&engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
-        let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
-        engine.approve(intent, approval).await.unwrap();
+        let (intent, plan) = described(&engine, "Count the feedings of each penguin, with an idempotency key for each of them.").await;
         until_status(&engine, intent, Status::Completed).await;
         until_documents(&engine, query("penguin", intent), |list| list.total == 1).await;
-        plans.push(status.plan.clone());
+        plans.push(plan);
     }
     let place_of_it = "README.md of int-code-001, “Idempotent feedings”";
     let cites = |plan: &grace_domain::plan::Plan| plan.assumptions.iter().any(|assumption| assumption.text.ends_with(place_of_it));

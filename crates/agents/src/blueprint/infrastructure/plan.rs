@@ -1,7 +1,7 @@
 //! The plan for infrastructure: pure, from the understanding of its description. It must not know how tasks are run or kept.
 
 use grace_domain::intent::IntentRequest;
-use grace_domain::plan::{Confidence, ConfidenceLevel, Modification, Phase, Plan, PlannedTask};
+use grace_domain::plan::{Confidence, Modification, Phase, Plan, PlannedTask};
 use grace_domain::problem::Problem;
 use grace_domain::topology::{Topology, Variant};
 
@@ -27,7 +27,7 @@ pub fn plan(request: &IntentRequest, inputs: &PlanInputs) -> Result<Plan, Proble
         questions: Vec::new(),
         warnings: Vec::new(),
         compliance: Vec::new(),
-        confidence: confidence(&inputs.estimates),
+        confidence: Confidence::of_like_builds(inputs.estimates.samples),
         modifications,
         spec: None,
         topology: Some(topology),
@@ -122,17 +122,6 @@ fn deliverables(topology: &Topology) -> Vec<String> {
     }
     list.push("README, runbook and a diagram (SVG)".into());
     list
-}
-
-fn confidence(estimates: &Estimates) -> Confidence {
-    match estimates.samples {
-        0 => Confidence { level: ConfidenceLevel::Low, samples: 0, basis: "a prior: no like build has finished here yet".into() },
-        samples => Confidence {
-            level: if samples < 5 { ConfidenceLevel::Medium } else { ConfidenceLevel::High },
-            samples,
-            basis: format!("the median of {samples} like {} that finished here", if samples == 1 { "build" } else { "builds" }),
-        },
-    }
 }
 
 fn warnings(request: &IntentRequest, inputs: &PlanInputs, plan: &Plan) -> Vec<String> {

@@ -354,8 +354,13 @@ pub fn with_model(place: &Place, model: &ScriptModel) -> EngineConfig {
 
 /// A build by the model agent whose plan is approved as it is.
 pub async fn approved(engine: &Engine) -> IntentId {
+    described(engine, "A few files, as the plan says.").await.0
+}
+
+/// The same of this description, with the plan.
+pub async fn described(engine: &Engine, description: &str) -> (IntentId, Plan) {
     let draft = RequestDraft {
-        description: Some("A few files, as the plan says.".into()),
+        description: Some(description.into()),
         project_type: Some("custom".into()),
         target_domain: Some("cli_tool".into()),
         constraints: ConstraintsDraft { stack: Some("described".into()), ..ConstraintsDraft::default() },
@@ -366,5 +371,5 @@ pub async fn approved(engine: &Engine) -> IntentId {
     let status = until(engine, intent, "a plan", |status| status.status == Status::AwaitingApproval).await;
     let approval = Approval { approved: Some(true), plan_hash: Some(status.plan_hash.clone()), ..Approval::default() };
     engine.approve(intent, approval).await.unwrap();
-    intent
+    (intent, status.plan.clone())
 }
