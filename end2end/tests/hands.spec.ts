@@ -99,7 +99,7 @@ async function walk(page: Page, hands: Hands, name: string): Promise<void> {
     await hands.press(page.getByRole("button", { name: "Search and commands" }));
     await expect(page.getByRole("combobox", { name: "Search builds and commands" })).toBeFocused();
     await page.keyboard.type(intent);
-    await expect(page.getByRole("option", { name: new RegExp(intent) })).toBeVisible();
+    await expect(page.getByRole("option", { name: new RegExp(`feature ${intent}`) })).toBeVisible();
     await page.keyboard.press("Enter");
     await expect(page).toHaveURL(`/builds/${intent}`);
     await hands.press(main.getByRole("button", { name: "Pause", exact: true }));

@@ -142,7 +142,7 @@ test("the palette approves, pauses and finds builds, switches the theme and open
   await expect.poll(status).toBe("paused");
   await run("resume ratline", "Resume Ratlines feature");
   await expect.poll(status).toBe("executing");
-  await run(`ratline ${intent}`, new RegExp(intent));
+  await run(`ratline ${intent}`, new RegExp(`feature ${intent}`));
   await expect(page).toHaveURL(`/builds/${intent}`);
   await request.post(`/api/coding_agent/${intent}/stop`);
 

@@ -198,7 +198,7 @@ impl Engine {
         std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
         let data_dir = std::fs::canonicalize(&config.data_dir).map_err(folder)?;
         let config = EngineConfig { data_dir, workers: config.workers.max(1), ..config };
-        let lock = lock_folder(&config.data_dir)?;
+        let lock = lock_folder(&config.data_dir, TO_LET_GO).await?;
         let worker = worker_name(&config.data_dir).map_err(folder)?;
         // The database and the sandbox know nothing of each other, and each takes a while.
         let (database, sandbox) = tokio::join!(open_database(&config), open_sandbox(&config));
@@ -306,14 +306,25 @@ impl Drop for FolderLock {
     }
 }
 
-fn lock_folder(data_dir: &Path) -> Result<FolderLock, StartError> {
+/// How long a server that was just killed may keep the data folder: a process that it was starting holds a copy of the lock until that runs its
+/// own program, or is ended.
+const TO_LET_GO: Duration = Duration::from_secs(3);
+
+/// Takes the data folder, waiting up to `patience` for who has it.
+async fn lock_folder(data_dir: &Path, patience: Duration) -> Result<FolderLock, StartError> {
     let path = data_dir.join("server.lock");
     let failed = |source| StartError::DataFolder { path: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(FolderLock(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse { path: data_dir.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(FolderLock(file)),
+            Err(std::fs::TryLockError::WouldBlock) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(StartError::InUse { path: data_dir.to_owned() }),
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
 }
 
@@ -370,14 +381,28 @@ async fn open_sandbox(config: &EngineConfig) -> Result<Sandbox, StartError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_folder_given_up_is_free_even_while_a_process_being_started_has_a_copy_of_the_lock() {
+    #[tokio::test]
+    async fn a_folder_given_up_is_free_even_while_a_process_being_started_has_a_copy_of_the_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let first = lock_folder(folder.path()).unwrap();
-        assert!(matches!(lock_folder(folder.path()), Err(StartError::InUse { .. })));
+        let first = lock_folder(folder.path(), Duration::ZERO).await.unwrap();
+        assert!(matches!(lock_folder(folder.path(), Duration::ZERO).await, Err(StartError::InUse { .. })));
         let copy_of_a_fork = first.0.try_clone().unwrap();
         drop(first);
-        lock_folder(folder.path()).unwrap();
+        lock_folder(folder.path(), Duration::ZERO).await.unwrap();
         drop(copy_of_a_fork);
+    }
+
+    #[tokio::test]
+    async fn the_folder_of_a_killed_server_is_waited_for_while_a_process_it_was_starting_has_a_copy_of_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock_folder(folder.path(), Duration::ZERO).await.unwrap();
+        let copy_of_a_fork = first.0.try_clone().unwrap();
+        // Killed: nothing is unlocked by name.
+        std::mem::forget(first);
+        let (next, ()) = tokio::join!(lock_folder(folder.path(), Duration::from_secs(30)), async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            copy_of_a_fork.unlock().unwrap();
+        });
+        next.unwrap();
     }
 }
