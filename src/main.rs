@@ -14,7 +14,7 @@ use grace_domain::{
     policy::Policy,
     system::SystemView,
 };
-use grace_engine::{Engine, EngineConfig, StartError, policy};
+use grace_engine::{DockerConfig, Engine, EngineConfig, StartError, policy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -34,9 +34,11 @@ grace <command>
     --terraform PATH      terraform or tofu, to check and provision infrastructure; default: GRACE_TERRAFORM, or
                           the first of both on the PATH
     --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
+    --docker-socket PATH  API of the Docker or Podman that runs releases as containers; default: the first of the usual sockets that answers
+    --docker-base IMAGE   what their images are made from: it must be on that engine and have Python 3.11 or newer; default python:3.11-slim
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
-    --data-dir PATH, --allow-unsandboxed as above
+    --data-dir PATH, --docker-socket PATH, --docker-base IMAGE, --allow-unsandboxed as above
 
 Environment: DATABASE_URL names a Postgres to use instead of the embedded one; RUST_LOG sets what is logged.
 ";
@@ -58,6 +60,8 @@ struct Options {
     policy: Option<PathBuf>,
     terraform: Option<PathBuf>,
     repositories: Vec<PathBuf>,
+    docker_socket: Option<PathBuf>,
+    docker_base: Option<String>,
     allow_unsandboxed: bool,
 }
 
@@ -105,6 +109,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         policy: None,
         terraform: std::env::var_os("GRACE_TERRAFORM").filter(|path| !path.is_empty()).map(PathBuf::from),
         repositories: Vec::new(),
+        docker_socket: None,
+        docker_base: None,
         allow_unsandboxed: false,
     };
     let mut command = None;
@@ -120,6 +126,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("terraform") => options.terraform = Some(arguments.value()?.into()),
             Long("policy") => options.policy = Some(arguments.value()?.into()),
             Long("repositories") => options.repositories.push(arguments.value()?.into()),
+            Long("docker-socket") => options.docker_socket = Some(arguments.value()?.into()),
+            Long("docker-base") => options.docker_base = Some(arguments.value()?.string()?),
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -239,6 +247,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         // Who is on this machine can read its repositories anyway; who comes over a network could not.
         repositories: (!repositories.is_empty() || !options.bind.is_loopback()).then_some(repositories),
         watch: WATCH,
+        docker: DockerConfig::new(options.docker_socket.clone(), options.docker_base.clone()).map_err(|error| format!("--docker-base: {error}"))?,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
         terraform: options.terraform.clone(),
         policy: options.policy.as_deref().map(read_policy).transpose()?.unwrap_or_else(policy::bundled),

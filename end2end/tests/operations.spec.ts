@@ -127,8 +127,10 @@ test("a deployment is chosen in the dialog, followed through its steps, and canc
   await expect(dialog.getByRole("radio", { name: "Staging" })).toBeChecked();
   await expect(box("Run the project's tests on the release first")).toBeChecked();
   await expect(box("Roll back by itself when it turns unhealthy")).toBeChecked();
-  await expect(box("Build a container image: not on the local target")).toBeDisabled();
-  await expect(box("Build a container image: not on the local target")).not.toBeChecked();
+  const image = box("Build a container image and run that");
+  await expect(dialog.locator("label", { has: image })).toContainText(/No container engine: there is no socket at \S+\. Start Docker or Podman.+--docker-socket\.$/);
+  await expect(image).toBeDisabled();
+  await expect(image).not.toBeChecked();
   await expectNoViolations(page);
   await dialog.getByRole("button", { name: "Deploy to staging" }).click();
   await expect(toasts(page)).toContainText("Deployment handed off to Layer 4 Deployment Service");

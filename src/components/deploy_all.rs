@@ -11,6 +11,7 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use super::{
+    container_choice::container_choice,
     desk::desk,
     dialog::Dialog,
     icon::small_icon,
@@ -69,6 +70,8 @@ fn DeployAll() -> AnyView {
     let ready: RwSignal<Option<Result<Vec<Candidate>, CallError>>> = RwSignal::new(None);
     let busy = RwSignal::new(false);
     let done = RwSignal::new(false);
+    let image = RwSignal::new(false);
+    let fixed = Signal::derive(move || busy.get() || done.get());
     Effect::new(move |_| {
         leptos::task::spawn_local(async move {
             let found = candidates().await;
@@ -88,7 +91,7 @@ fn DeployAll() -> AnyView {
             for build in builds {
                 let request = DeployRequest {
                     target_environment: build.environment.as_str().to_owned(),
-                    deployment_config: DeploymentConfig { docker_build: false, run_tests: true, auto_rollback: true },
+                    deployment_config: DeploymentConfig { docker_build: image.get_untracked(), run_tests: true, auto_rollback: true },
                 };
                 let outcome = match deploy_build(build.intent, request).await {
                     Ok(answer) => (true, format!("{}: {}", answer.deployment_id, answer.message)),
@@ -129,6 +132,7 @@ fn DeployAll() -> AnyView {
             Some(Ok(ready)) => view! {
                 <p class="soft">"Each goes to the first environment of its request: its tests run on the release first, and it rolls back by itself when it turns unhealthy."</p>
                 <ul class="ready-list">{ready.iter().cloned().map(row).collect::<Vec<_>>()}</ul>
+                {container_choice(image, fixed)}
             }
             .into_any(),
         })

@@ -1,7 +1,7 @@
 //! Deployments with their steps, and what can be done about them.
 
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus, DeploymentStep},
+    deployment::{DeployTarget, Deployment, DeploymentStatus, DeploymentStep},
     intent::Environment,
     present::{build::words, time},
 };
@@ -67,6 +67,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),
         _ => Some("Only a live release can be rolled back.".to_owned()),
     };
+    let how = (deployment.target == DeployTarget::Docker).then_some(" as a container");
     // On a build's own page the heading leads nowhere else.
     let head = match title {
         Some(title) => view! { <a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title}</a> }.into_any(),
@@ -79,7 +80,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             <div class="bar">
                 <span class="strong clip">{head}</span>
                 {deployment_badge(&deployment)}
-                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{promoted}", "{moment(deployment.created_at)}</span>
+                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}{promoted}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
                     {(deployment.status == DeploymentStatus::Live).then(|| view! {
                         <a class="btn btn-ghost" href=format!("/documents?intent={}", deployment.intent_id)>{small_icon("book")}"Documents"</a>

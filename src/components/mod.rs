@@ -10,6 +10,7 @@ pub mod changes;
 pub mod clipboard;
 pub mod comments;
 pub mod completed;
+pub mod container_choice;
 pub mod copilot;
 pub mod databases;
 pub mod deploy_all;

@@ -8,6 +8,7 @@ use grace_domain::{
 use leptos::{html, prelude::*};
 
 use super::{
+    container_choice::container_choice,
     desk::desk,
     dialog::{Dialog, open_while},
     states::problem,
@@ -90,6 +91,7 @@ fn DeployForm() -> AnyView {
     let environment = RwSignal::new(Environment::Staging);
     let tests = RwSignal::new(true);
     let rollback = RwSignal::new(true);
+    let image = RwSignal::new(false);
     let busy = RwSignal::new(false);
     let failed: RwSignal<Option<CallError>> = RwSignal::new(None);
     let submit = move |event: leptos::ev::SubmitEvent| {
@@ -99,7 +101,11 @@ fn DeployForm() -> AnyView {
         failed.set(None);
         let request = DeployRequest {
             target_environment: environment.get_untracked().as_str().to_owned(),
-            deployment_config: DeploymentConfig { docker_build: false, run_tests: tests.get_untracked(), auto_rollback: rollback.get_untracked() },
+            deployment_config: DeploymentConfig {
+                docker_build: image.get_untracked(),
+                run_tests: tests.get_untracked(),
+                auto_rollback: rollback.get_untracked(),
+            },
         };
         leptos::task::spawn_local(async move {
             match deploy_build(intent, request).await {
@@ -138,10 +144,7 @@ fn DeployForm() -> AnyView {
                     <legend class="label">"Before and after the switch"</legend>
                     <label class="check"><input type="checkbox" prop:checked=move || tests.get() on:change=move |event| tests.set(event_target_checked(&event))/>"Run the project's tests on the release first"</label>
                     <label class="check"><input type="checkbox" prop:checked=move || rollback.get() on:change=move |event| rollback.set(event_target_checked(&event))/>"Roll back by itself when it turns unhealthy"</label>
-                    <label class="check" title="The local target starts a process in the sandbox; no container engine is used.">
-                        <input type="checkbox" disabled/>
-                        <span class="muted">"Build a container image: not on the local target"</span>
-                    </label>
+                    {container_choice(image, busy.into())}
                 </fieldset>
                 {move || failed.get().map(problem)}
             </div>

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode},
 };
 use grace::server::{AllowedHosts, ServerState, router};
-use grace_engine::{Engine, EngineConfig};
+use grace_engine::{DockerConfig, Engine, EngineConfig};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -40,6 +40,7 @@ async fn start() -> Arc<Server> {
         public_port: 3000,
         repositories: None,
         watch: std::time::Duration::from_secs(1),
+        docker: DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() },
         models: Vec::new(),
         terraform: None,
         policy: grace_engine::policy::bundled(),

@@ -47,6 +47,17 @@ pub fn ssh_server() {
     }
 }
 
+/// A Docker for the tests of releases as containers; they say that they are skipped without one. Where Debian would start it at once, that is
+/// the person's to decide.
+pub fn docker() {
+    if find("dockerd").is_some() || Path::new("/usr/sbin/dockerd").exists() || !is_root() || Path::new("/run/systemd/system").exists() {
+        return;
+    }
+    if let Err(why) = apt_install("docker.io", "dockerd") {
+        eprintln!("note: {why}");
+    }
+}
+
 /// A browser for the tests. Returns its path.
 pub fn chromium() -> Outcome<String> {
     let present = || ["chromium", "chromium-browser", "google-chrome"].iter().find_map(|name| find(name));

@@ -57,6 +57,26 @@ pub enum StepState {
     Skipped,
 }
 
+/// What runs a release on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeployTarget {
+    /// A process in the sandbox.
+    Local,
+    /// A container of an image of its own, on Docker or Podman.
+    Docker,
+}
+
+impl DeployTarget {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Docker => "docker",
+        }
+    }
+}
+
 /// Why some builds have no deployments.
 pub const NOT_DEPLOYABLE: &str = "Grace deploys web services of the blueprint agent, whose start it knows. How to start what a model built, it does not: take the archive or the branch. Infrastructure is not deployed: its configurations are set up with Terraform.";
 
@@ -85,7 +105,7 @@ pub struct DeploymentStep {
 pub struct Deployment {
     pub deployment_id: DeploymentId,
     pub intent_id: IntentId,
-    pub target: String,
+    pub target: DeployTarget,
     pub environment: Environment,
     pub status: DeploymentStatus,
     /// Its release has the environment's traffic now. A deployment that went live and is not current any more was replaced by a later one.
@@ -130,7 +150,7 @@ pub struct DeployRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentConfig {
-    /// Build a container image. The `local` target has none and says so in its package step.
+    /// Build a container image and run that: the target `docker`. Otherwise the target is `local`.
     #[serde(default)]
     pub docker_build: bool,
     /// Run the project's tests on the release before it is started.
@@ -138,6 +158,12 @@ pub struct DeploymentConfig {
     pub run_tests: bool,
     #[serde(default = "yes")]
     pub auto_rollback: bool,
+}
+
+impl DeploymentConfig {
+    pub fn target(&self) -> DeployTarget {
+        if self.docker_build { DeployTarget::Docker } else { DeployTarget::Local }
+    }
 }
 
 fn yes() -> bool {

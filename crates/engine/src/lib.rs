@@ -49,6 +49,7 @@ mod workshop;
 mod workspace;
 
 pub use grace_agents::policy;
+pub use grace_operations::DockerConfig;
 
 pub use crate::{
     events::{Cursor, EVENTS_AT_ONCE, EventSubscription, StoredEvent},

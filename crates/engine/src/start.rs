@@ -13,7 +13,7 @@ use std::{
 
 use grace_agents::Agent;
 use grace_domain::{Timestamp, id::IntentId, list::ListQuery, model::ModelProfile, policy::Policy};
-use grace_operations::{LocalTarget, Proxy, terraform::Terraform};
+use grace_operations::{Docker, DockerConfig, LocalTarget, Proxy, terraform::Terraform};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use grace_store::{
     Store, StoreError,
@@ -60,6 +60,8 @@ pub struct EngineConfig {
     pub repositories: Option<Vec<PathBuf>>,
     /// How long a new release is watched after the switch before its predecessor is let go.
     pub watch: Duration,
+    /// The container engine for releases that are images.
+    pub docker: DockerConfig,
     /// Terraform or OpenTofu, instead of the first that is found.
     pub terraform: Option<PathBuf>,
     /// Profiles of language models from the configuration; they win over saved ones of the same name.
@@ -206,7 +208,8 @@ impl Engine {
         let sandbox = sandbox?;
         let store = Store::connect(&url, CONNECTIONS).await.map_err(StartError::Database)?;
         let proxy = Proxy::new();
-        let target = LocalTarget::new(sandbox.clone(), &config.data_dir, proxy.clone(), config.public_port, config.watch);
+        let docker = Docker::new(config.docker.clone(), &config.data_dir);
+        let target = LocalTarget::new(sandbox.clone(), docker, &config.data_dir, proxy.clone(), config.public_port, config.watch);
         let workshop = Arc::new(Workshop::open().map_err(StartError::Threads)?);
         let connections = u32::try_from(config.workers).unwrap_or(u32::MAX).saturating_add(4).min(MOST_CONNECTIONS);
         let builds_store = workshop.enter(|| store.beside(connections));

@@ -138,7 +138,7 @@ impl Inner {
     }
 
     async fn system(&self) -> SystemView {
-        let (database, toolchains) = tokio::join!(self.database_facility(), toolchains(&self.sandbox));
+        let (database, toolchains, here) = tokio::join!(self.database_facility(), toolchains(&self.sandbox), self.target.facilities());
         let isolation = serde_json::to_value(self.sandbox.isolation()).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let model = self.has_model().await.unwrap_or_else(|_| Err("The profiles of models cannot be read.".into()));
         let mut agents: Vec<Facility> = self
@@ -150,7 +150,7 @@ impl Inner {
             })
             .collect();
         agents.push(Facility { name: "external".into(), available: false, detail: "This version starts no external coding agents.".into() });
-        let mut targets = vec![self.target.facility()];
+        let mut targets = Vec::from(here);
         targets.push(self.terraform.facility().await);
         targets.extend(grace_operations::other_targets());
         SystemView {

@@ -5,12 +5,14 @@
 
 mod checkout;
 mod digest;
+mod docker;
 mod local;
 mod proxy;
 mod relay;
 mod supervise;
 pub mod terraform;
 
+pub use docker::{Docker, DockerConfig};
 pub use local::{DatabaseAccess, DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, PlaceDatabase, Promoted, Release};
 pub use proxy::{Proxy, Upstream};
 pub use relay::ServerAddress;
@@ -22,8 +24,18 @@ use grace_domain::system::Facility;
 pub fn other_targets() -> Vec<Facility> {
     let missing = |name: &str, detail: &str| Facility { name: name.to_owned(), available: false, detail: detail.to_owned() };
     vec![
-        missing("docker", "Not built in yet. The generated Dockerfile and compose.yaml run on any Docker engine by hand."),
         missing("kubernetes", "Not built in yet. The manifests of an infrastructure build are applied by hand with kubectl."),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
 }

@@ -1,19 +1,16 @@
-//! One running release: starts it, watches its health, starts it again when it dies, stops it.
+//! One running release: watches it, starts it again when it dies, stops it. Whether it is a process or a container is its [`Starter`]'s
+//! to know.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use grace_sandbox::{Command, Output, Sandbox};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time::Instant,
-};
+use async_trait::async_trait;
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Upstream;
 
 /// Time that a release gets to end by itself after SIGTERM.
-const STOP_WITHIN: Duration = Duration::from_secs(3);
+pub const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// Starts again after a death at most this often in a row…
 const RESTARTS: u32 = 5;
 /// …where a release that ran this long counts as well again.
@@ -22,7 +19,23 @@ const WELL_AFTER: Duration = Duration::from_secs(600);
 /// What a release prints while it runs goes here; nobody listening is no reason to stop.
 pub type LineSink = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A process of a release under supervision.
+/// Starts a release, as often as it takes.
+#[async_trait]
+pub trait Starter: Send + Sync {
+    /// Starts it once; what an earlier start left, such as its socket, is out of the way then.
+    async fn start(&self) -> Result<Box<dyn Service>, String>;
+}
+
+/// A release that was started. A process ends with the server; a container that outlives it is removed by the next one.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// Waits for its end and says how it was.
+    async fn wait(&self) -> String;
+    /// Ends it and everything it started, within [`STOP_WITHIN`] and a little.
+    async fn stop(&self);
+}
+
+/// A release under supervision.
 pub struct Running {
     pub upstream: Upstream,
     /// Why it ended, once it has; restarts do not count as an end.
@@ -33,17 +46,14 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command`, which is to listen on `socket` (as seen from outside).
-    pub async fn start(sandbox: &Sandbox, command: Command, socket: PathBuf, lines: LineSink) -> Result<Self, String> {
-        let first = spawn(sandbox, &command, &lines).await?;
+    /// Starts a release that is to listen on `socket` (as seen from outside).
+    pub async fn start(starter: Arc<dyn Starter>, socket: &Path, lines: LineSink) -> Result<Self, String> {
+        let first = starter.start().await?;
         let (tell, ended) = watch::channel(None);
         let (restart, may_restart) = watch::channel(false);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(
-            Supervised { sandbox: sandbox.clone(), command, socket: socket.clone(), lines, may_restart, tell, stop: stop.clone() },
-            first,
-        ));
-        Ok(Self { upstream: Upstream::new(&socket), ended, restart, stop, task })
+        let task = tokio::spawn(supervise(Supervised { starter, lines, may_restart, tell, stop: stop.clone() }, first));
+        Ok(Self { upstream: Upstream::new(socket), ended, restart, stop, task })
     }
 
     /// From now on a death is mended by a new start. Before, it is an end: a release on trial must not hide that it dies.
@@ -75,34 +85,29 @@ impl Running {
 }
 
 struct Supervised {
-    sandbox: Sandbox,
-    command: Command,
-    socket: PathBuf,
+    starter: Arc<dyn Starter>,
     lines: LineSink,
     may_restart: watch::Receiver<bool>,
     tell: watch::Sender<Option<String>>,
     stop: CancellationToken,
 }
 
-async fn supervise(release: Supervised, first: grace_sandbox::Service) {
-    let mut service = first;
+async fn supervise(release: Supervised, first: Box<dyn Service>) {
+    let mut service = Some(first);
+    let mut reason = String::new();
     let mut restarts = 0;
     let mut began = Instant::now();
     loop {
-        let outcome = tokio::select! {
-            outcome = service.wait() => outcome,
-            () = release.stop.cancelled() => {
-                if let Err(error) = service.stop(STOP_WITHIN).await {
-                    tracing::warn!(%error, "a release did not stop cleanly");
+        if let Some(running) = &service {
+            reason = tokio::select! {
+                reason = running.wait() => reason,
+                () = release.stop.cancelled() => {
+                    running.stop().await;
+                    release.tell.send_replace(Some("it was stopped".to_owned()));
+                    return;
                 }
-                release.tell.send_replace(Some("it was stopped".to_owned()));
-                return;
-            }
-        };
-        let reason = match outcome {
-            Ok(outcome) => format!("its process ended ({:?})", outcome.exit),
-            Err(error) => format!("its process was lost ({error})"),
-        };
+            };
+        }
         if began.elapsed() > WELL_AFTER {
             restarts = 0;
         }
@@ -120,29 +125,13 @@ async fn supervise(release: Supervised, first: grace_sandbox::Service) {
                 return;
             }
         }
-        // The socket of the dead process would refuse a new one its place.
-        let _ = tokio::fs::remove_file(&release.socket).await;
         began = Instant::now();
-        match spawn(&release.sandbox, &release.command, &release.lines).await {
-            Ok(next) => service = next,
+        service = match release.starter.start().await {
+            Ok(next) => Some(next),
             Err(error) => {
-                release.tell.send_replace(Some(error));
-                return;
+                reason = error;
+                None
             }
-        }
+        };
     }
-}
-
-async fn spawn(sandbox: &Sandbox, command: &Command, lines: &LineSink) -> Result<grace_sandbox::Service, String> {
-    let (output, mut received) = mpsc::channel(256);
-    let service = sandbox.start(command.clone(), output).await.map_err(|error| error.to_string())?;
-    let lines = Arc::clone(lines);
-    tokio::spawn(async move {
-        while let Some(output) = received.recv().await {
-            if let Output::Line { text, .. } = output {
-                lines(&text);
-            }
-        }
-    });
-    Ok(service)
 }

@@ -21,7 +21,7 @@ use grace_domain::{
     id::DeploymentId,
     intent::Environment,
 };
-use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Granted, LocalTarget, Place, Proxy, Release};
+use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -161,7 +161,7 @@ impl Ground {
         };
         let sandbox = Sandbox::open(config).await.expect("this machine can confine");
         let proxy = Proxy::new();
-        let target = LocalTarget::new(sandbox, data.path(), proxy.clone(), 3000, WATCH);
+        let target = LocalTarget::new(sandbox, no_docker(data.path()), data.path(), proxy.clone(), 3000, WATCH);
         Self { target, proxy, project: Project::new(), place: Place { slug: "chat".into(), environment: Environment::Staging }, _data: data }
     }
 
@@ -188,6 +188,11 @@ impl Ground {
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         (status, String::from_utf8_lossy(&body).into_owned())
     }
+}
+
+/// What is on this machine besides is no matter of these tests.
+fn no_docker(data: &Path) -> Docker {
+    Docker::new(DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() }, data)
 }
 
 fn release_dirs(data: &Path) -> Vec<String> {

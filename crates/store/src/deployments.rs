@@ -2,7 +2,7 @@
 
 use grace_domain::{
     Timestamp,
-    deployment::{Deployment, DeploymentConfig, DeploymentStatus},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus},
     id::{DeploymentId, IntentId},
     intent::Environment,
     list::{ListQuery, Page},
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDeployment {
     pub intent: IntentId,
-    pub target: String,
+    pub target: DeployTarget,
     pub environment: Environment,
     pub config: DeploymentConfig,
     /// The deployment whose release it takes over.
@@ -85,7 +85,7 @@ pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at:
          RETURNING *, false AS current",
     )
     .bind(new.intent.0)
-    .bind(&new.target)
+    .bind(new.target.as_str())
     .bind(new.environment.as_str())
     .bind(word(&DeploymentStatus::Initiated))
     .bind(json(&new.config))
@@ -323,7 +323,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
     Ok(Deployment {
         deployment_id: DeploymentId(row.big("id")?),
         intent_id: IntentId(row.big("intent_id")?),
-        target: row.text("target")?,
+        target: row.one("target")?,
         environment: row.one("environment")?,
         status: row.one("status")?,
         current: row.flag("current")?,

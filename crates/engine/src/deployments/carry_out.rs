@@ -130,7 +130,10 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     let back_to = if back {
         let live = live_release_fetch(&mut decision.tx, intent, deployment.environment).await?;
         match live {
-            Some(live) => earlier_release(inner, &mut decision.tx, &live).await?.map(|row| release_of(inner, &row, &spec)),
+            Some(live) => match earlier_release(inner, &mut decision.tx, &live).await? {
+                Some(row) => Some(release_of(inner, &mut decision.tx, &row, &spec).await?),
+                None => None,
+            },
             None => None,
         }
     } else {

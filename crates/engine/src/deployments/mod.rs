@@ -83,15 +83,21 @@ fn parse(environment: &str) -> Result<Environment, Problem> {
 impl Inner {
     async fn deploy(&self, intent: IntentId, request: &DeployRequest) -> Result<DeployResponse> {
         let environment = parse(&request.target_environment)?;
+        let target = request.deployment_config.target();
+        // Asked before the build is locked: an engine that is slow to answer must not hold everybody else up.
+        let ready = self.target.ready(target).await;
         let mut decision = Decision::begin(self, intent).await?;
         // Refused here, before anything is made, when the build is not finished or another deployment of it runs.
         apply(decision.row.state, Trigger::DeployRequested)?;
         if !is_deployable(&decision.row.agent) {
             return Err(Problem::conflict("not_deployable", NOT_DEPLOYABLE).with_status(decision.status()).into());
         }
+        if let Err(why) = ready {
+            return Err(Problem::conflict("target_unavailable", format!("No image can be made: {why}")).with_status(decision.status()).into());
+        }
         none_under_way(&mut decision, environment).await?;
         let now = decision.now;
-        let new = NewDeployment { intent, target: "local".into(), environment, config: request.deployment_config, promoted_from: None };
+        let new = NewDeployment { intent, target, environment, config: request.deployment_config, promoted_from: None };
         let deployment = deployment_create(&mut decision.tx, &new, now).await?;
         let production = environment == Environment::Production;
         let gate = match () {
@@ -262,16 +268,18 @@ async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRele
 }
 
 /// A release as the target knows it.
-fn release_of(inner: &Inner, row: &grace_store::Release, spec: &Spec) -> Release {
-    Release {
+async fn release_of(inner: &Inner, conn: &mut PgConnection, row: &grace_store::Release, spec: &Spec) -> Result<Release> {
+    let deployment = deployment_fetch(conn, row.deployment).await?.ok_or_else(|| Problem::not_found(format!("deployment {}", row.deployment)))?;
+    Ok(Release {
         name: row.name.clone(),
         commit: row.commit.clone(),
         path: inner.config.data_dir.join(&row.path),
         folder: spec.folder.clone(),
         has_frontend: spec.stack.has_frontend(),
+        target: deployment.target,
         digest: row.digest.clone(),
         schema_revision: row.schema_revision.clone(),
-    }
+    })
 }
 
 /// Closes the Layer 4 task of a deployment or rollback whose outcome is known: done, or failed with the reason.

@@ -49,7 +49,7 @@ impl Inner {
         let now = decision.now;
         // Its tests are those of staging.
         let config = DeploymentConfig { run_tests: false, ..deployment.config };
-        let new = NewDeployment { intent, target: deployment.target.clone(), environment: TO, config, promoted_from: Some(from) };
+        let new = NewDeployment { intent, target: deployment.target, environment: TO, config, promoted_from: Some(from) };
         let promoted = deployment_create(&mut decision.tx, &new, now).await?;
         decision.log(Level::Info, format!("{} is to take over {} of {from} from staging.", promoted.deployment_id, release.name), None);
         let why = format!("It takes over {} from staging as it is. Production deployments always ask a person.", release.name);
@@ -65,5 +65,5 @@ pub(super) async fn promoted(inner: &Inner, decision: &mut Decision<'_>, from: D
     let (Some(row), Some(spec)) = (row, spec) else {
         return Err(Problem::conflict("nothing_to_promote", format!("The release of {from} is not known any more.")).into());
     };
-    Ok(Promoted { release: release_of(inner, &row, spec), from: row.environment })
+    Ok(Promoted { release: release_of(inner, &mut decision.tx, &row, spec).await?, from: row.environment })
 }

@@ -111,13 +111,14 @@ pub(crate) async fn restore_all(inner: &Arc<Inner>) -> Result<()> {
 async fn restore(inner: &Arc<Inner>, live: &LiveRelease) -> Result<()> {
     let mut conn = inner.store.connection().await?;
     let Some(spec) = plan_fetch(&mut conn, live.intent).await?.and_then(|row| row.plan.spec) else { return Ok(()) };
+    let release = release_of(inner, &mut conn, &live.release, &spec).await?;
     drop(conn);
     let end = format!("-{}.localhost", live.environment.as_str());
     let slug = live.host.strip_suffix(&end).unwrap_or(&live.host).to_owned();
     let place = Place { slug, environment: live.environment };
     let granted = granted(inner, live.intent, &place, &spec, None).await.map_err(|error| Problem::from(error).message);
     let restored = match granted {
-        Ok(granted) => inner.target.restore(&place, &release_of(inner, &live.release, &spec), &granted).await,
+        Ok(granted) => inner.target.restore(&place, &release, &granted).await,
         Err(why) => Err(why),
     };
     let (level, text) = match restored {

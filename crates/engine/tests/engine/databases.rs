@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// The shop with a PostgreSQL of its own.
-fn agent() -> Arc<Scripted> {
+pub fn agent() -> Arc<Scripted> {
     let files = [
         ("backend/requirements.lock", ""),
         ("backend/pg.py", include_str!("support/postgres/pg.py")),
@@ -48,7 +48,7 @@ fn agent() -> Arc<Scripted> {
     Scripted::building(vec![step("code", Stage::Coding, &[], Act::WriteAll(files))], Some(spec))
 }
 
-async fn ask(engine: &Engine, method: Method) -> (u16, String) {
+pub async fn ask(engine: &Engine, method: Method) -> (u16, String) {
     let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
     let response = engine.proxy().handle(HOST, request).await;
     let status = response.status().as_u16();
@@ -56,17 +56,17 @@ async fn ask(engine: &Engine, method: Method) -> (u16, String) {
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn count(engine: &Engine) -> String {
+pub async fn count(engine: &Engine) -> String {
     let (status, text) = ask(engine, Method::GET).await;
     assert_eq!(status, 200, "{text}");
     text
 }
 
-fn say(place: &Place, name: &str, text: &str) {
+pub fn say(place: &Place, name: &str, text: &str) {
     std::fs::write(place.data_dir.join("releases/shop-staging/data").join(name), text).unwrap();
 }
 
-fn said(place: &Place, name: &str) -> String {
+pub fn said(place: &Place, name: &str) -> String {
     std::fs::read_to_string(place.data_dir.join("releases/shop-staging/data").join(name)).unwrap()
 }
 

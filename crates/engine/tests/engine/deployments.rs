@@ -9,7 +9,7 @@ use crate::support::{
     until, until_status,
 };
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus, StepState},
+    deployment::{DeployRequest, Deployment, DeploymentConfig, DeploymentStatus, StepState},
     event::EventKind,
     id::IntentId,
     list::ListQuery,
@@ -93,6 +93,27 @@ async fn a_deployment_cancelled_while_it_is_packaged_ends_within_two_seconds_and
     let left: Vec<_> = std::fs::read_dir(place.data_dir.join("releases/shop-staging")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
     assert_eq!(engine.cancel_deployment(id).await.unwrap_err().code, "deployment_ended");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_an_engine_is_refused_with_what_helps_and_the_build_stays_as_it_is() {
+    let place = Place::new().await;
+    let engine = place.start(&agent("exit 0", vec![])).await;
+    let intent = built(&engine).await;
+    let deployment_config = DeploymentConfig { docker_build: true, ..DeploymentConfig::default() };
+    let problem = engine.deploy(intent, DeployRequest { target_environment: "staging".into(), deployment_config }).await.unwrap_err();
+    assert_eq!(problem.code, "target_unavailable");
+    assert!(
+        problem.message.contains("there is no socket at /nowhere/docker.sock") && problem.message.contains("--docker-socket"),
+        "{}",
+        problem.message
+    );
+    let status = engine.status(intent).await.unwrap();
+    assert_eq!((status.status, status.deployments.len()), (Status::Completed, 0));
+    let targets = engine.system().await.unwrap().targets;
+    let of = |name: &str| targets.iter().find(|target| target.name == name).unwrap();
+    assert!(of("local").available && !of("docker").available && of("docker").detail.contains("/nowhere/docker.sock"), "{targets:?}");
     engine.shutdown().await;
 }
 

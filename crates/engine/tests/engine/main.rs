@@ -8,6 +8,7 @@ mod builds;
 mod chat;
 mod commands;
 mod comments;
+mod containers;
 mod crash;
 mod databases;
 mod deployments;

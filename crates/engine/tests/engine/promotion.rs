@@ -15,17 +15,17 @@ use crate::support::{
     until_status,
 };
 
-const PRODUCTION: &str = "shop-production.localhost";
+pub const PRODUCTION: &str = "shop-production.localhost";
 
 /// Promotes and says yes, or no.
-async fn promoted(engine: &Engine, intent: IntentId, from: DeploymentId, answer: &str) -> Deployment {
+pub async fn promoted(engine: &Engine, intent: IntentId, from: DeploymentId, answer: &str) -> Deployment {
     let asked = engine.promote(from).await.unwrap();
     let review = engine.status(intent).await.unwrap().approval_needed.clone().unwrap();
     engine.answer_review(intent, review.review_id, Answer { answer: Some(answer.into()), decide: false }).await.unwrap();
     ended(engine, intent, asked.deployment_id).await
 }
 
-fn detail(deployment: &Deployment, name: &str) -> (StepState, String) {
+pub fn detail(deployment: &Deployment, name: &str) -> (StepState, String) {
     let step = deployment.steps.iter().find(|step| step.name == name).unwrap();
     (step.state, step.detail.clone().unwrap_or_default())
 }

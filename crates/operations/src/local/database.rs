@@ -4,12 +4,16 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use grace_domain::deployment::DeploymentStatus;
-use grace_sandbox::{Command, Limits};
+use grace_domain::deployment::{DeployTarget, DeploymentStatus};
+use grace_sandbox::Limits;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use super::{Granted, Halt, LocalTarget, Place, Release, steps::Steps};
+use super::{
+    Granted, Halt, LocalTarget, Place, Release,
+    process::{Given, MIGRATE},
+    steps::Steps,
+};
 use crate::relay::{Relay, ServerAddress};
 
 /// Where the database's socket is found inside.
@@ -154,22 +158,27 @@ impl LocalTarget {
         steps: &mut Steps<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
-        let migrate = self.app_command(place, release, granted, &["-m", "alembic", "upgrade", "head"], Limits::default()).await?;
-        self.run(migrate, "alembic", steps.observer, cancel).await
+        match release.target {
+            DeployTarget::Local => {
+                let migrate = self.app_command(place, release, granted, &MIGRATE, Limits::default()).await?;
+                self.run(migrate, "alembic", steps.observer, cancel).await
+            }
+            DeployTarget::Docker => self.migrate_image(place, release, granted, steps.observer, cancel).await,
+        }
     }
 
-    /// Gives a command the way to its place's database.
-    pub(super) async fn bind_database(&self, place: &Place, granted: &Granted, command: &mut Command) -> Result<(), String> {
+    /// Gives a release the way to its place's database.
+    pub(super) async fn give_database(&self, place: &Place, granted: &Granted, given: &mut Given) -> Result<(), String> {
         let Some(database) = &granted.database else {
-            command.env.insert("DATABASE_URL".to_owned(), "sqlite:////data/app.db".to_owned());
+            given.environment.insert("DATABASE_URL".to_owned(), "sqlite:////data/app.db".to_owned());
             return Ok(());
         };
         let access = database.provision().await?;
         self.reach(place, &access).await?;
         let DatabaseAccess { name, password, .. } = &access;
         let url = format!("postgresql://{name}:{}@/{name}?host={INSIDE}", encoded(password.expose_secret()));
-        command.secrets.insert("DATABASE_URL".to_owned(), SecretString::from(url));
-        command.read_only_binds.push((self.database_dir(place), PathBuf::from(INSIDE)));
+        given.secrets.insert("DATABASE_URL".to_owned(), SecretString::from(url));
+        given.read_only.push((self.database_dir(place), INSIDE));
         Ok(())
     }
 

@@ -1,10 +1,10 @@
-//! What is asked of the local target, and what it says while it does it.
+//! What is asked for a release on this machine, and what is said while it is made.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use grace_domain::{
-    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep},
+    deployment::{DeployTarget, DeploymentConfig, DeploymentStatus, DeploymentStep},
     event::Level,
     id::DeploymentId,
     intent::Environment,
@@ -87,7 +87,9 @@ pub struct Release {
     pub path: PathBuf,
     pub folder: Option<String>,
     pub has_frontend: bool,
-    /// Of its files, see [`crate::digest`]; `None` until it is packaged.
+    /// What runs it. With `docker` it is an image, and its folder only says so.
+    pub target: DeployTarget,
+    /// Of its files, see [`crate::digest`], or the id of its image; `None` until it is packaged.
     pub digest: Option<String>,
     /// Of the database's schema that it runs on, as its migrations say.
     pub schema_revision: Option<String>,

@@ -1,6 +1,8 @@
-//! The `local` target: a release folder from the build's commit, its process in the sandbox on a unix socket, a health check, an atomic
-//! switch of the proxy, a time of watching with the old release still at hand, and a drained end of the old one.
+//! Releases on this machine, as processes in the sandbox (`local`) or as containers (`docker`). What is made of a commit and how it is
+//! started differ; the rest is one: a unix socket, a health check, an atomic switch of the proxy, a time of watching with the old release
+//! still at hand, and a drained end of the old one.
 
+mod container;
 mod database;
 mod health;
 mod job;
@@ -15,7 +17,11 @@ use std::{
     time::Duration,
 };
 
-use grace_domain::{deployment::DeploymentStatus, event::Level, system::Facility};
+use grace_domain::{
+    deployment::{DeployTarget, DeploymentStatus},
+    event::Level,
+    system::Facility,
+};
 use grace_sandbox::Sandbox;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -23,20 +29,21 @@ use tokio_util::sync::CancellationToken;
 pub use database::{DatabaseAccess, PlaceDatabase};
 pub use job::{DeployJob, DeployObserver, DeployOutcome, Granted, Place, Promoted, Release};
 
-use crate::{proxy::Proxy, relay::Relay, supervise::Running};
+use crate::{docker::Docker, proxy::Proxy, relay::Relay, supervise::Running};
 use health::{healthy, watch};
 use steps::Steps;
 
 /// How long requests on the old release may go on.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Releases on this machine. Cheap to clone.
+/// The releases of this machine. Cheap to clone.
 #[derive(Clone)]
 pub struct LocalTarget(Arc<Inner>);
 
 struct Inner {
     sandbox: Sandbox,
     releases_dir: PathBuf,
+    docker: Docker,
     proxy: Proxy,
     public_port: u16,
     watch: Duration,
@@ -60,10 +67,11 @@ impl From<String> for Halt {
 impl LocalTarget {
     /// `public_port` is the one in the URLs of releases; `watch` is how long a release is watched after the switch before its predecessor is
     /// let go.
-    pub fn new(sandbox: Sandbox, data_dir: &Path, proxy: Proxy, public_port: u16, watch: Duration) -> Self {
+    pub fn new(sandbox: Sandbox, docker: Docker, data_dir: &Path, proxy: Proxy, public_port: u16, watch: Duration) -> Self {
         Self(Arc::new(Inner {
             sandbox,
             releases_dir: data_dir.join("releases"),
+            docker,
             proxy,
             public_port,
             watch,
@@ -72,9 +80,21 @@ impl LocalTarget {
         }))
     }
 
-    pub fn facility(&self) -> Facility {
+    /// What runs releases on this machine, and why something does not.
+    pub async fn facilities(&self) -> [Facility; 2] {
         let detail = format!("Own process in the sandbox, unix socket, reverse proxy under *.localhost:{}", self.0.public_port);
-        Facility { name: "local".to_owned(), available: true, detail }
+        [Facility { name: "local".to_owned(), available: true, detail }, self.0.docker.facility().await]
+    }
+
+    /// Whether a release can be made for this target now.
+    ///
+    /// # Errors
+    /// The reason and what would help.
+    pub async fn ready(&self, target: DeployTarget) -> Result<(), String> {
+        match target {
+            DeployTarget::Local => Ok(()),
+            DeployTarget::Docker => self.0.docker.ready().await.map(drop),
+        }
     }
 
     /// Address of a place.
@@ -88,11 +108,17 @@ impl LocalTarget {
         let mut release = self.release_of(&job);
         let mut before = None;
         let started = async {
-            let digest = match &job.promoted {
-                Some(promoted) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
-                None => {
+            let digest = match (&job.promoted, release.target) {
+                (Some(promoted), DeployTarget::Local) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
+                (Some(promoted), DeployTarget::Docker) => self.take_over_image(promoted, &job.place, &release, &mut steps).await?,
+                (None, DeployTarget::Local) => {
                     let digest = self.package(&job, &release, &mut steps, &cancel).await?;
                     self.test(&job, &mut steps, &cancel).await?;
+                    digest
+                }
+                (None, DeployTarget::Docker) => {
+                    let digest = self.package_image(&job, &release, &mut steps, &cancel).await?;
+                    self.test_image(&job, &release, &mut steps, &cancel).await?;
                     digest
                 }
             };
@@ -110,7 +136,7 @@ impl LocalTarget {
         if matches!(outcome, DeployOutcome::Live { .. }) {
             return outcome;
         }
-        self.discard(&release).await;
+        self.discard(&job.place, &release).await;
         let put_back = self.put_back(&job.place, &job.granted, before.as_ref()).await;
         outcome.with(put_back)
     }
@@ -145,6 +171,9 @@ impl LocalTarget {
 
     /// After a start of the server: the live release of a place died with it; starts it again and points the proxy at it.
     pub async fn restore(&self, place: &Place, release: &Release, granted: &Granted) -> Result<String, String> {
+        if release.target == DeployTarget::Docker {
+            self.engine_is_up().await?;
+        }
         let running = self.run_release(place, release, granted).await?;
         if let Err(reason) = healthy(&running, &place.host()).await {
             running.stop().await;
@@ -172,6 +201,7 @@ impl LocalTarget {
             commit: job.commit.clone(),
             folder: job.folder.clone(),
             has_frontend: job.has_frontend,
+            target: job.config.target(),
             digest: None,
             schema_revision: None,
         }
@@ -269,12 +299,15 @@ impl LocalTarget {
         to
     }
 
-    async fn discard(&self, release: &Release) {
+    async fn discard(&self, place: &Place, release: &Release) {
         let _ = tokio::fs::remove_dir_all(&release.path).await;
         let _ = tokio::fs::remove_dir_all(release.path.with_extension("run")).await;
+        if release.target == DeployTarget::Docker {
+            self.let_go_of_image(place, &release.name).await;
+        }
     }
 
-    /// Removes the folders of releases before the previous one.
+    /// Removes the folders and images of releases before the previous one.
     async fn keep_only(&self, place: &Place, kept: &[&Release]) {
         let Ok(mut entries) = tokio::fs::read_dir(self.place_dir(place)).await else { return };
         while let Ok(Some(entry)) = entries.next_entry().await {
@@ -282,6 +315,7 @@ impl LocalTarget {
             let of_a_kept_one = kept.iter().any(|release| name == release.name || name == format!("{}.run", release.name));
             if name.starts_with('r') && !of_a_kept_one {
                 let _ = tokio::fs::remove_dir_all(entry.path()).await;
+                self.let_go_of_image(place, &name).await;
             }
         }
     }
@@ -294,15 +328,4 @@ fn inside(folder: Option<&str>, below: &str) -> String {
         (Some(folder), "") => folder.to_owned(),
         (Some(folder), below) => format!("{folder}/{below}"),
     }
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
 }

@@ -7,8 +7,8 @@ use grace_sandbox::{Command, Network, Output};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DeployJob, DeployObserver, Halt, LocalTarget, Promoted, Release, chain, inside, steps::Steps};
-use crate::{checkout::checkout, digest::digest};
+use super::{DeployJob, DeployObserver, Halt, LocalTarget, Promoted, Release, inside, steps::Steps};
+use crate::{chain, checkout::checkout, digest::digest};
 
 /// The release's own Python with the locked packages. The machine's own pip fills it where there is one, which saves the seconds of putting pip
 /// into it. Wheels that a build has fetched before are taken from the shared cache without a connection; what is missing is fetched.
@@ -39,7 +39,7 @@ async fn digest_of(folder: &Path) -> Result<String, String> {
 }
 
 /// `sha256:` and the first twelve digits.
-fn short(digest: &str) -> &str {
+pub(super) fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
 }
 
@@ -53,25 +53,11 @@ impl LocalTarget {
         cancel: &CancellationToken,
     ) -> Result<String, Halt> {
         steps.begin("package", DeploymentStatus::Packaging).await;
-        if job.config.docker_build {
-            steps
-                .observer
-                .log(
-                    Level::Warn,
-                    "deploy",
-                    "docker_build was asked for; the local target runs the release folder itself and builds no container image",
-                )
-                .await;
-        }
         self.check_out(job, &release.path).await?;
         let root = inside(release.folder.as_deref(), "");
         self.sh(release, &root, INSTALL, Network::Registries, "pip", steps.observer, cancel).await?;
         if release.has_frontend {
-            let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
-            self.sh(release, &root, build, Network::Registries, "npm", steps.observer, cancel).await?;
-            // Only the built pages are served; the release stays small.
-            let modules = release.path.join(&root).join("frontend/node_modules");
-            let _ = tokio::fs::remove_dir_all(modules).await;
+            self.build_pages(release, &root, steps.observer, cancel).await?;
         }
         let digest = digest_of(&release.path).await?;
         steps.done(&format!("release {}", release.name)).await;
@@ -117,13 +103,36 @@ impl LocalTarget {
         Ok(digest)
     }
 
+    pub(super) async fn build_pages(
+        &self,
+        release: &Release,
+        root: &str,
+        observer: &dyn DeployObserver,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let build = "cd frontend && npm ci --no-audit --no-fund --prefer-offline && npm run build";
+        self.sh(release, root, build, Network::Registries, "npm", observer, cancel).await?;
+        // Only the built pages are served; the release stays small.
+        let modules = release.path.join(root).join("frontend/node_modules");
+        let _ = tokio::fs::remove_dir_all(modules).await;
+        Ok(())
+    }
+
+    /// Whether the release is to be tested; if not, the step says why.
+    pub(super) async fn tests_wanted(&self, job: &DeployJob, steps: &mut Steps<'_>) -> bool {
+        let why_not = if !job.config.run_tests {
+            "switched off for this deployment"
+        } else if !job.has_tests {
+            "the project was built without tests"
+        } else {
+            return true;
+        };
+        steps.skip("test", why_not).await;
+        false
+    }
+
     pub(super) async fn test(&self, job: &DeployJob, steps: &mut Steps<'_>, cancel: &CancellationToken) -> Result<(), Halt> {
-        if !job.config.run_tests {
-            steps.skip("test", "switched off for this deployment").await;
-            return Ok(());
-        }
-        if !job.has_tests {
-            steps.skip("test", "the project was built without tests").await;
+        if !self.tests_wanted(job, steps).await {
             return Ok(());
         }
         steps.begin("test", DeploymentStatus::Testing).await;
@@ -139,7 +148,7 @@ impl LocalTarget {
         Ok(())
     }
 
-    async fn check_out(&self, job: &DeployJob, folder: &Path) -> Result<(), String> {
+    pub(super) async fn check_out(&self, job: &DeployJob, folder: &Path) -> Result<(), String> {
         checkout(&job.git_dir, &job.commit, folder).await.map_err(|error| chain(&error))?;
         self.adopt(folder).await
     }
@@ -151,7 +160,7 @@ impl LocalTarget {
 
     /// A command of the package or test step, through a shell, in the sandbox.
     #[expect(clippy::too_many_arguments, reason = "one private call with the parts of a command; a struct for it would be used once")]
-    async fn sh(
+    pub(super) async fn sh(
         &self,
         release: &Release,
         root: &str,

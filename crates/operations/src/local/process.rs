@@ -1,21 +1,48 @@
-//! The process of a release: its environment, its data, its socket.
+//! The process of a release, and what a release is given whatever runs it: its environment, its data, its socket.
 
 use std::{
+    collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use grace_domain::deployment::DeploymentStatus;
-use grace_sandbox::{Command, Limits};
+use async_trait::async_trait;
+use grace_domain::deployment::{DeployTarget, DeploymentStatus};
+use grace_sandbox::{Command, Limits, Output, Sandbox};
+use secrecy::SecretString;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Granted, Halt, LocalTarget, Place, Release, chain, health::healthy, inside, steps::Steps};
-use crate::supervise::{LineSink, Running};
+use super::{Granted, Halt, LocalTarget, Place, Release, health::healthy, inside, steps::Steps};
+use crate::{
+    chain,
+    supervise::{LineSink, Running, STOP_WITHIN, Service, Starter},
+};
 
 /// Unix socket paths hold 107 bytes (`sockaddr_un`).
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET: &str = "app.sock";
+
+/// Python's arguments that bring a release's database to where its code wants it.
+pub(super) const MIGRATE: [&str; 4] = ["-m", "alembic", "upgrade", "head"];
+/// Python's arguments that make a release listen on its socket.
+pub(super) const SERVE: [&str; 8] =
+    ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown=2"];
+/// Most memory and processes of a release.
+pub(super) const MEMORY_BYTES: u64 = 1 << 30;
+pub(super) const PIDS: u64 = 128;
+
+/// What a release of a place is given, whatever runs it.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub environment: BTreeMap<String, String>,
+    /// The part of its environment that is nobody else's business.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// Folders that it may write to, and where it finds them.
+    pub writable: Vec<(PathBuf, &'static str)>,
+    pub read_only: Vec<(PathBuf, &'static str)>,
+}
 
 impl LocalTarget {
     pub(super) async fn start(
@@ -32,7 +59,9 @@ impl LocalTarget {
             self.alembic(place, release, granted, steps, cancel).await?;
         }
         let running = self.run_release(place, release, granted).await?;
-        steps.done(if own_file { "its database was migrated and its process started" } else { "its process started" }).await;
+        let what = if release.target == DeployTarget::Docker { "container" } else { "process" };
+        let migrated = if own_file { "its database was migrated and " } else { "" };
+        steps.done(&format!("{migrated}its {what} started")).await;
         steps.begin("health_check", DeploymentStatus::Checking).await;
         let host = place.host();
         let checked = tokio::select! {
@@ -59,13 +88,41 @@ impl LocalTarget {
             return Err(format!("{} is longer than a unix socket's path may be; choose a data folder with a shorter path", socket.display()));
         }
         self.writable(&run_dir)?;
-        let _ = tokio::fs::remove_file(&socket).await;
-        let serve =
-            ["-m", "uvicorn", "app.main:app", "--uds", "/run/app/app.sock", "--proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"];
-        let limits = Limits { memory_bytes: 1 << 30, pids: 128, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
-        let mut command = self.app_command(place, release, granted, &serve, limits).await?;
-        command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
-        Running::start(&self.0.sandbox, command, socket, lines).await
+        let starter: Arc<dyn Starter> = match release.target {
+            DeployTarget::Local => {
+                let limits = Limits { memory_bytes: MEMORY_BYTES, pids: PIDS, cpu_seconds: u64::from(u32::MAX), nice: 0, ..Limits::default() };
+                let mut command = self.app_command(place, release, granted, &SERVE, limits).await?;
+                command.writable_binds.push((run_dir, PathBuf::from("/run/app")));
+                Arc::new(InSandbox { sandbox: self.0.sandbox.clone(), command, socket: socket.clone(), lines: Arc::clone(&lines) })
+            }
+            DeployTarget::Docker => {
+                let mut given = self.given(place, granted).await?;
+                given.writable.push((run_dir, "/run/app"));
+                Arc::new(self.in_container(place, release, given, &socket, &lines))
+            }
+        };
+        Running::start(starter, &socket, lines).await
+    }
+
+    /// What the releases of a place are given; folders are made where they are missing.
+    pub(super) async fn given(&self, place: &Place, granted: &Granted) -> Result<Given, String> {
+        let place_dir = self.place_dir(place);
+        let data = place_dir.join("data");
+        self.writable(&data)?;
+        let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
+        let environment = [
+            ("STATIC_DIR", "../frontend/dist".to_owned()),
+            ("PUBLIC_URL", self.url(place)),
+            // Whoever reaches the socket is the proxy.
+            ("FORWARDED_ALLOW_IPS", "*".to_owned()),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+        ];
+        let mut secrets = granted.variables.clone();
+        secrets.insert("SECRET_KEY".to_owned(), SecretString::from(secret));
+        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut given = Given { environment, secrets, writable: vec![(data, "/data")], read_only: Vec::new() };
+        self.give_database(place, granted, &mut given).await?;
+        Ok(given)
     }
 
     /// The release's own Python with the environment of its place.
@@ -77,26 +134,17 @@ impl LocalTarget {
         arguments: &[&str],
         limits: Limits,
     ) -> Result<Command, String> {
-        let place_dir = self.place_dir(place);
-        let data = place_dir.join("data");
-        self.writable(&data)?;
-        let secret = secret_key(&place_dir).map_err(|error| format!("cannot keep the secret key of {}: {error}", place.name()))?;
-        let mut command = Command::new(".venv/bin/python", &release.path);
+        let given = self.given(place, granted).await?;
+        let mut command = Command::new(".venv/bin/python", &release.path).args(arguments.iter().copied());
         // It stays what it was packaged as: what is promoted or gone back to is what was tested.
         command.read_only_workspace = true;
-        command = command
-            .args(arguments.iter().copied())
-            .env("STATIC_DIR", "../frontend/dist")
-            .env("SECRET_KEY", secret)
-            .env("PUBLIC_URL", self.url(place))
-            // Whoever reaches the socket is the proxy.
-            .env("FORWARDED_ALLOW_IPS", "*")
-            .env("PYTHONUNBUFFERED", "1");
+        command.env.extend(given.environment);
+        command.secrets.extend(given.secrets);
         command.working_dir = PathBuf::from(inside(release.folder.as_deref(), "backend"));
-        command.writable_binds.push((data, PathBuf::from("/data")));
+        let bind = |(folder, seen_as): (PathBuf, &str)| (folder, PathBuf::from(seen_as));
+        command.writable_binds.extend(given.writable.into_iter().map(bind));
+        command.read_only_binds.extend(given.read_only.into_iter().map(bind));
         command.limits = limits;
-        command.secrets.extend(granted.variables.clone());
-        self.bind_database(place, granted, &mut command).await?;
         Ok(command)
     }
 
@@ -104,6 +152,51 @@ impl LocalTarget {
     pub(super) fn writable(&self, folder: &Path) -> Result<(), String> {
         prepare(folder).map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
         self.0.sandbox.adopt(folder).map(drop).map_err(|error| chain(&error))
+    }
+}
+
+/// A release as a process in the sandbox.
+struct InSandbox {
+    sandbox: Sandbox,
+    command: Command,
+    socket: PathBuf,
+    lines: LineSink,
+}
+
+#[async_trait]
+impl Starter for InSandbox {
+    async fn start(&self) -> Result<Box<dyn Service>, String> {
+        // The socket of a dead process would refuse a new one its place.
+        let _ = tokio::fs::remove_file(&self.socket).await;
+        let (output, mut received) = mpsc::channel(256);
+        let service = self.sandbox.start(self.command.clone(), output).await.map_err(|error| error.to_string())?;
+        let lines = Arc::clone(&self.lines);
+        tokio::spawn(async move {
+            while let Some(output) = received.recv().await {
+                if let Output::Line { text, .. } = output {
+                    lines(&text);
+                }
+            }
+        });
+        Ok(Box::new(Process(service)))
+    }
+}
+
+struct Process(grace_sandbox::Service);
+
+#[async_trait]
+impl Service for Process {
+    async fn wait(&self) -> String {
+        match self.0.wait().await {
+            Ok(outcome) => format!("its process ended ({:?})", outcome.exit),
+            Err(error) => format!("its process was lost ({error})"),
+        }
+    }
+
+    async fn stop(&self) {
+        if let Err(error) = self.0.stop(STOP_WITHIN).await {
+            tracing::warn!(%error, "a release did not stop cleanly");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is found of documents, and which versions of them are kept.
 
 use grace_domain::{
-    deployment::DeploymentConfig,
+    deployment::{DeployTarget, DeploymentConfig},
     document::{Heading, Piece},
     id::{DeploymentId, DocumentId, IntentId},
     intent::Environment,
@@ -51,7 +51,7 @@ async fn paths(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Vec<String> {
 
 async fn released(conn: &mut PgConnection, intent: IntentId, n: i64) -> DeploymentId {
     let new =
-        NewDeployment { intent, target: "local".into(), environment: Environment::Staging, config: DeploymentConfig::default(), promoted_from: None };
+        NewDeployment { intent, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default(), promoted_from: None };
     let deployment = deployment_create(conn, &new, at(n)).await.unwrap().deployment_id;
     let new = NewRelease {
         intent,

@@ -1,7 +1,7 @@
 //! Files, reviews, deployments and releases.
 
 use grace_domain::{
-    deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
+    deployment::{DeployTarget, DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
     event::{Artifact, ArtifactKind, ArtifactStatus},
     intent::Environment,
     list::ListQuery,
@@ -97,7 +97,7 @@ async fn a_deployment_is_kept_with_its_steps_and_its_task_is_not_one_of_the_buil
     let mut conn = db.store.connection().await.unwrap();
     let new = NewDeployment {
         intent: id,
-        target: "local".into(),
+        target: DeployTarget::Local,
         environment: Environment::Staging,
         config: DeploymentConfig::default(),
         promoted_from: None,
@@ -134,7 +134,7 @@ async fn switching_remembers_where_a_rollback_goes() {
     for n in 1..=2 {
         let new = NewDeployment {
             intent: id,
-            target: "local".into(),
+            target: DeployTarget::Local,
             environment: Environment::Staging,
             config: DeploymentConfig::default(),
             promoted_from: None,

@@ -28,7 +28,7 @@ use grace_domain::{
     status::{Stage, Status},
     view::{Approval, StatusView},
 };
-use grace_engine::{Engine, EngineConfig};
+use grace_engine::{DockerConfig, Engine, EngineConfig};
 use grace_sandbox::{Command, Exit, Output};
 use grace_script_model::{Protocol, ScriptModel};
 
@@ -274,7 +274,12 @@ impl Place {
     }
 
     pub async fn start(&self, agent: &Arc<Scripted>) -> Engine {
-        Engine::start_with(self.config(), vec![agent.clone()])
+        self.start_with(agent, no_docker()).await
+    }
+
+    /// With this engine for containers.
+    pub async fn start_with(&self, agent: &Arc<Scripted>, docker: DockerConfig) -> Engine {
+        Engine::start_with(EngineConfig { docker, ..self.config() }, vec![agent.clone()])
             .await
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
     }
@@ -289,10 +294,16 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         public_port: 3000,
         repositories: None,
         watch: Duration::from_secs(3),
+        docker: no_docker(),
         models: Vec::new(),
         terraform: None,
         policy: grace_agents::policy::bundled(),
     }
+}
+
+/// What is on this machine besides is no matter of these tests.
+fn no_docker() -> DockerConfig {
+    DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() }
 }
 
 pub fn draft(description: &str) -> RequestDraft {

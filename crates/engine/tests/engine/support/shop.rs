@@ -93,7 +93,10 @@ pub async fn built(engine: &Engine) -> IntentId {
 
 /// Begins a deployment to staging.
 pub async fn deploy(engine: &Engine, intent: IntentId, run_tests: bool) -> DeploymentId {
-    let deployment_config = DeploymentConfig { run_tests, ..DeploymentConfig::default() };
+    deploy_as(engine, intent, DeploymentConfig { run_tests, ..DeploymentConfig::default() }).await
+}
+
+pub async fn deploy_as(engine: &Engine, intent: IntentId, deployment_config: DeploymentConfig) -> DeploymentId {
     engine.deploy(intent, DeployRequest { target_environment: "staging".into(), deployment_config }).await.unwrap().deployment_id
 }
 

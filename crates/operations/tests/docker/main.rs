@@ -1,0 +1,6 @@
+//! Releases as containers: on a real Docker where this machine can have one, and against one that fails as it is told to.
+
+mod fake;
+mod ground;
+mod protocol;
+mod real;
