@@ -14,9 +14,11 @@ const data = mkdtempSync(join(tmpdir(), "grace-end2end-"));
 chmodSync(data, 0o755);
 // A database of the developer's own is not for tests.
 const { DATABASE_URL: _, ...environment } = process.env;
-// Nor is a container engine: whether this machine has one must make no difference.
-const engine = join(data, "no-engine.sock");
-const grace = spawn(server, ["serve", "--port", port, "--data-dir", data, "--site", site, "--docker-socket", engine], {
+// Nor is a container engine, unless it is named for them.
+const engine = process.env["GRACE_DOCKER_SOCKET"] ?? join(data, "no-engine.sock");
+const base = process.env["GRACE_DOCKER_BASE"];
+const containers = ["--docker-socket", engine, ...(base ? ["--docker-base", base] : [])];
+const grace = spawn(server, ["serve", "--port", port, "--data-dir", data, "--site", site, ...containers], {
   stdio: "inherit",
   // The keys of the scripted model: the right one and a wrong one.
   env: { RUST_LOG: "warn", ...environment, END2END_KEY: "a-key-that-only-this-test-knows", END2END_WRONG_KEY: "another-key" },

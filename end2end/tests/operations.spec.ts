@@ -127,10 +127,7 @@ test("a deployment is chosen in the dialog, followed through its steps, and canc
   await expect(dialog.getByRole("radio", { name: "Staging" })).toBeChecked();
   await expect(box("Run the project's tests on the release first")).toBeChecked();
   await expect(box("Roll back by itself when it turns unhealthy")).toBeChecked();
-  const image = box("Build a container image and run that");
-  await expect(dialog.locator("label", { has: image })).toContainText(/No container engine: there is no socket at \S+\. Start Docker or Podman.+--docker-socket\.$/);
-  await expect(image).toBeDisabled();
-  await expect(image).not.toBeChecked();
+  await expect(box("Build a container image and run that")).not.toBeChecked();
   await expectNoViolations(page);
   await dialog.getByRole("button", { name: "Deploy to staging" }).click();
   await expect(toasts(page)).toContainText("Deployment handed off to Layer 4 Deployment Service");
@@ -247,7 +244,6 @@ test("a release goes live after its tests, is opened from everywhere that names 
   await expect(row).toContainText("Live");
   const targets = page.getByRole("region", { name: "Targets" }).getByRole("listitem");
   await expect(targets.filter({ hasText: "local" }).first()).toContainText("Available");
-  await expect(targets.filter({ hasText: "docker" }).first()).toHaveText(/^docker .{20,}Unavailable$/);
   await expect(panel.getByRole("link", { name: "Open" })).toHaveAttribute("href", url!);
   await expectNoViolations(page);
   const [app] = await Promise.all([page.waitForEvent("popup"), row.getByRole("link", { name: new URL(url!).host }).click()]);
@@ -306,5 +302,48 @@ test("what is live in staging is promoted to production as it is, after a person
   await expect(production.getByRole("button", { name: "Promote to production" })).toHaveCount(0);
   await expectNoViolations(page);
   const { url } = await newest(api);
+  expect((await page.goto(`${url}/api/health`))?.status()).toBe(200);
+});
+
+test("a container is offered where there is an engine for it; where there is none, it is said why everywhere and nothing is begun", async ({ page, request: api }) => {
+  test.setTimeout(300_000);
+  const { targets } = (await (await api.get("/readyz")).json()) as { targets: { name: string; available: boolean; detail: string }[] };
+  const docker = targets.find((target) => target.name === "docker")!;
+  await open(page, "/operations");
+  const row = page.getByRole("region", { name: "Targets" }).getByRole("listitem").filter({ hasText: "docker" }).first();
+  await expect(row).toHaveText(`docker ${docker.detail}${docker.available ? "Available" : "Unavailable"}`);
+
+  const dialog = await deployDialog(page);
+  const image = dialog.getByRole("checkbox", { name: "Build a container image and run that" });
+  await expect(dialog.locator("label", { has: image })).toContainText(docker.detail);
+  await expectNoViolations(page);
+  const before = await newest(api);
+  if (!docker.available) {
+    expect(docker.detail).toMatch(/^No container engine: there is no socket at \S+\. Start Docker or Podman.+--docker-socket\.$/);
+    await expect(image).toBeDisabled();
+    const data = { target_environment: "development", deployment_config: { docker_build: true } };
+    const refused = await api.post(`/api/coding_agent/${built.intent}/deploy`, { data });
+    const problem = (await refused.json()) as { code: string; detail: string; errors: { field: string; message: string }[] };
+    expect(refused.status()).toBe(409);
+    expect(problem).toMatchObject({
+      code: "target_unavailable",
+      detail: `No image can be made: ${docker.detail}`,
+      errors: [{ field: "deployment_config.docker_build", message: docker.detail }],
+    });
+    expect((await newest(api)).deployment_id).toBe(before.deployment_id);
+    return;
+  }
+  await image.check();
+  await dialog.getByRole("radio", { name: "Development" }).check();
+  await dialog.getByRole("button", { name: "Deploy to development" }).click();
+  await expect(messagesOf(page, `${built.title} is live on development`)).toBeVisible({ timeout: 240_000 });
+  const { deployment_id: id, url } = await newest(api);
+  const panel = panelOf(page, id);
+  const step = (name: string) => panel.locator("ol.steps > li").filter({ hasText: name });
+  await expect(panel).toContainText("to development as a container");
+  await expect(step("Package")).toContainText(/image grace\/\S+:r\d+-[0-9a-f]{7}, sha256:[0-9a-f]{12}/);
+  await expect(step("Test")).toContainText("its tests passed in a container without network");
+  await expect(step("Start")).toContainText("its container started");
+  await expectNoViolations(page);
   expect((await page.goto(`${url}/api/health`))?.status()).toBe(200);
 });

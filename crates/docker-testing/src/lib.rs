@@ -29,7 +29,8 @@ pub enum Kind {
 
 /// A running engine with the base image; ends when dropped.
 pub struct Daemon {
-    process: Child,
+    kind: Kind,
+    process: Process,
     /// Of its API.
     pub socket: PathBuf,
     pub client: bollard::Docker,
@@ -59,7 +60,6 @@ impl Daemon {
         let socket = at("docker.sock");
         let log = std::fs::File::create(at("log")).map_err(|error| error.to_string())?;
         let address = format!("unix://{}", socket.display());
-        let option = |name: &str, file: &str| format!("--{name}={}", at(file).display());
         let (program, package) = match kind {
             Kind::Docker => ("dockerd", "docker.io"),
             Kind::Podman => ("podman", "podman"),
@@ -68,24 +68,22 @@ impl Daemon {
         match kind {
             // Nothing of the machine's network is touched: the containers have none.
             Kind::Docker => command
-                .args([format!("--host={address}"), option("data-root", "data"), option("exec-root", "exec"), option("pidfile", "pid")])
+                .arg(format!("--host={address}"))
+                .args([("data-root", "data"), ("exec-root", "exec"), ("pidfile", "pid")].map(|(name, file)| option(folder.path(), name, file)))
                 .args(["--iptables=false", "--ip6tables=false", "--bridge=none"]),
-            // Debian's `crun` does not know machines with both kinds of control groups.
-            Kind::Podman => command
-                .args([option("root", "data"), option("runroot", "run"), "--runtime=runc".to_owned(), "--cgroup-manager=cgroupfs".to_owned()])
-                .args(["system", "service", "--time=0", &address]),
+            Kind::Podman => command.args(podman_options(folder.path())).args(["system", "service", "--time=0", &address]),
         };
-        let process = command
+        let child = command
             .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|error| error.to_string())?)
             .stderr(log)
             .spawn()
             .map_err(|error| format!("`{program}` does not start ({error}); it is in Debian's package {package}"))?;
-        let mut daemon = Started(Some(process));
+        let mut process = Process(child);
         let began = Instant::now();
         let client = loop {
-            if daemon.0.as_mut().is_some_and(|process| process.try_wait().is_ok_and(|ended| ended.is_some())) || began.elapsed() > ANSWERS_WITHIN {
+            if !process.runs() || began.elapsed() > ANSWERS_WITHIN {
                 let log = std::fs::read_to_string(at("log")).unwrap_or_default();
                 let end: Vec<&str> = log.lines().rev().take(5).collect();
                 return Err(format!("`{program}` does not come up here: {}", end.join(" | ")));
@@ -98,46 +96,66 @@ impl Daemon {
         let tar = at("base.tar");
         root_file_system(&tar)?;
         import(&client, &tar).await?;
-        Ok(Self { process: daemon.0.take().ok_or("no process")?, socket, client, folder })
+        Ok(Self { kind, process, socket, client, folder })
     }
 
-    /// Ends it with what runs on it and with its own helpers, which a kill would leave behind.
+    /// Ends it, and waits until it has.
     pub fn stop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.process.id().try_into().unwrap_or(0)) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let began = Instant::now();
-        while matches!(self.process.try_wait(), Ok(None)) && began.elapsed() < ENDS_WITHIN {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        end(&mut self.process);
-    }
-}
-
-fn end(process: &mut Child) {
-    let _ = process.kill();
-    let _ = process.wait();
-}
-
-/// Ends with the attempt to start it.
-struct Started(Option<Child>);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.0 {
-            end(process);
-        }
+        self.process.end();
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if matches!(self.process.try_wait(), Ok(None)) {
-            self.stop();
+        self.process.end();
+        if self.kind == Kind::Podman {
+            // Its containers outlive its service, and its storage stays mounted over itself, so that the folder could not be removed.
+            let mut remove = Command::new("timeout");
+            remove.args(["30", "podman"]).args(podman_options(self.folder.path())).args(["rm", "--all", "--force", "--time=0"]);
+            let _ = remove.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let _ = Command::new("umount").arg(self.folder.path().join("data/overlay")).stderr(Stdio::null()).status();
         }
-        // Podman leaves its storage mounted over itself, and the folder could not be removed.
-        let _ = Command::new("umount").arg(self.folder.path().join("data/overlay")).stderr(Stdio::null()).status();
     }
+}
+
+/// Ends when dropped.
+struct Process(Child);
+
+impl Process {
+    fn runs(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// First asks it to end, so that it takes its own helpers along, which a kill would leave behind.
+    fn end(&mut self) {
+        if !self.runs() {
+            return;
+        }
+        if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().try_into().unwrap_or(0)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let began = Instant::now();
+        while self.runs() && began.elapsed() < ENDS_WITHIN {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn option(folder: &Path, name: &str, file: &str) -> String {
+    format!("--{name}={}", folder.join(file).display())
+}
+
+/// Debian's `crun` does not know machines with both kinds of control groups.
+fn podman_options(folder: &Path) -> [String; 4] {
+    [option(folder, "root", "data"), option(folder, "runroot", "run"), "--runtime=runc".to_owned(), "--cgroup-manager=cgroupfs".to_owned()]
 }
 
 async fn answering(socket: &Path) -> Option<bollard::Docker> {

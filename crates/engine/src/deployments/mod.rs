@@ -14,7 +14,7 @@ use grace_domain::{
     intent::Environment,
     list::{ListQuery, Page},
     messages,
-    problem::Problem,
+    problem::{FieldError, Problem},
     spec::Spec,
     status::{Stage, Trigger, apply},
 };
@@ -93,7 +93,9 @@ impl Inner {
             return Err(Problem::conflict("not_deployable", NOT_DEPLOYABLE).with_status(decision.status()).into());
         }
         if let Err(why) = ready {
-            return Err(Problem::conflict("target_unavailable", format!("No image can be made: {why}")).with_status(decision.status()).into());
+            let refused = Problem::conflict("target_unavailable", format!("No image can be made: {why}")).with_status(decision.status());
+            let field = FieldError { field: "deployment_config.docker_build".into(), message: why };
+            return Err(Problem { errors: vec![field], ..refused }.into());
         }
         none_under_way(&mut decision, environment).await?;
         let now = decision.now;

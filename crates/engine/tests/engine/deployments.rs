@@ -103,7 +103,7 @@ async fn an_image_without_an_engine_is_refused_with_what_helps_and_the_build_sta
     let intent = built(&engine).await;
     let deployment_config = DeploymentConfig { docker_build: true, ..DeploymentConfig::default() };
     let problem = engine.deploy(intent, DeployRequest { target_environment: "staging".into(), deployment_config }).await.unwrap_err();
-    assert_eq!(problem.code, "target_unavailable");
+    assert_eq!((problem.code.as_str(), problem.errors[0].field.as_str()), ("target_unavailable", "deployment_config.docker_build"));
     assert!(
         problem.message.contains("there is no socket at /nowhere/docker.sock") && problem.message.contains("--docker-socket"),
         "{}",

@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::AsyncWriteExt,
     sync::{mpsc, watch},
+    time::Instant,
 };
 
 use super::{Engine, OWNER, not_found, told};
@@ -33,6 +34,8 @@ const LONGEST_LINE: usize = 4_000;
 /// Processors that a container may use, and the time over which that is counted, in microseconds.
 const CPUS: i64 = 2;
 const CPU_PERIOD: i64 = 100_000;
+/// How long the engine may take to notice that a container whose output has ended has ended too.
+const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 /// How long the engine may take to take a container away after it was asked to.
 const REMOVE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -233,17 +236,19 @@ impl Engine {
         }
     }
 
-    /// How a container is, now that its output has ended.
-    async fn end_of(&self, id: &str) -> Ended {
+    /// How a container ended whose output has; `None`: the engine does not say that it has ended.
+    async fn end_of(&self, id: &str) -> Option<Ended> {
         let state = match self.client.inspect_container(id, None::<InspectContainerOptions>).await {
             Ok(inspected) => inspected.state.unwrap_or_default(),
-            Err(error) => return Ended::Lost(format!("{}: {}", self.name, told(&error))),
+            // Between running and ended Podman says `stopped`, which is no word of Docker's API.
+            Err(bollard::errors::Error::JsonDataError { .. }) => return None,
+            Err(error) => return Some(Ended::Lost(format!("{}: {}", self.name, told(&error)))),
         };
         match state.exit_code {
-            _ if state.running == Some(true) => Ended::Lost(format!("{} let go of its output", self.name)),
-            _ if state.oom_killed == Some(true) => Ended::OutOfMemory,
-            Some(code) => Ended::Exited(code),
-            None => Ended::Lost(format!("{} does not say how it ended", self.name)),
+            _ if state.running == Some(true) => None,
+            _ if state.oom_killed == Some(true) => Some(Ended::OutOfMemory),
+            Some(code) => Some(Ended::Exited(code)),
+            None => Some(Ended::Lost(format!("{} does not say how it ended", self.name))),
         }
     }
 }
@@ -263,13 +268,12 @@ async fn follow(engine: Engine, id: String, attached: AttachContainerResults, li
     }
     let mut ended = engine.end_of(&id).await;
     // The output may end a moment before the engine has noticed the end.
-    for _ in 0..20 {
-        if !matches!(&ended, Ended::Lost(reason) if reason.ends_with("let go of its output")) {
-            break;
-        }
+    let began = Instant::now();
+    while ended.is_none() && began.elapsed() < NOTICED_WITHIN {
         tokio::time::sleep(Duration::from_millis(100)).await;
         ended = engine.end_of(&id).await;
     }
+    let ended = ended.unwrap_or_else(|| Ended::Lost(format!("{} let go of its output", engine.name)));
     tell.send_replace(Some(ended));
 }
 

@@ -50,8 +50,13 @@ async fn paths(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Vec<String> {
 }
 
 async fn released(conn: &mut PgConnection, intent: IntentId, n: i64) -> DeploymentId {
-    let new =
-        NewDeployment { intent, target: DeployTarget::Local, environment: Environment::Staging, config: DeploymentConfig::default(), promoted_from: None };
+    let new = NewDeployment {
+        intent,
+        target: DeployTarget::Local,
+        environment: Environment::Staging,
+        config: DeploymentConfig::default(),
+        promoted_from: None,
+    };
     let deployment = deployment_create(conn, &new, at(n)).await.unwrap().deployment_id;
     let new = NewRelease {
         intent,

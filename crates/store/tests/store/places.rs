@@ -86,7 +86,8 @@ async fn a_place_has_one_database_with_its_copies_and_variables_by_name() {
     place_database_set_state(&mut conn, made.id, DatabaseState::Dropping).await.unwrap();
     assert_eq!(place_databases_in(&mut conn, DatabaseState::Dropping).await.unwrap().len(), 1);
     assert_eq!(place_database_named(&mut conn, "app_2").await.unwrap(), None);
-    let new = NewDeployment { intent: id, target: DeployTarget::Local, environment: place.1, config: DeploymentConfig::default(), promoted_from: None };
+    let new =
+        NewDeployment { intent: id, target: DeployTarget::Local, environment: place.1, config: DeploymentConfig::default(), promoted_from: None };
     let deployment_id = deployment_create(&mut conn, &new, at(1)).await.unwrap().deployment_id;
     let copy =
         DatabaseCopy { name: "app_1_c1".into(), kind: CopyKind::BeforeMigration, schema_revision: Some("1".into()), deployment_id, made_at: at(3) };
