@@ -118,6 +118,14 @@ test("a provider's configuration ends honestly at what could be checked", async 
   await expect(run).toContainText("Ended at what could be checked here: syntax checked; its schema was not validated, nothing was planned and nothing applied.");
   await expect(run).toContainText("Known: syntax checked");
   await expect(run.getByRole("button")).toHaveCount(0);
+  // Of a place that is checked again, the newest run alone says how it is now.
+  await section.getByRole("button", { name: "Check and plan" }).click();
+  const runs = section.getByRole("article", { name: /: Quayside, Provision/ });
+  const earlier = section.getByText(/^\d+ earlier runs?$/);
+  await expect(earlier).toBeVisible();
+  await expect(runs).toHaveCount(1);
+  await earlier.click();
+  await expect(runs).toHaveCount(2);
   await expectNoViolations(page);
   await page.setViewportSize({ width: 390, height: 844 });
   await expectNoViolations(page);

@@ -4,7 +4,7 @@ use grace_domain::{
     event::EventKind,
     id::{IntentId, ProvisioningId},
     list::{ListQuery, MAX_LIMIT},
-    present::Tone,
+    present::{Tone, counted},
     provisioning::{
         ChangeAction, NO_PRICE, Output, ProvisionApproval, ProvisionRequest, ProvisioningRun, ProvisioningView, ResourceChange, RunKind, RunStatus,
     },
@@ -45,15 +45,22 @@ pub fn Provisioning() -> AnyView {
         }
     });
     let body = move || {
-        let ids = Memo::new(move |_| feed.map(|view| view.runs.iter().map(|run| run.run_id).collect::<Vec<_>>()));
+        let split = Memo::new(move |_| feed.map(|view| of_now(&view.runs)));
+        let (now, earlier) = (Memo::new(move |_| split.get().0), Memo::new(move |_| split.get().1));
         let unavailable = Memo::new(move |_| feed.map(|view| view.unavailable.clone()));
         view! {
             {move || unavailable.get().map(|why| view! { <div class="problem" role="status">{icon("off")}<p class="grow">{why}</p></div> })}
             <BeginForm feed unavailable/>
-            {move || ids.with(Vec::is_empty).then(|| view! { <div class="panel">{empty("Nothing was provisioned yet.")}</div> })}
+            {move || now.with(Vec::is_empty).then(|| view! { <div class="panel">{empty("Nothing was provisioned yet.")}</div> })}
             <div class="stack">
-                <For each=move || ids.get() key=|id| *id let:id><RunPanel id feed/></For>
+                <For each=move || now.get() key=|id| *id let:id><RunPanel id feed/></For>
             </div>
+            <details class="sub-fold" hidden=move || earlier.with(Vec::is_empty)>
+                <summary>{move || counted(earlier.with(Vec::len) as u64, "earlier run", "earlier runs")}</summary>
+                <div class="stack">
+                    <For each=move || earlier.get() key=|id| *id let:id><RunPanel id feed/></For>
+                </div>
+            </details>
         }
         .into_any()
     };
@@ -64,6 +71,18 @@ pub fn Provisioning() -> AnyView {
         </section>
     }
     .into_any()
+}
+
+/// The runs that say how places are now, and those before: the newest of each place, what made what is there, and all that goes on.
+fn of_now(runs: &[ProvisioningRun]) -> (Vec<ProvisioningId>, Vec<ProvisioningId>) {
+    let newest = |run: &ProvisioningRun, wanted: &dyn Fn(&ProvisioningRun) -> bool| {
+        runs.iter().find(|other| other.place() == run.place() && wanted(other)).is_some_and(|first| first.run_id == run.run_id)
+    };
+    let (now, earlier): (Vec<_>, Vec<_>) = runs
+        .iter()
+        .partition(|run| !run.status.is_final() || newest(run, &|_| true) || newest(run, &|other| other.status == RunStatus::Applied));
+    let ids = |runs: Vec<&ProvisioningRun>| runs.into_iter().map(|run| run.run_id).collect();
+    (ids(now), ids(earlier))
 }
 
 /// Chooses what is set up where.

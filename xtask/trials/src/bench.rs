@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
-    Options, Outcome, browser_bench, model_bench, processes,
+    Options, Outcome, browser_bench, deploy_bench, model_bench, processes,
     server::{DataFolder, Server, chat_request, text},
 };
 
@@ -27,7 +27,7 @@ pub struct Row {
 }
 
 /// The parts that can be measured alone, in their order.
-const PARTS: [&str; 9] = ["start", "preview", "requests", "events", "sizes", "sandbox", "browser", "builds", "model"];
+const PARTS: [&str; 10] = ["start", "preview", "requests", "events", "sizes", "sandbox", "browser", "builds", "deployments", "model"];
 
 pub async fn bench(options: &Options) -> Outcome {
     if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
@@ -69,6 +69,9 @@ pub async fn bench(options: &Options) -> Outcome {
         let server = Server::start(options, &data.0, None).await?;
         builds(&server, options.quick, &mut rows).await?;
         server.end().await?;
+    }
+    if wanted("deployments") {
+        deploy_bench::deployments(options, &mut rows).await?;
     }
     if wanted("model") {
         model_bench::model(options, &mut rows).await?;

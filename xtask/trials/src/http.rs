@@ -15,7 +15,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 
 pub struct Connection {
     stream: BufReader<TcpStream>,
-    address: SocketAddr,
+    host: String,
 }
 
 /// Status code and body.
@@ -25,20 +25,31 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The refusal, if the request was not granted.
+    pub fn granted(&self) -> Outcome {
+        match self.status {
+            ..400 => Ok(()),
+            status => Err(format!("answer {status}: {}", String::from_utf8_lossy(&self.body))),
+        }
+    }
+
     /// The body as JSON, if the request was granted.
     pub fn json(&self) -> Outcome<Value> {
-        if self.status >= 400 {
-            return Err(format!("answer {}: {}", self.status, String::from_utf8_lossy(&self.body)));
-        }
+        self.granted()?;
         serde_json::from_slice(&self.body).map_err(|error| format!("not JSON: {error}"))
     }
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Outcome<Self> {
+        Self::open_as(address, address.to_string()).await
+    }
+
+    /// The same, and every request names this host.
+    pub async fn open_as(address: SocketAddr, host: String) -> Outcome<Self> {
         let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
         stream.set_nodelay(true).map_err(|error| format!("nodelay: {error}"))?;
-        Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), address })
+        Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), host })
     }
 
     pub async fn get(&mut self, path: &str) -> Outcome<Answer> {
@@ -49,6 +60,10 @@ impl Connection {
         self.call("POST", path, Some(body)).await
     }
 
+    pub async fn delete(&mut self, path: &str) -> Outcome<Answer> {
+        self.call("DELETE", path, None).await
+    }
+
     async fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Outcome<Answer> {
         self.send(method, path, body).await?;
         self.receive().await
@@ -57,7 +72,7 @@ impl Connection {
     async fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Outcome {
         let body = body.map(Value::to_string).unwrap_or_default();
         let typed = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{typed}content-length: {}\r\n\r\n{body}", self.address, body.len());
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{typed}content-length: {}\r\n\r\n{body}", self.host, body.len());
         self.stream.get_mut().write_all(request.as_bytes()).await.map_err(|error| format!("{method} {path}: {error}"))
     }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod boundaries;
 mod browser_bench;
+mod deploy_bench;
 mod http;
 mod model_bench;
 mod processes;

@@ -268,6 +268,35 @@ async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_l
     engine.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_step_its_server_is_killed_a_deployment_ends_whole_and_one_release_is_served() {
+    let place = Place::new().await;
+    let mut engine = place.start(&agent("exit 0", vec![])).await;
+    let intent = built(&engine).await;
+    let mut live = deployed(&engine, intent, false).await;
+    assert_eq!(live.status, DeploymentStatus::Live, "{live:#?}");
+    for step in ["package", "test", "start", "health_check", "switch", "watch"] {
+        let id = deploy(&engine, intent, true).await;
+        engine.shutdown().await;
+        run_and_kill(&place, step);
+        engine = place.start(&agent("exit 0", vec![])).await;
+        let cut = ended(&engine, intent, id).await;
+        assert!(matches!(cut.status, DeploymentStatus::Live | DeploymentStatus::RolledBack), "{step}: {cut:#?}");
+        assert!(cut.steps.iter().all(|step| step.state != StepState::Running), "{step}: {cut:#?}");
+        if cut.status == DeploymentStatus::Live {
+            live = cut;
+        } else {
+            assert!(cut.reason.is_some(), "{step}: {cut:#?}");
+        }
+        until_served(&engine, &answer_of(&place, &live)).await;
+        let all = engine.deployments(ListQuery::default()).await.unwrap().items;
+        let current: Vec<_> = all.iter().filter(|one| one.current).map(|one| one.deployment_id).collect();
+        assert_eq!(current, [live.deployment_id], "{step}");
+        assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed, "{step}");
+    }
+    engine.shutdown().await;
+}
+
 async fn until_served(engine: &Engine, wanted: &(u16, String)) {
     let come = async {
         while served(engine).await != *wanted {
