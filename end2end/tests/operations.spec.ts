@@ -340,7 +340,7 @@ test("a container is offered where there is an engine for it; where there is non
   const { deployment_id: id, url } = await newest(api);
   const panel = panelOf(page, id);
   const step = (name: string) => panel.locator("ol.steps > li").filter({ hasText: name });
-  await expect(panel).toContainText("to development as a container");
+  await expect(panel).toContainText("in a container");
   await expect(step("Package")).toContainText(/image grace\/\S+:r\d+-[0-9a-f]{7}, sha256:[0-9a-f]{12}/);
   await expect(step("Test")).toContainText("its tests passed in a container without network");
   await expect(step("Start")).toContainText("its container started");

@@ -67,7 +67,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
         DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),
         _ => Some("Only a live release can be rolled back.".to_owned()),
     };
-    let how = (deployment.target == DeployTarget::Docker).then_some(" as a container");
+    let contained = deployment.target == DeployTarget::Docker;
     // On a build's own page the heading leads nowhere else.
     let head = match title {
         Some(title) => view! { <a href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title}</a> }.into_any(),
@@ -80,7 +80,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             <div class="bar">
                 <span class="strong clip">{head}</span>
                 {deployment_badge(&deployment)}
-                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{how}{promoted}", "{moment(deployment.created_at)}</span>
+                <span class="hint small-hide"><code>{id.to_string()}</code>" to "{environment.as_str()}{promoted}", "{moment(deployment.created_at)}</span>
                 <div class="tools">
                     {(deployment.status == DeploymentStatus::Live).then(|| view! {
                         <a class="btn btn-ghost" href=format!("/documents?intent={}", deployment.intent_id)>{small_icon("book")}"Documents"</a>
@@ -99,6 +99,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             {(url.is_some() || deployment.release.is_some()).then(|| view! {
                 <div class="bar foot-bar">
                     {deployment.release.clone().map(|release| view! { <code class="muted clip">{release}</code> })}
+                    {contained.then(|| view! { <span class="hint">"in a container"</span> })}
                     {url.map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.clone()}</a> })}
                 </div>
             })}

@@ -47,14 +47,17 @@ pub fn ssh_server() {
     }
 }
 
-/// A Docker for the tests of releases as containers; they say that they are skipped without one. Where Debian would start it at once, that is
-/// the person's to decide.
-pub fn docker() {
-    if find("dockerd").is_some() || Path::new("/usr/sbin/dockerd").exists() || !is_root() || Path::new("/run/systemd/system").exists() {
+/// Docker and Podman for the tests of releases as containers; they say that they are skipped without. Where Debian would start them at once,
+/// that is the person's to decide.
+pub fn container_engines() {
+    if !is_root() || Path::new("/run/systemd/system").exists() {
         return;
     }
-    if let Err(why) = apt_install("docker.io", "dockerd") {
-        eprintln!("note: {why}");
+    for (program, package) in [("dockerd", "docker.io"), ("podman", "podman"), ("runc", "runc")] {
+        let there = find(program).is_some() || Path::new("/usr/sbin").join(program).exists();
+        if let Err(why) = if there { Ok(()) } else { apt_install(package, program) } {
+            eprintln!("note: {why}");
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub fn test(arguments: &[String]) -> Outcome {
     let site_needed = !has("--no-browser") || !has("--no-soak");
     prerequisites::bubblewrap();
     prerequisites::ssh_server();
-    prerequisites::docker();
+    prerequisites::container_engines();
     let mut total = Tally::default();
     for (name, outcome) in lint::checks(|name| !name.contains(lint::COMPILING))? {
         total.add(match outcome {
