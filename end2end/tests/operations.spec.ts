@@ -315,7 +315,7 @@ test("a container is offered where there is an engine for it; where there is non
 
   const dialog = await deployDialog(page);
   const image = dialog.getByRole("checkbox", { name: "Build a container image and run that" });
-  await expect(dialog.locator("label", { has: image })).toContainText(docker.detail);
+  await expect(dialog.locator("label").filter({ hasText: "Build a container image and run that" })).toContainText(docker.detail);
   await expectNoViolations(page);
   const before = await newest(api);
   if (!docker.available) {
