@@ -140,8 +140,8 @@ fn host(deployment: &Value) -> Outcome<String> {
 
 /// How long the release was watched: from the switch to it until its predecessor had taken over again.
 fn watched(deployment: &Value) -> Outcome<Duration> {
-    let steps = deployment["steps"].as_array().into_iter().flatten();
-    let watch = steps.filter(|step| step["name"] == "watch").next_back().ok_or("it was not watched")?;
+    let mut steps = deployment["steps"].as_array().into_iter().flatten();
+    let watch = steps.rfind(|step| step["name"] == "watch").ok_or("it was not watched")?;
     let at = |field: &str| {
         let text = text(watch, field)?;
         chrono::DateTime::parse_from_rfc3339(&text).map_err(|error| format!("{text}: {error}"))
