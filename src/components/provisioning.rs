@@ -78,9 +78,8 @@ fn of_now(runs: &[ProvisioningRun]) -> (Vec<ProvisioningId>, Vec<ProvisioningId>
     let newest = |run: &ProvisioningRun, wanted: &dyn Fn(&ProvisioningRun) -> bool| {
         runs.iter().find(|other| other.place() == run.place() && wanted(other)).is_some_and(|first| first.run_id == run.run_id)
     };
-    let (now, earlier): (Vec<_>, Vec<_>) = runs
-        .iter()
-        .partition(|run| !run.status.is_final() || newest(run, &|_| true) || newest(run, &|other| other.status == RunStatus::Applied));
+    let (now, earlier): (Vec<_>, Vec<_>) =
+        runs.iter().partition(|run| !run.status.is_final() || newest(run, &|_| true) || newest(run, &|other| other.status == RunStatus::Applied));
     let ids = |runs: Vec<&ProvisioningRun>| runs.into_iter().map(|run| run.run_id).collect();
     (ids(now), ids(earlier))
 }
