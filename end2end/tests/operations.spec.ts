@@ -251,6 +251,8 @@ test("a release goes live after its tests, is opened from everywhere that names 
   const answer = async () => (await app.goto(`${url}/api/health`))?.status();
   expect(await answer()).toBe(200);
 
+  await expect(row.getByRole("button", { name: "Roll back" })).toBeDisabled();
+
   // Once another release has replaced it there is one to go back to.
   const config = { docker_build: false, run_tests: false, auto_rollback: true };
   const data = { target_environment: "staging", deployment_config: config };
@@ -263,7 +265,7 @@ test("a release goes live after its tests, is opened from everywhere that names 
   await expect(panel.getByRole("button", { name: "Roll back" })).toBeDisabled();
   await row.getByRole("button", { name: "Roll back" }).click();
   const yes = page.getByRole("dialog", { name: "Roll back staging?" });
-  await expect(yes).toContainText("Traffic goes back to the release before this one.");
+  await expect(yes).toContainText(`Traffic of staging goes back from ${second.deployment_id} to release ${release}.`);
   await expectNoViolations(page);
   await yes.getByRole("button", { name: "Keep it" }).click();
   await expect(yes).toBeHidden();

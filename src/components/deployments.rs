@@ -23,6 +23,23 @@ pub fn promote_button(deployment: &Deployment, busy: Option<String>) -> Option<A
     live_in_staging.then(|| view! { <ActButton label="Promote to production" icon="rocket" reason=busy deed/> }.into_any())
 }
 
+/// The button that takes a live release back, off with the reason where it cannot be.
+pub fn rollback_button(deployment: &Deployment, busy: Option<String>) -> AnyView {
+    let (id, environment) = (deployment.deployment_id, deployment.environment.as_str());
+    let deed =
+        Deed::new(
+            move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
+        );
+    let earlier = deployment.earlier_release.as_deref().unwrap_or_default();
+    let confirm = Confirmation {
+        title: format!("Roll back {environment}?"),
+        consequence: format!("Traffic of {environment} goes back from {id} to release {earlier}. If its files are gone meanwhile, {id} stays."),
+        action: "Roll back",
+    };
+    let reason = busy.or_else(|| deployment.no_way_back().map(str::to_owned));
+    view! { <ActButton label="Roll back" icon="undo" reason confirm=Some(confirm) deed/> }.into_any()
+}
+
 /// A step of a deployment or of a provisioning run: what became of it, and how long it took or takes.
 pub fn step_row(step: &DeploymentStep) -> AnyView {
     let clock = clock();
@@ -51,22 +68,8 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
     let cancel = Deed::new(move || async move {
         cancel_deployment(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase()))
     });
-    let back =
-        Deed::new(
-            move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
-        );
-    let confirm = Confirmation {
-        title: format!("Roll back {}?", environment.as_str()),
-        consequence: format!("Traffic of {} goes back to the release before {}. If none is kept, this one stays.", environment.as_str(), id),
-        action: "Roll back",
-    };
     let promoted = deployment.promoted_from.map(|from| format!(", promoted from {from}"));
     let over = deployment.status.is_final().then(|| format!("It is {} already.", deployment.status.label().to_ascii_lowercase()));
-    let not_live = match deployment.status {
-        DeploymentStatus::Live if deployment.current => None,
-        DeploymentStatus::Live => Some("A later release has replaced it.".to_owned()),
-        _ => Some("Only a live release can be rolled back.".to_owned()),
-    };
     let contained = deployment.target == DeployTarget::Docker;
     // On a build's own page the heading leads nowhere else.
     let head = match title {
@@ -88,7 +91,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
                     {url.clone().map(|url| view! { <a class="btn" href=url target="_blank" rel="external noopener">{small_icon("ext")}"Open"</a> })}
                     {promote_button(&deployment, None)}
                     {if deployment.status.is_final() {
-                        view! { <ActButton label="Roll back" icon="undo" reason=not_live confirm=Some(confirm) deed=back/> }.into_any()
+                        rollback_button(&deployment, None)
                     } else {
                         view! { <ActButton label="Cancel deploy" icon="x" class="btn btn-danger" reason=over deed=cancel/> }.into_any()
                     }}

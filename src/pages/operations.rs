@@ -15,9 +15,8 @@ use leptos::prelude::*;
 use crate::{
     calls::{builds::list_completed, deployments::list_deployments, system::read_system},
     components::{
-        actions::{ActButton, Confirmation, Deed},
         databases::Databases,
-        deployments::{deployment_panel, promote_button},
+        deployments::{deployment_panel, promote_button, rollback_button},
         desk::desk,
         frame::Top,
         icon::small_icon,
@@ -162,15 +161,7 @@ fn nothing_live(environment: Environment, busy: bool) -> AnyView {
 }
 
 fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyView {
-    let id = deployment.deployment_id;
-    let back = Deed::new(move || async move {
-        crate::calls::deployments::roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase()))
-    });
-    let confirm = Confirmation {
-        title: format!("Roll back {}?", deployment.environment.as_str()),
-        consequence: "Traffic goes back to the release before this one. If none is kept, this one stays.".to_owned(),
-        action: "Roll back",
-    };
+    let busy_words = busy.then(|| "A newer release of it is on its way.".to_owned());
     view! {
         <tr class="hover">
             {name_cell(deployment.environment)}
@@ -180,7 +171,7 @@ fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyVi
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>
             </div></td>
-            <td><div class="acts">{promote_button(&deployment, busy.then(|| "A newer release of it is on its way.".to_owned()))}<ActButton label="Roll back" icon="undo" reason=busy.then(|| "A newer release of it is on its way.".to_owned()) confirm=Some(confirm) deed=back/></div></td>
+            <td><div class="acts">{promote_button(&deployment, busy_words.clone())}{rollback_button(&deployment, busy_words)}</div></td>
         </tr>
     }
     .into_any()

@@ -111,6 +111,9 @@ pub struct Deployment {
     /// Its release has the environment's traffic now. A deployment that went live and is not current any more was replaced by a later one.
     #[serde(default)]
     pub current: bool,
+    /// While it is current: name of the newest release before it that went live too, which a rollback goes to. None: there is nothing to go back to.
+    #[serde(default)]
+    pub earlier_release: Option<String>,
     pub steps: Vec<DeploymentStep>,
     /// Where it answers; set once traffic was switched to it.
     pub url: Option<String>,
@@ -130,6 +133,15 @@ impl Deployment {
     /// Went live, and a later release has its traffic since.
     pub fn replaced(&self) -> bool {
         self.status == DeploymentStatus::Live && !self.current
+    }
+    /// Why it cannot be rolled back; nothing, if it can.
+    pub fn no_way_back(&self) -> Option<&'static str> {
+        match self.status {
+            DeploymentStatus::Live if !self.current => Some("A later release has replaced it."),
+            DeploymentStatus::Live if self.earlier_release.is_none() => Some("No earlier release of it went live, so there is none to go back to."),
+            DeploymentStatus::Live => None,
+            _ => Some("Only a live release can be rolled back."),
+        }
     }
     pub fn label(&self) -> &'static str {
         if self.replaced() { "Replaced" } else { self.status.label() }

@@ -72,17 +72,21 @@ pub struct LiveRelease {
     pub switched_at: Timestamp,
 }
 
-/// A deployment's own columns and whether its release is the one that answers.
+/// A deployment's own columns, whether its release is the one that answers, and which one answered before it.
 macro_rules! columns {
     () => {
-        "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current"
+        "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
+         (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id JOIN releases AS earlier
+             ON earlier.intent_id = releases.intent_id AND earlier.environment = releases.environment AND earlier.id < releases.id
+             JOIN deployments AS theirs ON theirs.id = earlier.deployment_id AND theirs.status = 'live'
+             WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
     };
 }
 
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
     sqlx::query(
         "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING *, false AS current",
+         RETURNING *, false AS current, NULL::text AS earlier_release",
     )
     .bind(new.intent.0)
     .bind(new.target.as_str())
@@ -327,6 +331,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         environment: row.one("environment")?,
         status: row.one("status")?,
         current: row.flag("current")?,
+        earlier_release: row.text_option("earlier_release")?,
         steps: row.json("steps")?,
         url: row.text_option("url")?,
         release: row.text_option("release")?,

@@ -1,7 +1,7 @@
 //! Files, reviews, deployments and releases.
 
 use grace_domain::{
-    deployment::{DeployTarget, DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
     event::{Artifact, ArtifactKind, ArtifactStatus},
     intent::Environment,
     list::ListQuery,
@@ -9,7 +9,7 @@ use grace_domain::{
     review::ReviewType,
 };
 use grace_store::{
-    NewDeployment, NewRelease, NewReview, NewTask, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
+    NewDeployment, NewRelease, NewReview, NewTask, PgConnection, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
     deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_of,
     deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_releases, release_fetch, release_save, releases_of,
     review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
@@ -161,6 +161,12 @@ async fn switching_remembers_where_a_rollback_goes() {
     assert_eq!(live_releases(&mut conn).await.unwrap()[0].previous, Some(releases[0].id), "switching to what is live forgets nothing");
     let current = deployments_of(&mut conn, id).await.unwrap().iter().map(|deployment| deployment.current).collect::<Vec<_>>();
     assert_eq!(current, [true, false], "newest first; only one has the traffic");
+    let before =
+        async |conn: &mut PgConnection| deployments_of(conn, id).await.unwrap().into_iter().map(|one| one.earlier_release).collect::<Vec<_>>();
+    assert_eq!(before(&mut conn).await, [None, None], "what never went live is nothing to go back to");
+    let first = Deployment { status: DeploymentStatus::Live, ..deployment_fetch(&mut conn, releases[0].deployment).await.unwrap().unwrap() };
+    deployment_save(&mut conn, &first).await.unwrap();
+    assert_eq!(before(&mut conn).await, [Some("abc-1".to_owned()), None]);
     assert_eq!(release_fetch(&mut conn, releases[0].id).await.unwrap().as_ref(), Some(&releases[0]));
     assert_eq!(releases_of(&mut conn, id, Environment::Staging).await.unwrap().len(), 2);
     live_release_clear(&mut conn, id, Environment::Staging).await.unwrap();
