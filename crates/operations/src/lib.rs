@@ -4,6 +4,7 @@
 //! that, and keeps the pointers to live and previous releases.
 
 mod checkout;
+mod connector;
 mod digest;
 mod docker;
 mod local;

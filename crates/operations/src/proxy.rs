@@ -21,8 +21,9 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
 };
-use hyperlocal::UnixConnector;
 use tokio::sync::Notify;
+
+use crate::connector::QueueingConnector;
 
 /// How long a release may take to begin its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -47,7 +48,7 @@ pub struct Upstream(Arc<UpstreamInner>);
 
 struct UpstreamInner {
     socket: PathBuf,
-    client: Client<UnixConnector, Body>,
+    client: Client<QueueingConnector, Body>,
     in_flight: AtomicUsize,
     ended: Notify,
     rescued: AtomicUsize,
@@ -73,7 +74,7 @@ impl Drop for InFlight {
 impl Upstream {
     /// A pool to `socket`, which need not exist yet.
     pub fn new(socket: &Path) -> Self {
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(UnixConnector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(QueueingConnector);
         Self(Arc::new(UpstreamInner {
             socket: socket.to_owned(),
             client,

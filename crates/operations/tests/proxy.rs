@@ -11,7 +11,7 @@ use axum::{
 };
 use futures::{SinkExt, StreamExt};
 use grace_operations::{Proxy, Upstream};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 
 const HOST: &str = "chat-staging.localhost";
 
@@ -73,6 +73,32 @@ async fn a_release_that_is_gone_gives_502_with_the_reason() {
     let (status, body) = text(&proxy, "/").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(body.contains("No such file"), "{body}");
+}
+
+#[tokio::test]
+async fn a_release_whose_queue_is_full_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("full.sock");
+    let queue = UnixSocket::new_stream().expect("a socket");
+    queue.bind(&socket).expect("a free socket path");
+    let listener = queue.listen(0).expect("it listens");
+    let mut first = Vec::new();
+    let refused = loop {
+        match UnixStream::connect(&socket).await {
+            Ok(stream) if first.len() < 100 => first.push(stream),
+            other => break other.expect_err("its queue is short"),
+        }
+    };
+    assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+    let proxy = Proxy::new();
+    proxy.switch(HOST, Upstream::new(&socket));
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let router = Router::new().route("/", get(|| async { "taken" }));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    };
+    let (answer, ()) = tokio::join!(text(&proxy, "/"), later);
+    assert_eq!(answer, (StatusCode::OK, "taken".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
