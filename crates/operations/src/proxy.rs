@@ -74,7 +74,8 @@ impl Drop for InFlight {
 impl Upstream {
     /// A pool to `socket`, which need not exist yet.
     pub fn new(socket: &Path) -> Self {
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(QueueingConnector);
+        let client =
+            Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).pool_max_idle_per_host(32).build(QueueingConnector);
         Self(Arc::new(UpstreamInner {
             socket: socket.to_owned(),
             client,
