@@ -99,7 +99,7 @@ test("documents are found by their words, read with what leads on from them, and
   await expect(text).toContainText("zirkelwort");
   await page.getByRole("region", { name: "Document" }).getByRole("link", { name: "File" }).click();
   await expect(page).toHaveURL(new RegExp(`/builds/${build}\\?tab=artifacts`));
-  await page.getByRole("link", { name: "Documents", exact: true }).last().click();
+  await page.getByRole("main").getByRole("link", { name: "Documents", exact: true }).click();
   await expect(page).toHaveURL(new RegExp(`/documents\\?intent=${build}`));
   await expect(page.getByRole("region", { name: "Newest" }).getByRole("listitem").first()).toBeVisible();
 

@@ -33,7 +33,6 @@ for (const look of looks) {
     test.use({ viewport: { width: look.width, height: look.height }, colorScheme: look.colorScheme, expectedComplaint: /404/ });
 
     test(`every screen is drawn without a fault of accessibility, a jump or a word on the console, ${look.name}`, async ({ page }) => {
-      test.setTimeout(180_000);
       await page.addInitScript(() => {
         const shifts = { sum: 0 };
         Object.assign(window, { shifts });
@@ -50,6 +49,8 @@ for (const look of looks) {
         reviews: of("reviews"), deployments: of("deployments"), retrospective: of("retrospective"), "not-found": "/nothing-is-here",
         documents: "/documents?q=barometer", document: `/documents/${document}`,
       };
+      // Most of it is what axe takes.
+      test.setTimeout(Object.keys(screens).length * 15_000);
       for (const [name, address] of Object.entries(screens)) {
         await test.step(name, async () => {
           await open(page, address);
