@@ -29,7 +29,7 @@ use super::{Engine, OWNER, not_found, told};
 const LAUNCHER: &str = "import json,os,sys; os.environ.update(json.loads(sys.stdin.readline())); \
                         os.dup2(os.open(os.devnull, os.O_RDONLY), 0); os.execvp(sys.argv[1], sys.argv[1:])";
 
-/// Most characters of a line that are passed on.
+/// Longer lines come in pieces of this many bytes.
 const LONGEST_LINE: usize = 4_000;
 /// Processors that a container may use, and the time over which that is counted, in microseconds.
 const CPUS: i64 = 2;
@@ -258,13 +258,19 @@ async fn follow(engine: Engine, id: String, attached: AttachContainerResults, li
     let AttachContainerResults { mut output, input } = attached;
     // Its input stays open as long as it runs: some engines take a closed one for the end of the connection.
     let _input = input;
+    let (mut out, mut err) = (Lines::default(), Lines::default());
     while let Some(Ok(part)) = output.next().await {
-        let (LogOutput::StdOut { message } | LogOutput::StdErr { message } | LogOutput::Console { message } | LogOutput::StdIn { message }) = part;
-        for line in String::from_utf8_lossy(&message).lines().filter(|line| !line.is_empty()) {
-            let shown: String = line.chars().filter(|c| !c.is_control() || *c == '\t').take(LONGEST_LINE).collect();
+        let whole = match &part {
+            LogOutput::StdErr { message } => err.take(message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => out.take(message),
+        };
+        for line in whole {
             // Nobody listening is no reason to stop.
-            let _ = lines.send(shown).await;
+            let _ = lines.send(line).await;
         }
+    }
+    for line in [out, err].into_iter().filter_map(Lines::rest) {
+        let _ = lines.send(line).await;
     }
     let mut ended = engine.end_of(&id).await;
     // The output may end a moment before the engine has noticed the end.
@@ -275,6 +281,38 @@ async fn follow(engine: Engine, id: String, attached: AttachContainerResults, li
     }
     let ended = ended.unwrap_or_else(|| Ended::Lost(format!("{} let go of its output", engine.name)));
     tell.send_replace(Some(ended));
+}
+
+/// The lines of one stream, which comes in parts that end anywhere: a program that does not keep back what it writes has a part for each word.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Those that are whole with this part; empty ones are left out.
+    fn take(&mut self, part: &[u8]) -> Vec<String> {
+        self.0.extend_from_slice(part);
+        let mut lines = Vec::new();
+        loop {
+            let near = &self.0[..self.0.len().min(LONGEST_LINE)];
+            let end = match near.iter().position(|byte| *byte == b'\n') {
+                Some(end) => end + 1,
+                None if near.len() == LONGEST_LINE => LONGEST_LINE,
+                None => return lines,
+            };
+            let line: Vec<u8> = self.0.drain(..end).collect();
+            lines.extend(shown(&line));
+        }
+    }
+
+    /// What stands after the last line's end.
+    fn rest(self) -> Option<String> {
+        shown(&self.0)
+    }
+}
+
+fn shown(line: &[u8]) -> Option<String> {
+    let text: String = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect();
+    (!text.is_empty()).then_some(text)
 }
 
 impl Container {
@@ -299,5 +337,23 @@ impl Container {
     /// Removes it, whether it runs or not.
     pub async fn remove(&self) -> Result<(), String> {
         self.engine.remove_container(&self.id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_whole_however_it_was_written_and_a_long_one_comes_in_pieces() {
+        let mut lines = Lines::default();
+        for part in ["migrated", " ", "with"] {
+            assert!(lines.take(part.as_bytes()).is_empty());
+        }
+        assert_eq!(lines.take(b" it\x1b\r\n\n\nnext\nand"), ["migrated with it", "next"]);
+        let long = "x".repeat(LONGEST_LINE);
+        assert_eq!(lines.take(format!(" on\n{long}y").as_bytes()), ["and on".to_owned(), long]);
+        assert_eq!(lines.rest().as_deref(), Some("y"));
+        assert_eq!(Lines::default().rest(), None);
     }
 }

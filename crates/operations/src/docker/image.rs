@@ -132,9 +132,7 @@ impl Engine {
 /// that the engine obeys, such as `.dockerignore`.
 fn pack(into: &mut File, dockerfile: &str, folders: &[PathBuf]) -> io::Result<()> {
     let mut archive = tar::Builder::new(io::BufWriter::new(into));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(dockerfile.len() as u64);
-    header.set_mode(0o644);
+    let mut header = header(tar::EntryType::Regular, dockerfile.len() as u64, 0o644);
     archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
     let mut room = Room { bytes: MOST_BYTES, files: MOST_FILES };
     for (number, folder) in folders.iter().enumerate() {
@@ -175,11 +173,18 @@ fn pack_folder(archive: &mut tar::Builder<impl io::Write>, folder: &Path, name: 
 fn header_of(metadata: &std::fs::Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let executable = kind != tar::EntryType::Regular || metadata.permissions().mode() & 0o100 != 0;
+    let mut header = header(kind, size, if executable { 0o755 } else { 0o644 });
+    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+    header
+}
+
+fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_size(size);
-    header.set_mode(if executable { 0o755 } else { 0o644 });
-    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
     header
 }
 
