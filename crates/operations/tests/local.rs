@@ -2,19 +2,16 @@
 //! one: `uvicorn` and `alembic` are modules of its own, so that nothing is downloaded.
 
 mod load;
+mod project;
 
 use std::{
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     sync::Mutex,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use axum::http::StatusCode;
 use grace_domain::{
     deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
     event::Level,
@@ -26,6 +23,7 @@ use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
 use load::{Load, front};
+use project::{Project, answer};
 
 /// Long enough for a release that dies after its third answer.
 const WATCH: Duration = Duration::from_secs(3);
@@ -59,48 +57,14 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 Server(path, Handler).serve_forever()
 "#;
 
-struct Project {
-    folder: tempfile::TempDir,
-}
-
-impl Project {
-    fn new() -> Self {
-        let project = Self { folder: tempfile::tempdir().expect("a folder") };
-        project.git(&["init", "--quiet", "--initial-branch=main"]);
-        project
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git")
-            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .output()
-            .expect("git is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    fn git_dir(&self) -> PathBuf {
-        self.folder.path().join(".git")
-    }
-
-    /// A commit of a service that is `version`, healthy as `health` says, and dies after so many answers (0: never).
-    fn commit(&self, version: &str, health: u16, die_after: u32) -> String {
-        let write = |path: &str, text: &str| {
-            let path = self.folder.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
-            std::fs::write(path, text).expect("a file");
-        };
-        write("backend/requirements.lock", "");
-        write("backend/uvicorn.py", SERVER);
-        write("backend/alembic.py", "import pathlib\npathlib.Path('/data/migrated').touch()\n");
-        write("backend/app/__init__.py", "");
-        write("backend/app/main.py", &format!("VERSION = \"{version}\"\nHEALTH = {health}\nDIE_AFTER = {die_after}\n"));
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", version]);
-        self.git(&["rev-parse", "HEAD"])
-    }
+/// A commit of a service that is `version`, healthy as `health` says, and dies after so many answers (0: never).
+fn commit(project: &Project, version: &str, health: u16, die_after: u32) -> String {
+    let files = [
+        ("uvicorn.py", SERVER),
+        ("alembic.py", "import pathlib\npathlib.Path('/data/migrated').touch()\n"),
+        ("app/main.py", &format!("VERSION = \"{version}\"\nHEALTH = {health}\nDIE_AFTER = {die_after}\n")),
+    ];
+    project.commit(version, &files)
 }
 
 #[derive(Default)]
@@ -182,11 +146,7 @@ impl Ground {
     }
 
     async fn served(&self) -> (StatusCode, String) {
-        let request = Request::get("/").body(Body::empty()).expect("a request");
-        let response = self.proxy.handle(&self.place.host(), request).await;
-        let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-        (status, String::from_utf8_lossy(&body).into_owned())
+        answer(&self.proxy, &self.place, "/").await
     }
 }
 
@@ -208,7 +168,7 @@ fn release_dirs(data: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_kept() {
     let ground = Ground::new().await;
-    let first = ground.project.commit("one", 200, 0);
+    let first = commit(&ground.project, "one", 200, 0);
     let told = Told::default();
     let outcome = ground.deploy(1, &first, &told).await;
     let DeployOutcome::Live { release: kept, url, warning: None } = outcome else { panic!("{outcome:?} {:?}", told.lines.lock()) };
@@ -217,7 +177,7 @@ async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_ke
     assert_eq!(told.state_of("test"), Some(StepState::Skipped));
     assert_eq!(told.state_of("watch"), Some(StepState::Done));
 
-    let second = ground.project.commit("two", 200, 0);
+    let second = commit(&ground.project, "two", 200, 0);
     let outcome = ground.deploy(2, &second, &Told::default()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
@@ -238,9 +198,9 @@ async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_ke
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_fails_its_health_check_is_never_switched_to() {
     let ground = Ground::new().await;
-    let healthy = ground.project.commit("good", 200, 0);
+    let healthy = commit(&ground.project, "good", 200, 0);
     assert!(matches!(ground.deploy(1, &healthy, &Told::default()).await, DeployOutcome::Live { .. }));
-    let sick = ground.project.commit("sick", 503, 1);
+    let sick = commit(&ground.project, "sick", 503, 1);
     let told = Told::default();
     let outcome = ground.deploy(2, &sick, &told).await;
     assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("died before it was healthy")), "{outcome:?}");
@@ -254,9 +214,9 @@ async fn a_release_that_fails_its_health_check_is_never_switched_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_dies_after_the_switch_is_rolled_back() {
     let ground = Ground::new().await;
-    let healthy = ground.project.commit("good", 200, 0);
+    let healthy = commit(&ground.project, "good", 200, 0);
     assert!(matches!(ground.deploy(1, &healthy, &Told::default()).await, DeployOutcome::Live { .. }));
-    let mortal = ground.project.commit("mortal", 200, 3);
+    let mortal = commit(&ground.project, "mortal", 200, 3);
     let told = Told::default();
     let outcome = ground.deploy(2, &mortal, &told).await;
     let DeployOutcome::RolledBack { to: Some(to), reason } = outcome else { panic!("{outcome:?}") };
@@ -271,7 +231,7 @@ async fn a_release_that_dies_after_the_switch_is_rolled_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_deployment_leaves_everything_as_it_was() {
     let ground = Ground::new().await;
-    let commit = ground.project.commit("good", 200, 0);
+    let commit = commit(&ground.project, "good", 200, 0);
     let cancel = CancellationToken::new();
     cancel.cancel();
     let job = DeployJob {
@@ -296,17 +256,17 @@ async fn a_cancelled_deployment_leaves_everything_as_it_was() {
 async fn no_request_fails_through_a_switch_a_release_that_breaks_after_it_and_a_rollback() {
     const PER_SECOND: u32 = 200;
     let ground = Ground::new().await;
-    let first = ground.project.commit("one", 200, 0);
+    let first = commit(&ground.project, "one", 200, 0);
     let outcome = ground.deploy(1, &first, &Told::default()).await;
     let DeployOutcome::Live { release: one, .. } = outcome else { panic!("{outcome:?}") };
     let load = Load::begin(front(ground.proxy.clone()).await, &ground.place.host(), PER_SECOND);
 
-    let second = ground.project.commit("two", 200, 0);
+    let second = commit(&ground.project, "two", 200, 0);
     let outcome = ground.deploy(2, &second, &Told::default()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
 
     // Healthy when it is switched to; it breaks under the load a second after.
-    let third = ground.project.commit("three", 200, PER_SECOND);
+    let third = commit(&ground.project, "three", 200, PER_SECOND);
     let told = Told::default();
     let outcome = ground.deploy(3, &third, &told).await;
     let DeployOutcome::RolledBack { to: Some(_), reason } = outcome else { panic!("{outcome:?}") };

@@ -1,17 +1,13 @@
-//! A place for releases, the smallest project that has the shape of a generated one, and an observer that remembers.
+//! A place for releases, a project that says what it sees of its container, and an observer that remembers.
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::Mutex,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use axum::http::StatusCode;
 use grace_domain::{
     deployment::{DeploymentConfig, DeploymentStatus, DeploymentStep, StepState},
     event::Level,
@@ -21,6 +17,8 @@ use grace_domain::{
 use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
 use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
+
+use super::project::{Project, answer};
 
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -83,46 +81,16 @@ if VERSION == "untested":
 print("1 passed")
 "#;
 
-pub struct Project {
-    folder: tempfile::TempDir,
-}
-
-impl Project {
-    fn new() -> Self {
-        let project = Self { folder: tempfile::tempdir().expect("a folder") };
-        project.git(&["init", "--quiet", "--initial-branch=main"]);
-        project
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git")
-            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .output()
-            .expect("git is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    /// A commit of a service that is `version` and healthy as `health` says.
-    pub fn commit(&self, version: &str, health: u16) -> String {
-        let write = |path: &str, text: &str| {
-            let path = self.folder.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
-            std::fs::write(path, text).expect("a file");
-        };
-        write("backend/requirements.lock", "");
-        write("backend/requirements-dev.lock", "");
-        write("backend/uvicorn.py", SERVER);
-        write("backend/pytest.py", TESTS);
-        write("backend/alembic.py", "open('/data/migrated', 'a').write('x')\n");
-        write("backend/app/__init__.py", "");
-        write("backend/app/main.py", &format!("VERSION = \"{version}\"\nHEALTH = {health}\n"));
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", version]);
-        self.git(&["rev-parse", "HEAD"])
-    }
+/// A commit of a service that is `version` and healthy as `health` says.
+pub fn commit(project: &Project, version: &str, health: u16) -> String {
+    let files = [
+        ("requirements-dev.lock", ""),
+        ("uvicorn.py", SERVER),
+        ("pytest.py", TESTS),
+        ("alembic.py", "open('/data/migrated', 'a').write('x')\n"),
+        ("app/main.py", &format!("VERSION = \"{version}\"\nHEALTH = {health}\n")),
+    ];
+    project.commit(version, &files)
 }
 
 #[derive(Default)]
@@ -199,7 +167,7 @@ impl Ground {
         DeployJob {
             deployment_id: DeploymentId(number),
             place: self.place.clone(),
-            git_dir: self.project.folder.path().join(".git"),
+            git_dir: self.project.git_dir(),
             commit: commit.to_owned(),
             folder: None,
             config: DeploymentConfig { docker_build, ..DeploymentConfig::default() },
@@ -217,11 +185,7 @@ impl Ground {
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, String) {
-        let request = Request::get(path).body(Body::empty()).expect("a request");
-        let response = self.proxy.handle(&self.place.host(), request).await;
-        let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-        (status, String::from_utf8_lossy(&body).into_owned())
+        answer(&self.proxy, &self.place, path).await
     }
 
     /// What the live release says of itself.

@@ -2,5 +2,7 @@
 
 mod fake;
 mod ground;
+#[path = "../project/mod.rs"]
+mod project;
 mod protocol;
 mod real;

@@ -5,13 +5,13 @@ use grace_operations::DeployOutcome;
 
 use super::{
     fake::{Fake, Fault},
-    ground::{Ground, Told},
+    ground::{Ground, Told, commit},
 };
 
 async fn deployed(fault: Fault) -> (Fake, Ground, Told, DeployOutcome) {
     let fake = Fake::start(fault).await;
     let ground = Ground::new(&fake.socket, "base:1").await;
-    let commit = ground.project.commit("one", 200);
+    let commit = commit(&ground.project, "one", 200);
     let told = Told::default();
     let outcome = ground.deploy(1, &commit, &told).await;
     (fake, ground, told, outcome)

@@ -10,7 +10,7 @@ use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Promoted};
 use grace_sandbox::{Command, Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, Told};
+use super::ground::{Ground, Told, commit};
 
 /// Names of the running containers' releases.
 async fn running(daemon: &Daemon) -> Vec<String> {
@@ -82,7 +82,7 @@ async fn life(kind: Kind) {
     );
 
     // It goes live, after its tests, and can do nothing that it need not.
-    let first = ground.project.commit("one", 200);
+    let first = commit(&ground.project, "one", 200);
     let told = Told::default();
     let outcome = ground.deploy(1, &first, &told).await;
     let DeployOutcome::Live { release: kept, warning: None, .. } = outcome else { panic!("{outcome:?} {:#?}", told.lines()) };
@@ -113,7 +113,7 @@ async fn life(kind: Kind) {
     assert_eq!((limits.memory, limits.pids_limit, limits.cpu_quota), (Some(1 << 30), Some(128), Some(200_000)));
 
     // What fails its tests is never started, and leaves nothing behind.
-    let untested = ground.project.commit("untested", 200);
+    let untested = commit(&ground.project, "untested", 200);
     let told = Told::default();
     let outcome = ground.deploy(2, &untested, &told).await;
     assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("test failed: its container ended with code 1")), "{outcome:?}");
@@ -127,7 +127,7 @@ async fn life(kind: Kind) {
     assert_eq!(images(&daemon).await, ["grace/chat:r1"]);
 
     // A successor replaces it; going back starts its image again.
-    let second = ground.project.commit("two", 200);
+    let second = commit(&ground.project, "two", 200);
     let outcome = ground.deploy(4, &second, &Told::default()).await;
     let DeployOutcome::Live { release: newer, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!((ground.seen().await["version"].clone(), ground.seen().await["migrated"].clone()), ("two".into(), 3.into()));
@@ -164,7 +164,7 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
     let ground = Ground::new(&daemon.socket, BASE).await;
     let mut releases = Vec::new();
     for (number, version) in [(1, "one"), (2, "two"), (3, "three")] {
-        let commit = ground.project.commit(version, 200);
+        let commit = commit(&ground.project, version, 200);
         let outcome = ground.deploy(number, &commit, &Told::default()).await;
         let DeployOutcome::Live { release, .. } = outcome else { panic!("{outcome:?}") };
         releases.push(release);
@@ -202,7 +202,7 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
     assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("by another Grace or by hand")), "{outcome:?}");
 
     // An unhealthy one is never switched to, and is gone with its image.
-    let sick = ground.project.commit("sick", 503);
+    let sick = commit(&ground.project, "sick", 503);
     let commit = ground.job(4, &sick, true);
     let cancel = CancellationToken::new();
     let (outcome, ()) = tokio::join!(ground.target.deploy(commit, &told, cancel.clone()), async {
