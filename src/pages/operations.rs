@@ -142,7 +142,7 @@ fn Environments(deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> 
 }
 
 fn name_cell(environment: Environment) -> AnyView {
-    let hint = if environment == Environment::Production { "asks a person" } else { "at once" };
+    let hint = if environment == Environment::Production { "asks a person" } else { "this machine" };
     view! { <th scope="row"><div class="two"><span class="strong">{environment.label()}</span><small>{hint}</small></div></th> }.into_any()
 }
 

@@ -19,11 +19,10 @@ use grace_domain::{
     intent::Environment,
 };
 use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
-use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
 use load::{Load, front};
-use project::{Project, answer};
+use project::{Project, answer, data_folder, sandbox};
 
 /// Long enough for a release that dies after its third answer.
 const WATCH: Duration = Duration::from_secs(3);
@@ -115,17 +114,9 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
-        let data =
-            tempfile::Builder::new().prefix("grace").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o711)).tempdir().expect("a folder");
-        let config = SandboxConfig {
-            state_dir: data.path().join("sandbox"),
-            cache_dir: data.path().join("cache"),
-            allow_unsandboxed: false,
-            extra_read_only: Vec::new(),
-        };
-        let sandbox = Sandbox::open(config).await.expect("this machine can confine");
+        let data = data_folder();
         let proxy = Proxy::new();
-        let target = LocalTarget::new(sandbox, no_docker(data.path()), data.path(), proxy.clone(), 3000, WATCH);
+        let target = LocalTarget::new(sandbox(data.path()).await, no_docker(data.path()), data.path(), proxy.clone(), 3000, WATCH);
         Self { target, proxy, project: Project::new(), place: Place { slug: "chat".into(), environment: Environment::Staging }, _data: data }
     }
 

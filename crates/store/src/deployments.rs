@@ -75,11 +75,20 @@ pub struct LiveRelease {
 /// A deployment's own columns, whether its release is the one that answers, and which one answered before it.
 macro_rules! columns {
     () => {
-        "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
-         (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id JOIN releases AS earlier
-             ON earlier.intent_id = releases.intent_id AND earlier.environment = releases.environment AND earlier.id < releases.id
-             JOIN deployments AS theirs ON theirs.id = earlier.deployment_id AND theirs.status = 'live'
-             WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
+        concat!(
+            "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
+             (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id ",
+            went_live_before!(),
+            " WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
+        )
+    };
+}
+
+/// Joins to releases those of the same place before them that went live, as `earlier`.
+macro_rules! went_live_before {
+    () => {
+        "JOIN releases AS earlier ON earlier.intent_id = releases.intent_id AND earlier.environment = releases.environment AND earlier.id < releases.id
+         JOIN deployments AS theirs ON theirs.id = earlier.deployment_id AND theirs.status = 'live'"
     };
 }
 
@@ -263,6 +272,16 @@ pub async fn releases_of(conn: &mut PgConnection, intent: IntentId, environment:
         .fetch_all(conn)
         .await
         .during("releases_of")
+}
+
+/// The releases of the same place that went live before this one, newest first, at most 100.
+pub async fn releases_before(conn: &mut PgConnection, id: i64) -> StoreResult<Vec<Release>> {
+    sqlx::query(concat!("SELECT earlier.* FROM releases ", went_live_before!(), " WHERE releases.id = $1 ORDER BY earlier.id DESC LIMIT 100"))
+        .bind(id)
+        .try_map(|row| release(&row))
+        .fetch_all(conn)
+        .await
+        .during("releases_before")
 }
 
 /// Moves an environment's traffic to a release. The release that had it becomes the one a rollback goes to.

@@ -8,7 +8,7 @@ mod promote;
 mod resume;
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStatus, NOT_DEPLOYABLE, is_deployable},
+    deployment::{DeployRequest, DeployResponse, Deployment, NOT_DEPLOYABLE, is_deployable},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
@@ -21,7 +21,7 @@ use grace_domain::{
 use grace_operations::Release;
 use grace_store::{
     LiveRelease, NewDeployment, NewJob, NewTask, PgConnection, TaskResult, deployment_create, deployment_fetch, deployment_reopen,
-    deployment_request_cancel, deployments_list, deployments_of, job_enqueue, live_release_fetch, plan_fetch, releases_of, setting_fetch,
+    deployment_request_cancel, deployments_list, deployments_of, job_enqueue, live_release_fetch, plan_fetch, releases_before, setting_fetch,
     setting_save, task_claim, task_fail, task_finish, task_of_deployment, tasks_insert, tasks_ready,
 };
 
@@ -258,11 +258,8 @@ async fn own_slug(decision: &mut Decision<'_>) -> Result<String> {
 
 /// The newest release before the live one that once was live itself and whose files are still there.
 async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Option<grace_store::Release>> {
-    for release in releases_of(conn, live.intent, live.environment).await? {
-        if release.id < live.release.id
-            && deployment_fetch(conn, release.deployment).await?.is_some_and(|deployment| deployment.status == DeploymentStatus::Live)
-            && tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)?
-        {
+    for release in releases_before(conn, live.release.id).await? {
+        if tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)? {
             return Ok(Some(release));
         }
     }

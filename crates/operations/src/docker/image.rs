@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::{
+    models::ImageInspect,
+    query_parameters::{BuildImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder},
+};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
@@ -40,22 +43,22 @@ impl Recipe {
 }
 
 impl Engine {
-    /// Id of an image, if it is there.
-    pub async fn image_id(&self, name: &str) -> Result<Option<String>, String> {
+    async fn image(&self, name: &str) -> Result<Option<ImageInspect>, String> {
         match self.client.inspect_image(name).await {
-            Ok(image) => Ok(image.id),
+            Ok(image) => Ok(Some(image)),
             Err(error) if not_found(&error) => Ok(None),
             Err(error) => Err(format!("{} cannot look for the image {name}: {}", self.name, told(&error))),
         }
     }
 
+    /// Id of an image, if it is there.
+    pub async fn image_id(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.image(name).await?.and_then(|image| image.id))
+    }
+
     /// Id of an image that this server made, by its tag.
     pub async fn own_image(&self, tag: &str) -> Result<String, String> {
-        let image = match self.client.inspect_image(tag).await {
-            Ok(image) => image,
-            Err(error) if not_found(&error) => return Err(format!("the image {tag} is not on the engine any more")),
-            Err(error) => return Err(format!("{} cannot look for the image {tag}: {}", self.name, told(&error))),
-        };
+        let image = self.image(tag).await?.ok_or_else(|| format!("the image {tag} is not on the engine any more"))?;
         let owner = image.config.and_then(|config| config.labels).and_then(|mut labels| labels.remove(OWNER));
         if owner.as_deref() != Some(self.owner.as_str()) {
             return Err(format!("the image {tag} was made by another Grace or by hand; remove it and deploy again"));

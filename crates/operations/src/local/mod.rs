@@ -315,7 +315,10 @@ impl LocalTarget {
             let of_a_kept_one = kept.iter().any(|release| name == release.name || name == format!("{}.run", release.name));
             if name.starts_with('r') && !of_a_kept_one {
                 let _ = tokio::fs::remove_dir_all(entry.path()).await;
-                self.let_go_of_image(place, &name).await;
+                // The folder of a release's socket has the release's name and an end.
+                if !name.ends_with(".run") {
+                    self.let_go_of_image(place, &name).await;
+                }
             }
         }
     }

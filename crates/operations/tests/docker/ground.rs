@@ -15,10 +15,9 @@ use grace_domain::{
     intent::Environment,
 };
 use grace_operations::{DeployJob, DeployObserver, DeployOutcome, Docker, DockerConfig, Granted, LocalTarget, Place, Proxy, Release};
-use grace_sandbox::{Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::project::{Project, answer};
+use super::project::{Project, answer, data_folder, sandbox};
 
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -144,9 +143,7 @@ pub struct Ground {
 
 impl Ground {
     pub async fn new(socket: &Path, base: &str) -> Self {
-        // Short: the path of a unix socket may have 107 bytes.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
-        let data = tempfile::Builder::new().prefix("grace").permissions(mode).tempdir().expect("a folder");
+        let data = data_folder();
         let proxy = Proxy::new();
         let target = target(data.path(), &proxy, socket, base).await;
         let place = Place { slug: "chat".into(), environment: Environment::Staging };
@@ -197,9 +194,6 @@ impl Ground {
 }
 
 async fn target(data: &Path, proxy: &Proxy, socket: &Path, base: &str) -> LocalTarget {
-    let config =
-        SandboxConfig { state_dir: data.join("sandbox"), cache_dir: data.join("cache"), allow_unsandboxed: false, extra_read_only: Vec::new() };
-    let sandbox = Sandbox::open(config).await.expect("this machine can confine");
     let docker = Docker::new(DockerConfig::new(Some(socket.to_owned()), Some(base.to_owned())).expect("a name"), data);
-    LocalTarget::new(sandbox, docker, data, proxy.clone(), 3000, WATCH)
+    LocalTarget::new(sandbox(data).await, docker, data, proxy.clone(), 3000, WATCH)
 }

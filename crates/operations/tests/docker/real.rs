@@ -7,10 +7,13 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsB
 use grace_docker_testing::{BASE, Daemon, Kind};
 use grace_domain::{deployment::StepState, intent::Environment};
 use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Promoted};
-use grace_sandbox::{Command, Sandbox, SandboxConfig};
+use grace_sandbox::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, Told, commit};
+use super::{
+    ground::{Ground, Told, commit},
+    project::{data_folder, sandbox},
+};
 
 /// Names of the running containers' releases.
 async fn running(daemon: &Daemon) -> Vec<String> {
@@ -219,18 +222,11 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
 /// An agent's command sees no socket of an engine, wherever it is and whoever may use it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_cannot_be_reached_from_the_sandbox() {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
-    let data = tempfile::Builder::new().prefix("grace").permissions(mode).tempdir().expect("a folder");
+    let data = data_folder();
     let socket = data.path().join("docker.sock");
     let _listening = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
     std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("everybody may");
-    let config = SandboxConfig {
-        state_dir: data.path().join("sandbox"),
-        cache_dir: data.path().join("cache"),
-        allow_unsandboxed: false,
-        extra_read_only: Vec::new(),
-    };
-    let sandbox = Sandbox::open(config).await.expect("this machine can confine");
+    let sandbox = sandbox(data.path()).await;
     let work = data.path().join("work");
     std::fs::create_dir(&work).expect("a folder");
     sandbox.adopt(&work).expect("it is ours");

@@ -10,6 +10,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use grace_operations::{Place, Proxy};
+use grace_sandbox::{Sandbox, SandboxConfig};
 
 pub struct Project {
     folder: tempfile::TempDir,
@@ -52,6 +53,18 @@ impl Project {
 fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
     std::fs::write(path, text).expect("a file");
+}
+
+/// A folder for releases: short, as the path of a unix socket may have 107 bytes, and open to the users that services run as.
+pub fn data_folder() -> tempfile::TempDir {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    tempfile::Builder::new().prefix("grace").permissions(mode).tempdir().expect("a folder")
+}
+
+pub async fn sandbox(data: &Path) -> Sandbox {
+    let config =
+        SandboxConfig { state_dir: data.join("sandbox"), cache_dir: data.join("cache"), allow_unsandboxed: false, extra_read_only: Vec::new() };
+    Sandbox::open(config).await.expect("this machine can confine")
 }
 
 /// What the place's address answers at this path.
