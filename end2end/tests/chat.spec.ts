@@ -27,8 +27,7 @@ test("from the chat's description to two windows that talk to each other", async
   const active = (await (await request.get("/api/coding_agent/active?limit=1&q=real-time%20chat")).json()) as { builds: { intent_id: string }[] };
   const intent = active.builds[0]?.intent_id ?? "";
 
-  await page.goto(`/builds/${intent}?tab=log`);
-  await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+  await open(page, `/builds/${intent}?tab=log`);
   const progress = async () => Number(await page.getByRole("progressbar", { name: "Progress" }).getAttribute("aria-valuenow"));
   const before = await progress();
   await copilot.getByRole("button", { name: /^1\s*JWT/ }).click();
@@ -38,8 +37,7 @@ test("from the chat's description to two windows that talk to each other", async
   const log = page.locator(".logpane");
   await expect(log).toContainText("pytest", { timeout: 300_000 });
   expect(await progress()).toBeGreaterThan(before);
-  await page.goto("/");
-  await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+  await open(page, "/");
   // The README's picture is taken anew when asked for, so that an ordinary run leaves no file changed.
   const picture = process.env["UPDATE_SCREENSHOT"] ? "../../docs/screenshot.png" : "../test-results/home.png";
   await page.screenshot({ path: join(import.meta.dirname, picture) });
@@ -51,8 +49,7 @@ test("from the chat's description to two windows that talk to each other", async
   expect(done.tests?.passed).toBeGreaterThan(50);
   expect(done.tests?.coverage_percent).toBeGreaterThanOrEqual(80);
 
-  await page.goto(`/builds/${intent}?tab=artifacts`);
-  await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+  await open(page, `/builds/${intent}?tab=artifacts`);
   await expect(page.getByRole("main")).toContainText("README.md");
 
   await copilot.getByRole("button", { name: "Deploy to Staging" }).first().click();
@@ -62,7 +59,7 @@ test("from the chat's description to two windows that talk to each other", async
   const live = copilot.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "Chat feature is live on staging" }) });
   await expect(live).toContainText(url);
   expect(new URL(url).hostname).toMatch(/^chat(-\d+)?-staging\.localhost$/);
-  await page.goto(`/builds/${intent}?tab=deployments`);
+  await open(page, `/builds/${intent}?tab=deployments`);
   await expect(page.getByRole("link", { name: "Open" }).first()).toHaveAttribute("href", url);
 
   // Two people, each in a window of their own.

@@ -1,5 +1,5 @@
 import AxeBuilder from "@axe-core/playwright";
-import { test as base, expect, type APIRequestContext, type Locator, type Page } from "@playwright/test";
+import { test as base, expect, type APIRequestContext, type Locator, type Page, type Response } from "@playwright/test";
 
 /** The specification's chat example, word for word. */
 export const chatDescription =
@@ -29,10 +29,14 @@ export const test = base.extend<{ cleanConsole: void; expectedComplaint: RegExp 
 
 export { expect };
 
-/** Opens a page of Grace and waits until the browser half has taken it over. */
-export async function open(page: Page, path: string): Promise<void> {
-  await page.goto(path);
+/**
+ * Opens a page of Grace and waits until the browser half has taken it over: a page that is left before that has its loading ended by the
+ * browser, and says so on the console.
+ */
+export async function open(page: Page, path: string): Promise<Response | null> {
+  const answer = await page.goto(path);
   await expect(page.locator(".connection")).toContainText("Live", { timeout: 30_000 });
+  return answer;
 }
 
 export async function expectNoViolations(page: Page): Promise<void> {

@@ -72,7 +72,7 @@ test("a description is text, never markup", async ({ page }) => {
 test.describe("the page of an unknown build", () => {
   test.use({ expectedComplaint: /404/ });
   test("says so and leads to those that there are", async ({ page }) => {
-    const answer = await page.goto("/builds/int-code-999999");
+    const answer = await open(page, "/builds/int-code-999999");
     expect(answer?.status()).toBe(404);
     await expect(page.getByRole("main").getByRole("alert")).toContainText("There is no build");
     await page.getByRole("main").getByRole("link", { name: "All builds" }).click();
