@@ -29,8 +29,8 @@ const PER_SECOND: u32 = 200;
 const CONNECTIONS: u32 = 20;
 /// A release is to answer each within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// Longest that one deployment may take; the first one unpacks the packages.
-const DEPLOYED_WITHIN: Duration = Duration::from_secs(300);
+/// Longest that one deployment may take: it is packaged and tested beside the load, which takes most of a small machine.
+const DEPLOYED_WITHIN: Duration = Duration::from_secs(1_200);
 /// uvicorn's own variable, which ends the process after so many requests: healthy when it is switched to, gone one and a half seconds after.
 /// A value of the vault has at least eight characters.
 const BREAKS: (&str, &str) = ("UVICORN_LIMIT_MAX_REQUESTS", "00000300");
