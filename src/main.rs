@@ -25,6 +25,8 @@ grace <command>
     --port N              default 3000
     --bind ADDRESS        default 127.0.0.1; anything else lets other machines in, and Grace has no sign-in yet
     --host-name NAME      answer to this host name too (may be repeated)
+    --serve HOST=PLACE    answer to HOST with what is live at PLACE, such as chat.example.com=chat-production (may be repeated);
+                          meant for a front with TLS, see the README
     --data-dir PATH       default: /var/lib/grace as root, else $XDG_DATA_HOME/grace or ~/.local/share/grace
     --site PATH           the folder that `cargo xtask bundle` filled; default: `site` beside the executable's folder
     --workers N           tasks that run at the same time; default: the number of cores
@@ -53,6 +55,7 @@ struct Options {
     port: u16,
     bind: IpAddr,
     host_names: Vec<String>,
+    served: Vec<String>,
     data_dir: Option<PathBuf>,
     site: Option<PathBuf>,
     workers: Option<usize>,
@@ -102,6 +105,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         port: 3000,
         bind: IpAddr::from([127, 0, 0, 1]),
         host_names: Vec::new(),
+        served: Vec::new(),
         data_dir: None,
         site: None,
         workers: None,
@@ -119,6 +123,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("port") => options.port = arguments.value()?.parse()?,
             Long("bind") => options.bind = arguments.value()?.parse()?,
             Long("host-name") => options.host_names.push(arguments.value()?.string()?),
+            Long("serve") => options.served.push(arguments.value()?.string()?),
             Long("data-dir") => options.data_dir = Some(arguments.value()?.into()),
             Long("site") => options.site = Some(arguments.value()?.into()),
             Long("workers") => options.workers = Some(arguments.value()?.parse()?),
@@ -156,6 +161,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let site =
         options.site.clone().or_else(site_beside_executable).ok_or("there is no site folder. Run `cargo xtask bundle`, or name it with --site.")?;
     let hosts = AllowedHosts::new(options.host_names.iter().cloned().chain((!options.bind.is_loopback()).then(|| bound_name(options.bind))));
+    let hosts = hosts.serving(&options.served, options.bind.is_loopback())?;
     let engine = Engine::start(configuration(&options, address.port())?).await.map_err(|error| explain(&error))?;
     let shutdown = CancellationToken::new();
     let app = router(ServerState::new(engine.clone(), shutdown.clone(), hosts, site));

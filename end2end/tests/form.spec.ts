@@ -228,7 +228,7 @@ test("the preview is the plan that the API gives, and says when the form has cha
     "Unit tests (80%+ coverage, measured)",
     "Integration tests",
     "API documentation (OpenAPI), README and architecture",
-    "Deployment configs (Docker, compose, CI workflow)",
+    "Deployment configs (Docker, compose, Kubernetes, systemd, CI workflow)",
   ];
   expect(given.plan_preview.deliverables).toEqual(promised);
   await expect(deliverables.getByRole("listitem")).toHaveText(promised);

@@ -245,6 +245,13 @@ test("a release goes live after its tests, is opened from everywhere that names 
   const targets = page.getByRole("region", { name: "Targets" }).getByRole("listitem");
   await expect(targets.filter({ hasText: "local" }).first()).toContainText("Available");
   await expect(panel.getByRole("link", { name: "Open" })).toHaveAttribute("href", url!);
+  await panel.getByRole("link", { name: "Output" }).click();
+  const output = page.getByRole("region", { name: "Lines of the service" });
+  await expect(output).toContainText("Application startup complete.");
+  await expect(page.getByRole("combobox", { name: "Service" })).toHaveValue(`${built.intent}.staging`);
+  await page.getByRole("searchbox", { name: "Words in a line" }).fill("no such words");
+  await page.getByRole("button", { name: "Show" }).click();
+  await expect(output).toContainText("None of its lines that are kept has these words.");
   await expectNoViolations(page);
   const [app] = await Promise.all([page.waitForEvent("popup"), row.getByRole("link", { name: new URL(url!).host }).click()]);
   await app.waitForURL((address) => address.host === new URL(url!).host);

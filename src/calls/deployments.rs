@@ -13,6 +13,8 @@ doors! {
     deploy_build at "deploy_build" (intent: IntentId, request: DeployRequest) -> DeployResponse => |engine| engine.deploy(intent, request);
     /// Newest first.
     list_deployments at "list_deployments" (query: ListQuery) -> Page<Deployment> => |engine| engine.deployments(query);
+    /// Whose releases answer now, newest first.
+    list_live at "list_live" () -> Vec<Deployment> => |engine| engine.live_deployments();
     /// Ends a deployment that is under way.
     cancel_deployment at "cancel_deployment" (deployment: DeploymentId) -> Deployment => |engine| engine.cancel_deployment(deployment);
     /// Hands what this deployment made live in staging to production, as it is.

@@ -4,10 +4,13 @@ use grace_domain::{
     id::IntentId,
     intent::Environment,
     list::{ListQuery, Page},
-    place::{DatabaseView, PlaceVariable, VariableDraft},
+    place::{DatabaseView, PlaceVariable, ServiceOutput, VariableDraft},
 };
 
 use super::doors;
+
+/// Lines of services that a page shows.
+pub const SHOWN: usize = 300;
 
 doors! {
     /// With their copies, newest first.
@@ -21,4 +24,7 @@ doors! {
     /// Takes it from them with their next start.
     delete_variable at "delete_variable" (intent: IntentId, environment: Environment, variable: String) -> Vec<PlaceVariable> =>
         |engine| engine.delete_variable(intent, environment, &variable);
+    /// The newest of what services print.
+    read_output at "read_output" (intent: IntentId, environment: Environment, words: String) -> ServiceOutput =>
+        |engine| engine.service_output(intent, environment, SHOWN, &words);
 }

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use super::{
     actions::{ActButton, Confirmation, Deed},
     icon::small_icon,
+    service_output::output_address,
     status::{deployment_badge, step_mark},
     time::{clock, moment},
 };
@@ -103,6 +104,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
                 <div class="bar foot-bar">
                     {deployment.release.clone().map(|release| view! { <code class="muted clip">{release}</code> })}
                     {contained.then(|| view! { <span class="hint">"in a container"</span> })}
+                    {deployment.current.then(|| view! { <a class="link" href=output_address(&deployment)>"Output"</a> })}
                     {url.map(|url| view! { <a class="link clip" href=url.clone() target="_blank" rel="external noopener">{url.clone()}</a> })}
                 </div>
             })}

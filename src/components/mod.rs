@@ -41,6 +41,7 @@ pub mod provisioning;
 pub mod retrospectives;
 pub mod reviews;
 pub mod secrets;
+pub mod service_output;
 pub mod services;
 pub mod states;
 pub mod status;

@@ -13,7 +13,11 @@ use grace_domain::{
 use leptos::prelude::*;
 
 use crate::{
-    calls::{builds::list_completed, deployments::list_deployments, system::read_system},
+    calls::{
+        builds::list_completed,
+        deployments::{list_deployments, list_live},
+        system::read_system,
+    },
     components::{
         databases::Databases,
         deployments::{deployment_panel, promote_button, rollback_button},
@@ -21,6 +25,7 @@ use crate::{
         frame::Top,
         icon::small_icon,
         provisioning::Provisioning,
+        service_output::ServiceOutputs,
         services::Services,
         states::{empty, loaded},
         status::badge,
@@ -33,17 +38,20 @@ use crate::{
 pub fn OperationsPage() -> AnyView {
     let desk = desk();
     let deployments = Feed::new(|| Box::pin(list_deployments(Default::default())));
+    let live = Feed::new(|| Box::pin(list_live()));
     let ended = Feed::new(|| Box::pin(list_completed(ListQuery { limit: Some(MAX_LIMIT), ..ListQuery::default() })));
     let system = Feed::new(|| Box::pin(read_system()));
     desk.live.listen(move |events| {
         if events.iter().any(|event| matches!(event.kind, EventKind::Deployment { .. })) {
             deployments.refresh();
+            live.refresh();
             ended.refresh();
         }
     });
     Effect::new(move |_| {
         if desk.live.connections.get() > 0 {
             deployments.refresh();
+            live.refresh();
         }
     });
     let list = move || {
@@ -63,7 +71,7 @@ pub fn OperationsPage() -> AnyView {
     view! {
         <Top title="Operations"><span class="muted small-hide">"Layer 4"</span><span class="sep small-hide">"/"</span><h1>"Operations"</h1></Top>
         <div class="page">
-            {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <Environments deployments ended/> }.into_any())))}
+            {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || loaded(live, move || view! { <Environments live deployments ended/> }.into_any()))))}
             {loaded(system, move || view! { <Targets system/> }.into_any())}
             <section aria-labelledby="h-deployments">
                 <div class="head">
@@ -75,6 +83,7 @@ pub fn OperationsPage() -> AnyView {
                 {loaded(desk.active, move || loaded(ended, move || loaded(deployments, move || view! { <div class="stack">{list}</div> }.into_any())))}
             </section>
             <Databases/>
+            <ServiceOutputs deployments/>
             <Services deployments ended/>
             <Provisioning/>
             <section aria-labelledby="h-documents">
@@ -98,15 +107,14 @@ fn title_of(deployment: &Deployment, ended: Feed<BuildList>) -> String {
 
 /// What is live on each environment. Several projects may be live on one.
 #[component]
-fn Environments(deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> AnyView {
+fn Environments(live: Feed<Vec<Deployment>>, deployments: Feed<Page<Deployment>>, ended: Feed<BuildList>) -> AnyView {
     let rows = move || {
         Environment::ALL
             .iter()
             .flat_map(|environment| {
                 let environment = *environment;
-                let live: Vec<Deployment> = deployments.map(|page| {
-                    page.items.iter().filter(|deployment| deployment.environment == environment && deployment.current).cloned().collect()
-                });
+                let live: Vec<Deployment> =
+                    live.map(|live| live.iter().filter(|deployment| deployment.environment == environment).cloned().collect());
                 // Whose release is on its way there.
                 let coming: Vec<IntentId> = deployments.map(|page| {
                     let on_its_way = |deployment: &&Deployment| deployment.environment == environment && !deployment.status.is_final();

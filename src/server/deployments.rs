@@ -25,6 +25,10 @@ pub async fn list_deployments(State(state): State<ServerState>, Query(query): Qu
     Ok(Json(state.engine.deployments(query).await?))
 }
 
+pub async fn list_live(State(state): State<ServerState>) -> Result<Json<Vec<Deployment>>, Refusal> {
+    Ok(Json(state.engine.live_deployments().await?))
+}
+
 pub async fn get_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
     Ok(Json(state.engine.deployment(deployment).await?))
 }

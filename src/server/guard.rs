@@ -1,9 +1,9 @@
 //! What stands before every handler: which hosts are answered, which origins may change something, how large a body may be, and the headers
 //! that keep a browser from being turned against its owner.
 //!
-//! Requests for a deployed service (`{name}-{environment}.localhost`) leave here for the reverse proxy, untouched by the rest.
+//! Requests for a deployed service (`{name}-{environment}.localhost`, or a host name that was given to it) leave here for the reverse proxy, untouched by the rest.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     body::Body,
@@ -30,16 +30,48 @@ const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 /// Host names that Grace answers to, besides the loopback ones. A DNS name that someone points at this machine is not among them, so a page
 /// of theirs cannot read Grace through the browser of a person who works here.
 #[derive(Debug, Clone, Default)]
-pub struct AllowedHosts(Arc<[String]>);
+pub struct AllowedHosts {
+    own: Arc<[String]>,
+    given: Arc<BTreeMap<String, String>>,
+    behind_front: bool,
+}
 
 impl AllowedHosts {
     /// `names` without ports; case does not matter.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().map(|name| name.to_ascii_lowercase()).collect())
+        Self { own: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(), ..Self::default() }
+    }
+
+    /// Host names of places, each `chat.example.com=chat-production`. `behind_front`: only what runs on this machine can reach this server, so
+    /// what is asked for by these names comes through a front.
+    ///
+    /// # Errors
+    /// Which is no such pair, is there twice, or is Grace's own.
+    pub fn serving(self, pairs: &[String], behind_front: bool) -> Result<Self, String> {
+        let mut given = BTreeMap::new();
+        for pair in pairs {
+            let wrong = |why: &str| format!("--serve {}: {why}. Write it as chat.example.com=chat-production.", pair.escape_debug());
+            let (name, place) = pair.split_once('=').ok_or_else(|| wrong("it has no `=`"))?;
+            let name = name.to_ascii_lowercase();
+            let label = |text: &str| {
+                let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+                plain && !text.is_empty() && text.len() <= 63 && !text.starts_with('-') && !text.ends_with('-')
+            };
+            if name.len() > 253 || !name.split('.').all(label) || name.ends_with(".localhost") {
+                return Err(wrong("what is before `=` is no host name without a port"));
+            }
+            if !label(place) {
+                return Err(wrong("what is behind `=` is no place, such as chat-production"));
+            }
+            if self.allows(&name) || given.insert(name, format!("{place}.localhost")).is_some() {
+                return Err(wrong("this host name has a use already"));
+            }
+        }
+        Ok(Self { given: Arc::new(given), behind_front, ..self })
     }
 
     fn allows(&self, name: &str) -> bool {
-        matches!(name, "localhost" | "127.0.0.1" | "[::1]") || self.0.iter().any(|allowed| allowed == name)
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]") || self.own.iter().any(|allowed| allowed == name)
     }
 }
 
@@ -50,6 +82,9 @@ pub async fn guard(State(state): State<ServerState>, request: Request, next: Nex
     let name = without_port(&host).to_ascii_lowercase();
     if name.ends_with(".localhost") {
         return state.engine.proxy().handle(&name, request).await;
+    }
+    if let Some(place) = state.hosts.given.get(&name) {
+        return state.engine.proxy().handle_for(place, &name, state.hosts.behind_front, request).await;
     }
     let freshness = freshness(request.uri().path());
     let limit = longest(&request);
@@ -136,4 +171,32 @@ fn harden(headers: &mut HeaderMap, freshness: &'static str) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_given_to_one_place_and_what_is_wrong_is_named() {
+        let own = || AllowedHosts::new(["grace.example.com".to_owned()]);
+        let hosts = own().serving(&["Chat.Example.com=chat-production".to_owned()], true).expect("it is right");
+        assert_eq!(hosts.given.get("chat.example.com").map(String::as_str), Some("chat-production.localhost"));
+        for wrong in [
+            "chat.example.com",
+            "chat.example.com:80=chat-production",
+            "=chat-production",
+            "chat.example.com=",
+            "chat.example.com=a.b",
+            "-x.example.com=chat-production",
+            "x.localhost=chat-production",
+            "grace.example.com=chat-production",
+            "localhost=chat-production",
+        ] {
+            let refused = own().serving(&[wrong.to_owned()], true).expect_err(wrong);
+            assert!(refused.starts_with(&format!("--serve {wrong}: ")), "{refused}");
+        }
+        let twice = ["a.example.com=x-staging".to_owned(), "A.example.com=y-staging".to_owned()];
+        assert!(own().serving(&twice, true).is_err());
+    }
 }

@@ -9,7 +9,7 @@ use grace_domain::{
     id::IntentId,
     intent::Environment,
     list::{ListQuery, Page},
-    place::{DatabaseView, PlaceVariable, VariableDraft},
+    place::{DatabaseView, PlaceVariable, ServiceOutput, VariableDraft},
     problem::Problem,
 };
 use serde::Deserialize;
@@ -67,8 +67,30 @@ pub async fn delete_variable(
     Path(variable): Path<String>,
     Query(query): Query<PlaceQuery>,
 ) -> Result<StatusCode, Refusal> {
-    let environment = Environment::parse(&query.environment)
-        .ok_or_else(|| Problem::invalid_field("environment", format!("It is not one of: {}.", Environment::allowed())))?;
-    state.engine.delete_variable(query.intent_id, environment, &variable).await?;
+    state.engine.delete_variable(query.intent_id, environment(&query.environment)?, &variable).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn environment(name: &str) -> Result<Environment, Problem> {
+    Environment::parse(name).ok_or_else(|| Problem::invalid_field("environment", format!("It is not one of: {}.", Environment::allowed())))
+}
+
+/// Which lines of whose services.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputQuery {
+    intent_id: IntentId,
+    /// `staging`
+    environment: String,
+    /// How many of the newest; 200 unless told, at most 1 000.
+    #[serde(default)]
+    lines: Option<usize>,
+    /// Words that they have in them.
+    #[serde(default)]
+    q: String,
+}
+
+pub async fn read_output(State(state): State<ServerState>, Query(query): Query<OutputQuery>) -> Result<Json<ServiceOutput>, Refusal> {
+    let OutputQuery { intent_id, environment: name, lines, q } = query;
+    Ok(Json(state.engine.service_output(intent_id, environment(&name)?, lines.unwrap_or(200), &q).await?))
 }

@@ -17,7 +17,7 @@ use grace_domain::{
     intent::RequestDraft,
     list::{DiffQuery, ListQuery, LogQuery},
     model::{Budget, ConnectionReport, ModelsView, ProfileDraft, Roles},
-    place::{DatabaseView, PlaceVariable, VariableDraft},
+    place::{DatabaseView, PlaceVariable, ServiceOutput, VariableDraft},
     provisioning::{ProvisionApproval, ProvisionRequest, ProvisioningRun, ResourceChange},
     retrospective::{Feedback, Retrospective, RetrospectiveDraft},
     review::{Answer, Review, ReviewRequest},
@@ -115,6 +115,13 @@ fn places_of(api: Documented) -> Documented {
         "/api/provisioning/variables/{variable}",
         places::delete_variable,
         places("Takes it from them with their next start.").query::<places::PlaceQuery>().answers_nothing(),
+    )
+    .get(
+        "/api/deployments/output",
+        places::read_output,
+        endpoint("deployments", "The newest of what the services of a build print in an environment, secrets hidden.")
+            .query::<places::OutputQuery>()
+            .answers::<ServiceOutput>(200),
     )
 }
 
@@ -297,6 +304,11 @@ fn results_of(api: Documented) -> Documented {
         "/api/deployments",
         deployments::list_deployments,
         endpoint("deployments", "All deployments.").query::<ListQuery>().answers_page::<Deployment>(),
+    )
+    .get(
+        "/api/deployments/live",
+        deployments::list_live,
+        endpoint("deployments", "Whose releases answer now, at most 200.").answers::<Vec<Deployment>>(200),
     )
     .get("/api/deployments/{id}", deployments::get_deployment, endpoint("deployments", "One deployment with its steps.").answers::<Deployment>(200))
     .post(

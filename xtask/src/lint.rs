@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a crate's own code may never stand on, directly or not: `(package, extra arguments of cargo tree, forbidden packages)`.
-const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
+const DIRECTIONS: [(&str, &[&str], &[&str]); 9] = [
     (
         "grace-domain",
         &[],
@@ -32,6 +32,11 @@ const DIRECTIONS: [(&str, &[&str], &[&str]); 8] = [
             "axum",
             "leptos",
         ],
+    ),
+    (
+        "grace-kubernetes",
+        &[],
+        &["grace-domain", "grace-store", "grace-sandbox", "grace-agents", "grace-engine", "grace", "sqlx", "tokio", "axum", "leptos"],
     ),
     ("grace-store", &[], &["grace-sandbox", "grace-vault", "grace-agents", "grace-operations", "grace-engine", "grace", "axum", "leptos"]),
     ("grace-agents", &[], &["grace-store", "grace-operations", "grace-engine", "grace", "sqlx", "axum", "leptos"]),

@@ -94,6 +94,26 @@ fn no_generated_file_names_a_registry() {
 }
 
 #[test]
+fn every_manifest_fits_the_schema_of_the_api() {
+    for spec in specs().values().filter(|spec| spec.generate.deployment) {
+        let files = generate(spec, Part::Deployment).expect("the spec is sound");
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let text = |path: &str| String::from_utf8(files.iter().find(|file| file.path.ends_with(path)).expect(path).content.clone()).expect("text");
+        let mut documents = 0;
+        for name in grace_kubernetes::named_files(&text("deploy/kubernetes/kustomization.yaml")).expect("names files") {
+            let checked = grace_kubernetes::check(&text(&format!("deploy/kubernetes/{name}")));
+            assert_eq!((checked.findings, checked.unknown), (vec![], vec![]), "{name} of {}", spec.name);
+            documents += checked.documents;
+        }
+        assert!(documents >= 3, "{paths:?}");
+        let secret = text("kustomization.yaml").contains("credentials.env");
+        assert_eq!(secret, paths.iter().any(|path| path.ends_with("credentials.env.example")), "{paths:?}");
+        let unit = text(".service");
+        assert!(unit.contains("DynamicUser=yes") && unit.contains("ProtectSystem=strict"), "{unit}");
+    }
+}
+
+#[test]
 fn options_and_stack_leave_parts_out() {
     let bare = spec("without_tests_and_docs");
     for part in [Part::BackendTests, Part::FrontendTests, Part::Deployment, Part::Ci] {

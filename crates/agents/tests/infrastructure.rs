@@ -83,6 +83,30 @@ fn documents_are_what_their_names_say_and_a_person_s_words_stay_words() {
 }
 
 #[test]
+fn every_manifest_fits_the_schema_of_the_api_and_every_kustomization_names_files_that_are_there() {
+    for topology in topologies() {
+        let files = project(&topology);
+        let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let folders = ["kubernetes/", "monitoring/"].map(|folder| topology.path(folder));
+        let manifests = files.iter().filter(|file| file.path.ends_with(".yaml") && folders.iter().any(|folder| file.path.starts_with(folder)));
+        let mut documents = 0;
+        for file in manifests {
+            let text = std::str::from_utf8(&file.content).unwrap();
+            if let Some(folder) = file.path.strip_suffix("kustomization.yaml") {
+                for name in grace_kubernetes::named_files(text).unwrap() {
+                    assert!(paths.contains(format!("{folder}{name}").as_str()), "{} names {name}", file.path);
+                }
+                continue;
+            }
+            let checked = grace_kubernetes::check(text);
+            assert_eq!((checked.findings, checked.unknown), (vec![], vec![]), "{}", file.path);
+            documents += checked.documents;
+        }
+        assert!(documents > 2, "{} has {documents} documents", topology.name);
+    }
+}
+
+#[test]
 fn what_serves_is_probed_limited_and_rolled_over() {
     let topology = topology("Kubernetes cluster with 3 nodes, autoscaling, services: api", None);
     let files = project(&topology);

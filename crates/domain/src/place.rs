@@ -158,6 +158,27 @@ impl VariableDraft {
     }
 }
 
+/// Most lines that are read of a service's output at once.
+pub const MAX_OUTPUT: usize = 1_000;
+
+/// The newest of what the services of a place printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServiceOutput {
+    /// Oldest first; values of the vault are hidden in them.
+    pub lines: Vec<ServiceLine>,
+    /// There are older ones than these.
+    pub more: bool,
+}
+
+/// A line that a service printed, or that its supervisor said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServiceLine {
+    pub at: Timestamp,
+    pub text: String,
+}
+
 /// Name of the secret that holds the password of a place's database: `STAGING_DATABASE_PASSWORD`.
 ///
 /// # Panics

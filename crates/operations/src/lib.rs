@@ -25,7 +25,10 @@ use grace_domain::system::Facility;
 pub fn other_targets() -> Vec<Facility> {
     let missing = |name: &str, detail: &str| Facility { name: name.to_owned(), available: false, detail: detail.to_owned() };
     vec![
-        missing("kubernetes", "Not built in yet. The manifests of an infrastructure build are applied by hand with kubectl."),
+        missing(
+            "kubernetes",
+            "No cluster is spoken to yet. A build's manifests are validated against the API's schema, not applied: `kubectl apply -k deploy/kubernetes` does that by hand.",
+        ),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]
 }

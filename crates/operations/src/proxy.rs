@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, RwLock,
@@ -157,6 +158,14 @@ enum Failed {
     Unasked,
 }
 
+/// By which name a release was asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    host: &'a str,
+    /// A front of this machine, which ends TLS, passes requests for this name on: what it says of the client is kept.
+    behind_front: bool,
+}
+
 /// Routes by host name. Cheap to clone.
 #[derive(Clone, Default, Debug)]
 pub struct Proxy {
@@ -208,14 +217,22 @@ impl Proxy {
 
     /// Passes a request on and its answer back, WebSocket upgrades included. Every failure is an answer too.
     pub async fn handle(&self, host: &str, request: Request<Body>) -> Response<Body> {
-        let name = without_port(host);
-        let Some(Route { current, standby }) = self.read().get(&name).cloned() else {
+        self.lead(&without_port(host), Asked { host, behind_front: false }, request).await
+    }
+
+    /// As [`Proxy::handle`], for the host name `host` that was given to the place `name`. `behind_front`: only a front on this machine can reach us.
+    pub async fn handle_for(&self, name: &str, host: &str, behind_front: bool, request: Request<Body>) -> Response<Body> {
+        self.lead(name, Asked { host, behind_front }, request).await
+    }
+
+    async fn lead(&self, name: &str, asked: Asked<'_>, request: Request<Body>) -> Response<Body> {
+        let Some(Route { current, standby }) = self.read().get(name).cloned() else {
             return page(StatusCode::NOT_FOUND, &format!("Nothing is deployed at {name}. Deploy a finished build to this environment first."));
         };
         let small = request.body().size_hint().upper().is_some_and(|most| most <= KEPT);
         let answer = match standby {
-            Some(standby) if small && upgrade_of(request.headers()).is_none() => current.pass_on_trial(&standby, host, request).await,
-            _ => current.pass(host, request).await,
+            Some(standby) if small && upgrade_of(request.headers()).is_none() => current.pass_on_trial(&standby, asked, request).await,
+            _ => current.pass(asked, request).await,
         };
         answer.unwrap_or_else(|failed| match failed {
             Failed::Slow => page(StatusCode::GATEWAY_TIMEOUT, &format!("The release at {name} did not answer within {} s.", ANSWER_WITHIN.as_secs())),
@@ -235,7 +252,7 @@ impl Proxy {
 
 impl Upstream {
     /// Asks a release on trial, and when that fails its predecessor: what only reads may be asked twice, anything else if it never arrived.
-    async fn pass_on_trial(&self, standby: &Self, host: &str, request: Request<Body>) -> Result<Response<Body>, Failed> {
+    async fn pass_on_trial(&self, standby: &Self, asked: Asked<'_>, request: Request<Body>) -> Result<Response<Body>, Failed> {
         let (head, body) = request.into_parts();
         let body: Bytes = match axum::body::to_bytes(body, usize::try_from(KEPT).unwrap_or(usize::MAX)).await {
             Ok(body) => body,
@@ -243,17 +260,17 @@ impl Upstream {
         };
         let again = || Request::from_parts(head.clone(), Body::from(body.clone()));
         let reads = matches!(head.method, Method::GET | Method::HEAD);
-        match self.pass(host, again()).await {
+        match self.pass(asked, again()).await {
             Ok(response) if reads && response.status().is_server_error() => {}
             Err(Failed::Unreached(_)) => {}
             Err(Failed::Broken(_)) if reads => {}
             other => return other,
         }
         self.0.rescued.fetch_add(1, Ordering::Relaxed);
-        standby.pass(host, again()).await
+        standby.pass(asked, again()).await
     }
 
-    async fn pass(&self, host: &str, mut request: Request<Body>) -> Result<Response<Body>, Failed> {
+    async fn pass(&self, asked: Asked<'_>, mut request: Request<Body>) -> Result<Response<Body>, Failed> {
         let guard = self.enter();
         let upgrade = upgrade_of(request.headers());
         let from_client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
@@ -261,7 +278,7 @@ impl Upstream {
         *request.uri_mut() = self.uri(&path);
         *request.version_mut() = http::Version::HTTP_11;
         strip(request.headers_mut());
-        forwarded(request.headers_mut(), host);
+        forwarded(request.headers_mut(), asked);
         if let Some(protocol) = &upgrade {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.headers_mut().insert(header::UPGRADE, protocol.clone());
@@ -323,12 +340,17 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Says who asked. What the client claimed of it is dropped: the proxy is the first hop.
-fn forwarded(headers: &mut HeaderMap, host: &str) {
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
-    headers.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
-    if let Ok(host) = HeaderValue::from_str(host) {
-        headers.insert("x-forwarded-host", host);
+/// Says who asked. What the client claimed of it is dropped: the proxy is the first hop, unless a front is before it, whose last word counts.
+fn forwarded(headers: &mut HeaderMap, asked: Asked<'_>) {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|_| asked.behind_front);
+    let protocol = said("x-forwarded-proto").filter(|protocol| *protocol == "https").unwrap_or("http").to_owned();
+    let nearest = said("x-forwarded-for").and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    let client: IpAddr = nearest.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    for (name, value) in [("x-forwarded-proto", protocol), ("x-forwarded-for", client.to_string()), ("x-forwarded-host", asked.host.to_owned())] {
+        match HeaderValue::from_str(&value) {
+            Ok(value) => headers.insert(name, value),
+            Err(_) => headers.remove(name),
+        };
     }
 }
 

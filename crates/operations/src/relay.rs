@@ -268,7 +268,7 @@ async fn through(
         loop {
             let read = from_client.read(&mut part).await?;
             let ready = pulse.lock().unwrap_or_else(std::sync::PoisonError::into_inner).ready.is_some();
-            let looked_at = ready && pings.see(&part[..read]);
+            let looked_at = pings.see(&part[..read], ready);
             if read == 0 || (looked_at && *holding.borrow()) {
                 return io::Result::Ok(());
             }
@@ -314,8 +314,12 @@ struct Pings {
 }
 
 impl Pings {
-    /// Whether this, said by a client whose connection was at rest, is such a question.
-    fn see(&mut self, said: &[u8]) -> bool {
+    /// Whether this, said by a client, is such a question of a connection at rest. A service may ask the same within a transaction, and prepare it there.
+    fn see(&mut self, said: &[u8], at_rest: bool) -> bool {
+        self.is_ping(said) && at_rest
+    }
+
+    fn is_ping(&mut self, said: &[u8]) -> bool {
         let Some((kind, body)) = said.split_first().and_then(|(kind, rest)| Some((*kind, rest.get(4..)?))) else { return false };
         let mut words = body.split(|byte| *byte == 0);
         match kind {
@@ -410,7 +414,7 @@ mod tests {
     fn the_question_of_a_pool_is_known_plain_and_prepared() {
         let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
         let mut pings = Pings::default();
-        assert!(!pings.see(&said(b'B', b"\0_pg3_0\0\0\0")), "nothing is prepared yet");
+        assert!(!pings.see(&said(b'B', b"\0_pg3_0\0\0\0"), true), "nothing is prepared yet");
         let cases: [(&str, u8, &[u8], bool); 8] = [
             ("plain", b'Q', b"SELECT 1\0", true),
             ("something that begins like it", b'Q', b"SELECT 1 FROM items\0", false),
@@ -422,9 +426,18 @@ mod tests {
             ("the end", b'X', b"", false),
         ];
         for (what, kind, body, is) in cases {
-            assert_eq!(pings.see(&said(kind, body)), is, "{what}");
+            assert_eq!(pings.see(&said(kind, body), true), is, "{what}");
+            assert!(!pings.see(&said(kind, body), false), "{what}, in the middle of something");
         }
-        assert!(!pings.see(b"") && !pings.see(b"Q"));
+        assert!(!pings.see(b"", true) && !pings.see(b"Q", true));
+    }
+
+    #[test]
+    fn the_question_of_a_pool_is_known_also_where_a_transaction_prepared_it() {
+        let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
+        let mut pings = Pings::default();
+        assert!(!pings.see(&said(b'P', b"_pg3_0\0SELECT 1\0\0\0"), false));
+        assert!(pings.see(&said(b'B', b"\0_pg3_0\0\0\0"), true));
     }
 
     #[test]

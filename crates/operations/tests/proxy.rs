@@ -226,3 +226,33 @@ async fn while_a_release_is_on_trial_its_predecessor_answers_what_fails_and_may_
     proxy.switch_on_trial(HOST, gone);
     assert_eq!(text(&proxy, "/").await.0, StatusCode::BAD_GATEWAY, "neither answers");
 }
+
+#[tokio::test]
+async fn a_front_s_word_counts_for_a_name_of_its_own_and_nobody_else_s() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("app.sock");
+    serve(&socket, "chat");
+    let proxy = Proxy::new();
+    proxy.switch(HOST, Upstream::new(&socket));
+    let ask = async |behind_front: bool, claims: &[(&str, &str)]| {
+        let mut request = Request::get("/headers").header(header::HOST, "chat.example.com");
+        for (name, value) in claims {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let response = proxy.handle_for(HOST, "chat.example.com", behind_front, request).await;
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        String::from_utf8_lossy(&body).into_owned()
+    };
+    let claims = [("x-forwarded-proto", "https"), ("x-forwarded-for", "6.6.6.6, 203.0.113.9"), ("x-forwarded-host", "evil.example")];
+    let seen = ask(true, &claims).await;
+    for right in [r#""x-forwarded-proto": "https""#, r#""x-forwarded-for": "203.0.113.9""#, r#""x-forwarded-host": "chat.example.com""#] {
+        assert!(seen.contains(right), "{right} in {seen}");
+    }
+    let seen = ask(false, &claims).await;
+    for right in [r#""x-forwarded-proto": "http""#, r#""x-forwarded-for": "127.0.0.1""#, r#""x-forwarded-host": "chat.example.com""#] {
+        assert!(seen.contains(right), "{right} in {seen}");
+    }
+    let seen = ask(true, &[("x-forwarded-proto", "gopher"), ("x-forwarded-for", "nobody")]).await;
+    assert!(seen.contains(r#""x-forwarded-proto": "http""#) && seen.contains(r#""x-forwarded-for": "127.0.0.1""#), "{seen}");
+}

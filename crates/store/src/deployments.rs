@@ -168,6 +168,21 @@ pub async fn deployments_unfinished(conn: &mut PgConnection) -> StoreResult<Vec<
         .during("deployments_unfinished")
 }
 
+/// The deployments whose releases answer now, newest first, at most 200.
+pub async fn deployments_live(conn: &mut PgConnection) -> StoreResult<Vec<Deployment>> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployments
+          WHERE id IN (SELECT releases.deployment_id FROM live_releases JOIN releases ON releases.id = release_id)
+          ORDER BY id DESC LIMIT 200"
+    ))
+    .try_map(deployment)
+    .fetch_all(conn)
+    .await
+    .during("deployments_live")
+}
+
 /// A page of all deployments, newest first. `status` filters by the build's status, `q` by environment and address.
 pub async fn deployments_list(conn: &mut PgConnection, query: &ListQuery) -> StoreResult<Page<Deployment>> {
     let limit = query.bounded_limit();

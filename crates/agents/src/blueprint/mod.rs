@@ -5,6 +5,7 @@ mod changes;
 mod execute;
 pub mod generate;
 pub mod infrastructure;
+mod manifests;
 mod plan;
 mod steps;
 pub mod understand;

@@ -123,7 +123,7 @@ fn deliverables(spec: &Spec) -> Vec<String> {
     }
     list.push(if spec.generate.docs { "API documentation (OpenAPI), README and architecture".into() } else { "README".into() });
     if spec.generate.deployment {
-        list.push("Deployment configs (Docker, compose, CI workflow)".into());
+        list.push("Deployment configs (Docker, compose, Kubernetes, systemd, CI workflow)".into());
     }
     list
 }

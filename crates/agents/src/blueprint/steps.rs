@@ -287,7 +287,7 @@ fn deployment(spec: &Spec) -> Vec<Planned> {
     }
     let application = Step::Generate(Part::BackendExtras);
     vec![
-        planned(Step::Generate(Part::Deployment), "Write Dockerfile and compose file", &[application]),
+        planned(Step::Generate(Part::Deployment), "Write and check what deploys it", &[application]),
         planned(Step::Generate(Part::Ci), "Write the CI workflow", &[application]),
     ]
 }

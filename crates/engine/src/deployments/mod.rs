@@ -21,8 +21,8 @@ use grace_domain::{
 use grace_operations::Release;
 use grace_store::{
     LiveRelease, NewDeployment, NewJob, NewTask, PgConnection, TaskResult, deployment_create, deployment_fetch, deployment_reopen,
-    deployment_request_cancel, deployments_list, deployments_of, job_enqueue, live_release_fetch, plan_fetch, releases_before, setting_fetch,
-    setting_save, task_claim, task_fail, task_finish, task_of_deployment, tasks_insert, tasks_ready,
+    deployment_request_cancel, deployments_list, deployments_live, deployments_of, job_enqueue, live_release_fetch, plan_fetch, releases_before,
+    setting_fetch, setting_save, task_claim, task_fail, task_finish, task_of_deployment, tasks_insert, tasks_ready,
 };
 
 pub(crate) use carry_out::carry_out;
@@ -58,6 +58,12 @@ impl Engine {
     pub async fn deployments(&self, query: ListQuery) -> Result<Page<Deployment>, Problem> {
         let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
         Ok(deployments_list(&mut conn, &query).await.map_err(Error::from)?)
+    }
+
+    /// The deployments whose releases answer now, newest first, however long ago they were made.
+    pub async fn live_deployments(&self) -> Result<Vec<Deployment>, Problem> {
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        Ok(deployments_live(&mut conn).await.map_err(Error::from)?)
     }
 
     /// Ends a deployment that is not live yet.

@@ -7,6 +7,7 @@ use std::{
 
 use grace_domain::{
     id::{DeploymentId, IntentId},
+    intent::Environment,
     problem::Problem,
     spec::{Database as Kind, Spec},
 };
@@ -15,7 +16,10 @@ use grace_store::place_variables_of;
 use grace_vault::{Redactor, SecretString, Stream};
 
 use super::database::Database;
-use crate::{error::Result, start::Inner};
+use crate::{
+    error::Result,
+    start::{Inner, now},
+};
 
 /// Reads the values of a place's variables and finds its database, if its plan says PostgreSQL. `deployment` is who it is for; `None`: what was live
 /// is started again.
@@ -41,19 +45,19 @@ pub(crate) async fn granted(inner: &Arc<Inner>, intent: IntentId, place: &Place,
     };
     let password = database.as_ref().map(|database| ("DATABASE_PASSWORD".to_owned(), database.password().clone()));
     inner.secrets_watch(intent).await?;
-    let lines = lines(place, variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
+    let lines = lines(inner, (intent, place.environment), variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
     Ok(Granted { variables, database: database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>), lines: Some(lines) })
 }
 
-/// What a release prints goes to the server's log, without the values that it was given.
-fn lines(place: &Place, values: impl Iterator<Item = (String, SecretString)>) -> LineSink {
+/// What a release prints is kept with its place, without the values that it was given.
+fn lines(inner: &Arc<Inner>, of: (IntentId, Environment), values: impl Iterator<Item = (String, SecretString)>) -> LineSink {
     let values: Vec<_> = values.collect();
     let redactor = Arc::new(Redactor::new(values.iter().map(|(name, value)| (name.as_str(), value))));
-    let (name, stream) = (place.name(), Mutex::new(Stream::new(redactor)));
+    let (inner, stream) = (inner.clone(), Mutex::new(Stream::new(redactor)));
     Arc::new(move |line| {
         let lines = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);
         for line in lines {
-            tracing::info!(place = %name, "{line}");
+            inner.outputs.append(of, now(), &line);
         }
     })
 }

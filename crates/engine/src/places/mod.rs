@@ -3,13 +3,16 @@
 
 mod database;
 mod granted;
+mod output;
+
+use std::sync::Arc;
 
 use grace_domain::{
     event::Level,
     id::IntentId,
     intent::Environment,
     list::{ListQuery, Page},
-    place::{DatabaseState, DatabaseView, MAX_VARIABLES, PlaceVariable, VariableDraft},
+    place::{DatabaseState, DatabaseView, MAX_VARIABLES, PlaceVariable, ServiceOutput, VariableDraft},
     problem::Problem,
     secret::SecretAction,
 };
@@ -20,8 +23,15 @@ use grace_store::{
 };
 
 pub(crate) use granted::granted;
+pub(crate) use output::Outputs;
 
-use crate::{Engine, decide::Decision, error::Result, start::Inner, vault::audit};
+use crate::{
+    Engine,
+    decide::Decision,
+    error::{Error, Result},
+    start::Inner,
+    vault::audit,
+};
 
 impl Engine {
     /// The databases of places with their copies, newest first.
@@ -44,6 +54,11 @@ impl Engine {
     pub async fn save_variable(&self, draft: VariableDraft) -> Result<Vec<PlaceVariable>, Problem> {
         self.inner.save_variable(&draft).await?;
         Ok(self.inner.place_variables().await?)
+    }
+
+    /// The newest of what the services of a place printed on this machine: at most `lines`, with `words` in them.
+    pub async fn service_output(&self, intent: IntentId, environment: Environment, lines: usize, words: &str) -> Result<ServiceOutput, Problem> {
+        Ok(self.inner.service_output(intent, environment, lines, words).await?)
     }
 
     /// Takes a variable from the services of a place from their next start on.
@@ -107,6 +122,18 @@ impl Inner {
             self.finish_dropping(&row).await?;
         }
         Ok(())
+    }
+
+    async fn service_output(self: &Arc<Self>, intent: IntentId, environment: Environment, lines: usize, words: &str) -> Result<ServiceOutput> {
+        let mut conn = self.store.connection().await?;
+        let deployed = deployments_of(&mut conn, intent).await?.iter().any(|deployment| deployment.environment == environment);
+        drop(conn);
+        if !deployed {
+            return Err(Problem::not_found(format!("service of {intent} in {}", environment.as_str())).into());
+        }
+        let (inner, words) = (self.clone(), words.to_owned());
+        let read = tokio::task::spawn_blocking(move || inner.outputs.newest((intent, environment), lines, &words)).await;
+        read.map_err(std::io::Error::other).and_then(|read| read).map_err(Error::File)
     }
 
     async fn place_variables(&self) -> Result<Vec<PlaceVariable>> {

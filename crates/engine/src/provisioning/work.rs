@@ -158,7 +158,7 @@ impl<'a> Work<'a> {
     pub async fn initialise(&mut self) -> Result<(), Halt> {
         self.begin("initialise").await?;
         let ran = self.terraform("initialise", &["init", "-input=false", "-no-color"]).await?;
-        if !ran.exit.is_success() && self.run.variant.needs_provider() {
+        if !ran.exit.is_success() && self.run.variant.needs_provider() && ran.wants_a_provider() {
             return Err(Halt::NoProvider(ran.failure("init")));
         }
         Self::succeeded("initialise", "init", &ran)?;
@@ -174,7 +174,7 @@ impl<'a> Work<'a> {
 
     pub async fn policy(&mut self) -> Result<(), Halt> {
         self.begin("policy").await?;
-        let files = self.ground.texts(&self.folder, &[".tf", ".tf.json", ".tofu"]);
+        let files = self.ground.texts(&self.folder, &[".tf", ".tf.json", ".tofu", ".tofu.json"]);
         let files = files.map_err(|error| Halt::Failed { step: "policy", why: format!("The configuration cannot be read: {error}.") })?;
         let found = violations(&files);
         if !found.is_empty() {

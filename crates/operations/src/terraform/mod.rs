@@ -63,6 +63,12 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Whether `init` failed for want of a provider, in Terraform's or OpenTofu's words, and not for a fault of the configuration.
+    pub fn wants_a_provider(&self) -> bool {
+        let said = ["Failed to query available provider packages", "Failed to resolve provider packages", "Failed to install provider"];
+        self.tail.iter().any(|line| said.iter().any(|words| line.contains(words)))
+    }
+
     /// What to say of a command that failed.
     pub fn failure(&self, what: &str) -> String {
         let how = match self.exit {
@@ -217,6 +223,16 @@ fn without_id(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_says_so_is_for_want_of_a_provider() {
+        let ran = |line: &str| Ran { exit: Exit::Code(1), tail: vec!["Initializing the backend...".into(), line.into()] };
+        assert!(ran("Error: Failed to query available provider packages: Could not retrieve the list").wants_a_provider());
+        assert!(ran("Error: Failed to resolve provider packages").wants_a_provider());
+        for fault in ["Error: Unsupported block type", "Error: Duplicate required providers configuration", "Error: Module not found"] {
+            assert!(!ran(fault).wants_a_provider(), "{fault}");
+        }
+    }
 
     #[test]
     fn lines_become_words_without_ids_and_values() {

@@ -8,8 +8,8 @@ pub const RULES: &str = "no backend or cloud block, no provisioner, no external 
 pub fn violations(files: &[(String, String)]) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in files {
-        if path.ends_with(".tf.json") {
-            found.push(format!("{path}: Terraform in JSON is not looked into; write it as .tf"));
+        if path.ends_with(".tf.json") || path.ends_with(".tofu.json") {
+            found.push(format!("{path}: a configuration in JSON is not looked into; write it as .tf"));
             continue;
         }
         let mut in_comment = false;
@@ -44,9 +44,14 @@ fn broken(line: &str) -> Option<&'static str> {
     }
 }
 
-/// Addresses of providers have the form `owner/name`, which is nobody's code to run here: they are fetched or not when it is initialised.
+/// Only files of the configuration's own folder are looked into, so a module of a folder above would not be. Addresses of providers have the form `owner/name`, which is nobody's code to run here: they are fetched or not when it is initialised.
 fn is_elsewhere(source: &str) -> bool {
-    source.contains("::") || source.contains("://") || source.starts_with("git@") || source.matches('/').count() >= 2 && !source.starts_with('.')
+    source.contains("::")
+        || source.contains("://")
+        || source.starts_with("git@")
+        || source.starts_with("..")
+        || source.starts_with('/')
+        || source.matches('/').count() >= 2 && !source.starts_with('.')
 }
 
 #[cfg(test)]
@@ -63,6 +68,8 @@ mod tests {
             ("source = \"terraform-aws-modules/vpc/aws\"", true),
             ("source  = \"hashicorp/aws\"", false),
             ("source = \"./modules/network\"", false),
+            ("source = \"../../elsewhere\"", true),
+            ("source = \"/opt/elsewhere\"", true),
             ("# backend \"s3\" {", false),
             ("cloud = { a = 1 }", false),
             ("resource \"terraform_data\" \"backend\" {", false),
@@ -72,6 +79,8 @@ mod tests {
             assert_eq!(!found.is_empty(), refused, "{line}: {found:?}");
             assert!(found.iter().all(|text| text.starts_with("main.tf, line 2")), "{found:?}");
         }
-        assert_eq!(violations(&[("x.tf.json".into(), "{}".into())]).len(), 1);
+        for path in ["x.tf.json", "x.tofu.json"] {
+            assert_eq!(violations(&[(path.into(), "{}".into())]).len(), 1, "{path}");
+        }
     }
 }

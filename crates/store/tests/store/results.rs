@@ -10,9 +10,9 @@ use grace_domain::{
 };
 use grace_store::{
     NewDeployment, NewRelease, NewReview, NewTask, PgConnection, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
-    deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_of,
-    deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_releases, release_fetch, release_save, releases_of,
-    review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
+    deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_live,
+    deployments_of, deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_releases, release_fetch, release_save,
+    releases_of, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
 };
 use grace_store_testing as testing;
 
@@ -161,6 +161,8 @@ async fn switching_remembers_where_a_rollback_goes() {
     assert_eq!(live_releases(&mut conn).await.unwrap()[0].previous, Some(releases[0].id), "switching to what is live forgets nothing");
     let current = deployments_of(&mut conn, id).await.unwrap().iter().map(|deployment| deployment.current).collect::<Vec<_>>();
     assert_eq!(current, [true, false], "newest first; only one has the traffic");
+    let answering: Vec<_> = deployments_live(&mut conn).await.unwrap().into_iter().map(|deployment| deployment.deployment_id).collect();
+    assert_eq!(answering, [releases[1].deployment]);
     let before =
         async |conn: &mut PgConnection| deployments_of(conn, id).await.unwrap().into_iter().map(|one| one.earlier_release).collect::<Vec<_>>();
     assert_eq!(before(&mut conn).await, [None, None], "what never went live is nothing to go back to");

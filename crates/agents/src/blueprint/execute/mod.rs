@@ -13,6 +13,7 @@ use grace_sandbox::beneath::Root;
 use grace_sandbox::replace::Content;
 
 use super::generate::{self, GeneratedFile, Part};
+use super::manifests;
 use super::steps::Step;
 use super::understand::decided;
 use crate::agent::{TaskContext, TaskFailure, TaskOutput, WrittenFile};
@@ -41,6 +42,7 @@ pub async fn run(task: &PlannedTask, context: &dyn TaskContext) -> Result<TaskOu
     match step {
         Step::CheckToolchains => check::toolchains(&project).await,
         Step::AskAuthentication => Err(TaskFailure::permanent("A person answers this task; it cannot be run.")),
+        Step::Generate(Part::Deployment) => project.deployment().await,
         Step::Generate(part) => project.generate(part).await,
         Step::InstallBackend => {
             let done = install::backend(&project).await?;
@@ -89,6 +91,14 @@ impl Project<'_> {
             count => format!("Wrote {count} files ({lines} lines)."),
         };
         Ok(TaskOutput { summary, ..output })
+    }
+
+    /// Writes what takes the project to a machine or a cluster, and checks what can be checked of it without one.
+    async fn deployment(&self) -> Result<TaskOutput, TaskFailure> {
+        let written = self.generate(Part::Deployment).await?;
+        let paths: Vec<String> = written.files.iter().map(|file| file.path.clone()).filter(|path| path.contains("deploy/kubernetes/")).collect();
+        let said = manifests::check(self.context, &paths).await?;
+        Ok(TaskOutput { summary: format!("{} {said}", written.summary), ..written })
     }
 
     /// Writes files and, if they are results, says so one by one.

@@ -13,7 +13,11 @@ use super::{Error, GeneratedFile, Part, templates};
 /// [`Error::Template`] when a template does not fit the spec.
 pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
     let prefix = spec.folder.as_ref().map(|folder| format!("{folder}/")).unwrap_or_default();
-    let context = minijinja::context! { prefix, ..shared_context(spec) };
+    let shared = shared_context(spec);
+    let needs = |what: &str| shared.get_attr(what).is_ok_and(|value| value.is_true());
+    let credentials = ["jwt", "oauth", "postgres"].into_iter().any(needs);
+    let context = minijinja::context! { prefix, credentials, ..shared.clone() };
+    let unit = format!("deploy/systemd/{}.service", spec.slug);
     let workflow = match &spec.folder {
         None => ".github/workflows/ci.yml".to_owned(),
         Some(_) => format!(".github/workflows/{}.yml", spec.slug),
@@ -31,15 +35,27 @@ pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
         ],
         // Without a README nobody would know how to start it, or what of the description is missing.
         Part::Docs => vec![("README.md", "README.md", ArtifactKind::Doc)],
-        Part::Deployment => vec![
-            ("Dockerfile", "Dockerfile", ArtifactKind::Infrastructure),
-            (".dockerignore", "dockerignore", ArtifactKind::Infrastructure),
-            ("compose.yaml", "compose.yaml", ArtifactKind::Infrastructure),
-        ],
+        Part::Deployment => deployment(needs("postgres"), credentials, &unit),
         Part::Ci => vec![(workflow.as_str(), "ci.yml", ArtifactKind::Infrastructure)],
         _ => Vec::new(),
     };
     wanted.into_iter().map(|(path, template, kind)| file(path, template, kind, &context)).collect()
+}
+
+/// What takes the project to a machine, whatever runs there: containers, a cluster, systemd.
+fn deployment(postgres: bool, credentials: bool, unit: &str) -> Vec<(&str, &'static str, ArtifactKind)> {
+    let mut wanted = vec![
+        ("Dockerfile", "Dockerfile"),
+        (".dockerignore", "dockerignore"),
+        ("compose.yaml", "compose.yaml"),
+        (unit, "deploy/systemd/service"),
+        ("deploy/kubernetes/kustomization.yaml", "deploy/kubernetes/kustomization.yaml"),
+        ("deploy/kubernetes/namespace.yaml", "deploy/kubernetes/namespace.yaml"),
+        ("deploy/kubernetes/service.yaml", "deploy/kubernetes/service.yaml"),
+    ];
+    wanted.extend(postgres.then_some(("deploy/kubernetes/database.yaml", "deploy/kubernetes/database.yaml")));
+    wanted.extend(credentials.then_some(("deploy/kubernetes/credentials.env.example", "deploy/kubernetes/credentials.env.example")));
+    wanted.into_iter().map(|(path, template)| (path, template, ArtifactKind::Infrastructure)).collect()
 }
 
 fn file(path: &str, template: &str, kind: ArtifactKind, context: &Value) -> Result<GeneratedFile, Error> {

@@ -11,6 +11,7 @@ use yaml_rust2::YamlLoader;
 
 use super::generate::{Part, generate};
 use crate::agent::{TaskContext, TaskFailure, TaskOutput};
+use crate::blueprint::manifests;
 use crate::command::{Finished, Invocation, start};
 
 /// Longest document that is read.
@@ -164,7 +165,7 @@ fn read_tests(output: &str) -> Option<TestReport> {
     summed.then_some(report)
 }
 
-/// Reads every YAML and JSON document from the disk; what kubectl and promtool say where they are there.
+/// Reads every YAML and JSON document from the disk, and checks manifests against the schema of the API; what kubectl and promtool say where they are there.
 pub async fn documents(tools: &Tools<'_>) -> Result<TaskOutput, TaskFailure> {
     let begun = std::time::Instant::now();
     let mut paths = Vec::new();
@@ -193,6 +194,9 @@ pub async fn documents(tools: &Tools<'_>) -> Result<TaskOutput, TaskFailure> {
     }
     let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(tools, "YAML and JSON read".into(), findings.len(), took).await?;
+    let folders = ["kubernetes/", "monitoring/"].map(|folder| tools.topology.path(folder));
+    let of_cluster: Vec<String> = paths.iter().filter(|path| folders.iter().any(|folder| path.starts_with(folder))).cloned().collect();
+    let fits = manifests::check(tools.context, &of_cluster).await?;
     let mut also = Vec::new();
     if kubectl_version(tools).await {
         let folder = tools.topology.path("kubernetes/base");
@@ -214,7 +218,7 @@ pub async fn documents(tools: &Tools<'_>) -> Result<TaskOutput, TaskFailure> {
         also.push("rules checked by promtool");
     }
     let also = if also.is_empty() { String::new() } else { format!(" Besides: {}.", also.join(", ")) };
-    Ok(said(format!("Read {read} YAML and JSON documents.{also}")))
+    Ok(said(format!("Read {read} YAML and JSON documents. {fits}{also}")))
 }
 
 #[cfg(test)]

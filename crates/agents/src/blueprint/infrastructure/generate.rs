@@ -157,10 +157,23 @@ fn kubernetes(topology: &Topology) -> Result<Vec<GeneratedFile>, Error> {
     Ok(files)
 }
 
+/// What watches the cluster, as manifests that are applied beside its own, and as files that `compose.yaml` mounts.
 fn monitoring(topology: &Topology) -> Result<Vec<GeneratedFile>, Error> {
+    let placed = [
+        ("prometheus/prometheus.yml", "prometheus.yml"),
+        ("prometheus/prometheus.compose.yml", "prometheus.compose.yml"),
+        ("prometheus/rules.yml", "rules.yml"),
+        ("grafana/datasources.yml", "datasources.yml"),
+        ("grafana/dashboards.yml", "dashboards.yml"),
+        ("kustomization.yaml", "kustomization.yaml"),
+        ("namespace.yaml", "namespace.yaml"),
+        ("prometheus.yaml", "prometheus.yaml"),
+        ("kube-state-metrics.yaml", "kube-state-metrics.yaml"),
+        ("grafana.yaml", "grafana.yaml"),
+    ];
     let mut files = Vec::new();
-    for name in ["prometheus.yml", "rules.yml"] {
-        files.push(templated(topology, &format!("monitoring/prometheus/{name}"), &format!("monitoring/{name}"), ArtifactKind::Infrastructure)?);
+    for (path, template) in placed {
+        files.push(templated(topology, &format!("monitoring/{path}"), &format!("monitoring/{template}"), ArtifactKind::Infrastructure)?);
     }
     files.push(GeneratedFile::new("monitoring/grafana/dashboard.json", pretty(&dashboard(topology)), ArtifactKind::Infrastructure));
     Ok(files)

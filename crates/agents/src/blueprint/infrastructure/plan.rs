@@ -105,10 +105,10 @@ fn deliverables(topology: &Topology) -> Vec<String> {
     let services: Vec<&str> = topology.services.iter().map(|service| service.name.as_str()).collect();
     list.push(format!("Kubernetes manifests (kustomize) of {}: probes, limits, rolling updates", services.join(", ")));
     if topology.scales() {
-        list.push("Auto-scaling: groups of nodes and a HorizontalPodAutoscaler for each service".into());
+        list.push("Auto-scaling: a HorizontalPodAutoscaler for each service, and groups of nodes with their limits".into());
     }
     if topology.monitoring.is_some() {
-        list.push("Prometheus monitoring: what is scraped, and rules for alerts".into());
+        list.push("Prometheus monitoring: manifests, what is scraped, and rules for alerts".into());
         list.push("Grafana dashboard".into());
     }
     for name in topology.databases.iter().map(|kept| kept.kind.label()).chain(topology.queues.iter().map(|kept| kept.kind.label())) {

@@ -137,7 +137,19 @@ resource "aws_eks_node_group" "main" {
     max_unavailable = 1
   }
 
+  # How many nodes there are now is the business of what scales them.
+  lifecycle {
+    ignore_changes = [scaling_config[0].desired_size]
+  }
+
   depends_on = [aws_iam_role_policy_attachment.node]
+}
+
+# A HorizontalPodAutoscaler asks it how much a pod uses.
+resource "aws_eks_addon" "metrics" {
+  cluster_name = aws_eks_cluster.main.name
+  addon_name   = "metrics-server"
+  depends_on   = [aws_eks_node_group.main]
 }
 
 resource "aws_db_subnet_group" "main" {
