@@ -39,7 +39,8 @@ struct Work {
     lease: Lease,
     spec: Spec,
     job: DeployJob,
-    back_to: Option<Release>,
+    /// In a rollback: the release that is live, and the one that it goes back to.
+    back: Option<(Release, Release)>,
 }
 
 /// Carries out a deployment or a rollback that was decided. One that has ended, or that another server carries out, is left alone.
@@ -90,8 +91,8 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         back,
         sink,
     };
-    let outcome = match &work.back_to {
-        Some(release) => inner.target.rollback(&work.place, release, &job.granted, &observer, cancel.clone()).await,
+    let outcome = match &work.back {
+        Some((from, to)) => inner.target.rollback(&work.place, (from, to), &job.granted, &observer, cancel.clone()).await,
         None => inner.target.deploy(job, &observer, cancel.clone()).await,
     };
     watch.abort();
@@ -127,21 +128,7 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
         return Err(Problem::conflict("nothing_built", "The build has no committed project to deploy.").into());
     };
     let place = Place { slug, environment: deployment.environment };
-    let back_to = if back {
-        let live = live_release_fetch(&mut decision.tx, intent, deployment.environment).await?;
-        match live {
-            Some(live) => match earlier_release(inner, &mut decision.tx, &live).await? {
-                Some(row) => Some(release_of(inner, &mut decision.tx, &row, &spec).await?),
-                None => None,
-            },
-            None => None,
-        }
-    } else {
-        None
-    };
-    if back && back_to.is_none() {
-        return Err(Problem::conflict("no_earlier_release", "No earlier release is kept to go back to.").into());
-    }
+    let back = if back { Some(way_back(inner, &mut decision, &deployment, &spec).await?) } else { None };
     let job = DeployJob {
         deployment_id: id,
         place: place.clone(),
@@ -156,7 +143,20 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     };
     decision.task_changed(&claim.task, None);
     decision.finish().await?;
-    Ok(Some(Work { deployment, place, lease: claim.lease, spec, job, back_to }))
+    Ok(Some(Work { deployment, place, lease: claim.lease, spec, job, back }))
+}
+
+/// The release that a rollback leaves, and the one that it goes to.
+async fn way_back(inner: &Inner, decision: &mut Decision<'_>, deployment: &Deployment, spec: &Spec) -> Result<(Release, Release)> {
+    let live = live_release_fetch(&mut decision.tx, deployment.intent_id, deployment.environment).await?;
+    let earlier = match &live {
+        Some(live) => earlier_release(inner, &mut decision.tx, live).await?,
+        None => None,
+    };
+    let (Some(live), Some(earlier)) = (live, earlier) else {
+        return Err(Problem::conflict("no_earlier_release", "No earlier release is kept to go back to.").into());
+    };
+    Ok((release_of(inner, &mut decision.tx, &live.release, spec).await?, release_of(inner, &mut decision.tx, &earlier, spec).await?))
 }
 
 /// Ends a deployment or rollback that was decided but cannot begin.

@@ -108,6 +108,7 @@ impl LocalTarget {
         let mut release = self.release_of(&job);
         let mut before = None;
         let started = async {
+            before = self.left_migrated(&job.granted).await?;
             let digest = match (&job.promoted, release.target) {
                 (Some(promoted), DeployTarget::Local) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
                 (Some(promoted), DeployTarget::Docker) => self.take_over_image(promoted, &job.place, &release, &mut steps).await?,
@@ -141,11 +142,11 @@ impl LocalTarget {
         outcome.with(put_back)
     }
 
-    /// Starts an earlier release of a place again and switches to it, with the same care as a new one.
+    /// Starts an earlier release of a place again and switches to it, with the same care as a new one. `from` is the release that is live.
     pub async fn rollback(
         &self,
         place: &Place,
-        to: &Release,
+        (from, to): (&Release, &Release),
         granted: &Granted,
         observer: &dyn DeployObserver,
         cancel: CancellationToken,
@@ -155,7 +156,7 @@ impl LocalTarget {
         steps.skip("test", "ran when it was deployed first").await;
         let mut before = None;
         let started = async {
-            before = self.schema_of(place, to, granted, &mut steps).await?;
+            before = self.schema_of(place, (from, to), granted, &mut steps).await?;
             self.start(place, to, granted, &mut steps, &cancel).await
         };
         let outcome = match started.await {
