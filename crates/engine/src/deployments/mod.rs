@@ -6,6 +6,7 @@ mod gate;
 mod observer;
 mod promote;
 mod resume;
+mod trial;
 
 use grace_domain::{
     deployment::{DeployRequest, DeployResponse, Deployment, NOT_DEPLOYABLE, is_deployable},
@@ -259,11 +260,16 @@ async fn own_slug(decision: &mut Decision<'_>) -> Result<String> {
 /// The newest release before the live one that once was live itself and whose files are still there.
 async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Option<grace_store::Release>> {
     for release in releases_before(conn, live.release.id).await? {
-        if tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)? {
+        if is_kept(inner, &release).await? {
             return Ok(Some(release));
         }
     }
     Ok(None)
+}
+
+/// Whether a release's folder is still there.
+async fn is_kept(inner: &Inner, release: &grace_store::Release) -> Result<bool> {
+    tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)
 }
 
 /// A release as the target knows it.

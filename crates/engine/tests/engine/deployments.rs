@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{
     Place,
     doomed::{Doomed, doomed_config},
-    shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
+    shop::{FOLDER, agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
     until, until_status,
 };
 use grace_domain::{
@@ -265,6 +265,67 @@ async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_l
     assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
     assert_eq!(layer4(&engine).await, TaskState::Done);
     until_served(&engine, &answer_of(&place, &first)).await;
+    engine.shutdown().await;
+}
+
+/// Makes the release of this deployment one that cannot start.
+fn break_release(place: &Place, deployment: i64) {
+    let begins = format!("r{deployment}-");
+    let mut releases = std::fs::read_dir(place.data_dir.join("releases/shop-staging")).unwrap().map(|entry| entry.unwrap());
+    // The folder of its socket has an end besides.
+    let of_it = |name: &str| name.starts_with(&begins) && !name.contains('.');
+    let release = releases.find(|entry| of_it(&entry.file_name().to_string_lossy())).unwrap();
+    std::fs::remove_file(release.path().join(FOLDER).join("backend/.venv/bin/python")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_whose_server_ended_while_it_was_watched_is_live_only_if_it_comes_up_again() {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+
+    // Nothing was live before it.
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "watch");
+    break_release(&place, id.0);
+    let engine = place.start(&agent).await;
+    let lost = ended(&engine, intent, id).await;
+    assert_eq!((lost.status, lost.url.as_deref(), lost.current), (DeploymentStatus::RolledBack, None, false), "{lost:#?}");
+    let reason = lost.reason.clone().unwrap();
+    assert!(reason.contains("could not be started again") && reason.contains("nothing answers any more"), "{reason}");
+    assert_eq!(step(&lost, "watch"), StepState::Failed);
+    assert_eq!((engine.status(intent).await.unwrap().status, layer4(&engine).await), (Status::Completed, TaskState::Failed));
+    assert_eq!(served(&engine).await.0, 404);
+
+    // The release before it answers again.
+    let first = deployed(&engine, intent, false).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "watch");
+    break_release(&place, id.0);
+    let engine = place.start(&agent).await;
+    let lost = ended(&engine, intent, id).await;
+    assert_eq!((lost.status, lost.url.as_deref(), lost.current), (DeploymentStatus::RolledBack, None, false), "{lost:#?}");
+    assert!(lost.reason.as_ref().unwrap().contains(&format!("{} answers again", first.release.as_ref().unwrap())), "{:?}", lost.reason);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    assert!(engine.deployment(first.deployment_id).await.unwrap().current);
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+
+    // A rollback to a release that does not come up again leaves live what it was to replace.
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
+    engine.rollback(second.deployment_id).await.unwrap();
+    engine.shutdown().await;
+    run_and_kill(&place, "watch");
+    break_release(&place, first.deployment_id.0);
+    let engine = place.start(&agent).await;
+    let stayed = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!((stayed.status, stayed.current, &stayed.url), (DeploymentStatus::Live, true, &second.url), "{stayed:#?}");
+    assert!(stayed.reason.as_ref().unwrap().starts_with("Rolling back did not hold."), "{:?}", stayed.reason);
+    assert_eq!(served(&engine).await, answer_of(&place, &second));
     engine.shutdown().await;
 }
 

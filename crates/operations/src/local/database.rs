@@ -47,7 +47,7 @@ pub trait PlaceDatabase: Send + Sync {
 
 /// What the database was before a migration, if it may have to be put back.
 pub(super) struct Before {
-    revision: Option<String>,
+    pub revision: Option<String>,
 }
 
 impl LocalTarget {

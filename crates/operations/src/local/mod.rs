@@ -30,6 +30,7 @@ pub use database::{DatabaseAccess, PlaceDatabase};
 pub use job::{DeployJob, DeployObserver, DeployOutcome, Granted, Place, Promoted, Release};
 
 use crate::{docker::Docker, proxy::Proxy, relay::Relay, supervise::Running};
+use database::Before;
 use health::{healthy, watch};
 use steps::Steps;
 
@@ -184,6 +185,21 @@ impl LocalTarget {
         self.0.proxy.switch(&place.host(), running.upstream.clone());
         self.0.live.lock().await.insert(place.host(), (release.clone(), running));
         Ok(self.url(place))
+    }
+
+    /// After a start of the server, in place of a release that was being watched when the server ended and that did not come up again: starts the
+    /// release that was live before it, with the schema that it knows. Says what was done about the database, if anything.
+    ///
+    /// # Errors
+    /// Why it does not run either.
+    pub async fn restore_earlier(&self, place: &Place, release: &Release, granted: &Granted) -> Result<Option<String>, String> {
+        let before = Before { revision: release.schema_revision.clone() };
+        let put_back = self.put_back(place, granted, Some(&before)).await;
+        match (self.restore(place, release, granted).await, put_back) {
+            (Ok(_), put_back) => Ok(put_back),
+            (Err(reason), Some(put_back)) => Err(format!("{reason}. {put_back}")),
+            (Err(reason), None) => Err(reason),
+        }
     }
 
     /// Ends every release; called when the server ends.
