@@ -111,6 +111,9 @@ pub struct Deployment {
     /// Its release has the environment's traffic now. A deployment that went live and is not current any more was replaced by a later one.
     #[serde(default)]
     pub current: bool,
+    /// While it is current: why its release does not run, though it has the traffic. None: it runs, as far as is known.
+    #[serde(default)]
+    pub down: Option<String>,
     /// While it is current: name of the newest release before it that went live too, which a rollback goes to. None: there is nothing to go back to.
     #[serde(default)]
     pub earlier_release: Option<String>,
@@ -134,6 +137,10 @@ impl Deployment {
     pub fn replaced(&self) -> bool {
         self.status == DeploymentStatus::Live && !self.current
     }
+    /// Went live and has the traffic, but its release does not run any more: why.
+    pub fn is_down(&self) -> Option<&str> {
+        self.down.as_deref().filter(|_| self.status == DeploymentStatus::Live && self.current)
+    }
     /// Why it cannot be rolled back; nothing, if it can.
     pub fn no_way_back(&self) -> Option<&'static str> {
         match self.status {
@@ -144,7 +151,11 @@ impl Deployment {
         }
     }
     pub fn label(&self) -> &'static str {
-        if self.replaced() { "Replaced" } else { self.status.label() }
+        match () {
+            () if self.replaced() => "Replaced",
+            () if self.is_down().is_some() => "Down",
+            () => self.status.label(),
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub const DECIDE: &str = "decide";
 pub const RAISE: &str = "raise_budget";
 /// The environment follows.
 pub const DEPLOY: &str = "deploy:";
+/// Takes the release that is live in the message's environment back to the one before.
+pub const ROLL_BACK: &str = "roll_back";
 /// The environment and the variant follow: `staging/local`.
 pub const PROVISION: &str = "provision:";
 /// The plan's hash follows.
@@ -279,10 +281,12 @@ pub fn budget_spent(id: IntentId, title: &str, why: &str, spent: &Spending, budg
     }
 }
 
-/// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended.
+/// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended; or its release, live since, does not run any more.
 pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
     let place = deployment.environment.label().to_ascii_lowercase();
+    let down = deployment.is_down();
     let (heading, text) = match deployment.status {
+        DeploymentStatus::Live if let Some(why) = down => (format!("{title} is down on {place}"), format!("Its release does not run: {why}.")),
         DeploymentStatus::Live => (format!("{title} is live on {place}"), deployment.url.clone().unwrap_or_default()),
         DeploymentStatus::Failed => (format!("Deploying {title} to {place} failed"), reason(deployment)),
         DeploymentStatus::RolledBack => (format!("{title} on {place} was rolled back"), reason(deployment)),
@@ -290,7 +294,12 @@ pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
         _ => (format!("Deploying {title} to {place}"), current_step(deployment)),
     };
     let mut actions = Vec::new();
-    if let (DeploymentStatus::Live, Some(url)) = (deployment.status, &deployment.url) {
+    if down.is_some() {
+        if deployment.no_way_back().is_none() {
+            actions.push(button(ROLL_BACK, "Roll back", ActionStyle::Primary));
+        }
+        actions.push(button(format!("{DEPLOY}{}", deployment.environment.as_str()), "Deploy again", ActionStyle::Normal));
+    } else if let (DeploymentStatus::Live, Some(url)) = (deployment.status, &deployment.url) {
         actions.push(link("Open the app", ActionStyle::Primary, url.clone()));
     }
     actions.push(link("Go to Layer 4", ActionStyle::Normal, format!("/operations#{}", deployment.deployment_id)));
@@ -298,7 +307,7 @@ pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
     if !deployment.status.is_final() {
         actions.push(button("cancel_deploy", "Cancel deploy", ActionStyle::Danger));
     }
-    Message { actions, ..message(NotificationKind::Deployment, deployment.environment.as_str(), heading, text) }
+    Message { actions, waiting: down.is_some(), ..message(NotificationKind::Deployment, deployment.environment.as_str(), heading, text) }
 }
 
 fn reason(deployment: &Deployment) -> String {

@@ -72,11 +72,12 @@ pub struct LiveRelease {
     pub switched_at: Timestamp,
 }
 
-/// A deployment's own columns, whether its release is the one that answers, and which one answered before it.
+/// A deployment's own columns, whether its release is the one that answers, why that one does not run, and which one answered before it.
 macro_rules! columns {
     () => {
         concat!(
             "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
+             (SELECT down FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS down,
              (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id ",
             went_live_before!(),
             " WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
@@ -95,7 +96,7 @@ macro_rules! went_live_before {
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
     sqlx::query(
         "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING *, false AS current, NULL::text AS earlier_release",
+         RETURNING *, false AS current, NULL::text AS down, NULL::text AS earlier_release",
     )
     .bind(new.intent.0)
     .bind(new.target.as_str())
@@ -284,7 +285,7 @@ pub async fn releases_before(conn: &mut PgConnection, id: i64) -> StoreResult<Ve
         .during("releases_before")
 }
 
-/// Moves an environment's traffic to a release. The release that had it becomes the one a rollback goes to.
+/// Moves an environment's traffic to a release, which runs. The release that had it becomes the one a rollback goes to.
 pub async fn live_release_set(
     conn: &mut PgConnection,
     intent: IntentId,
@@ -295,7 +296,7 @@ pub async fn live_release_set(
 ) -> StoreResult<()> {
     sqlx::query(
         "INSERT INTO live_releases (intent_id, environment, release_id, host, switched_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (intent_id, environment) DO UPDATE SET release_id = excluded.release_id, host = excluded.host, switched_at = excluded.switched_at,
+         ON CONFLICT (intent_id, environment) DO UPDATE SET release_id = excluded.release_id, host = excluded.host, switched_at = excluded.switched_at, down = NULL,
              previous_id = CASE WHEN live_releases.release_id = excluded.release_id THEN live_releases.previous_id ELSE live_releases.release_id END",
     )
     .bind(intent.0)
@@ -307,6 +308,17 @@ pub async fn live_release_set(
     .await
     .during("live_release_set")?;
     Ok(())
+}
+
+/// Keeps why a release that has traffic does not run, or that it does. `false`: that was known, or it has no traffic.
+pub async fn live_release_set_down(conn: &mut PgConnection, release: i64, down: Option<&str>) -> StoreResult<bool> {
+    let changed = sqlx::query("UPDATE live_releases SET down = $2 WHERE release_id = $1 AND down IS DISTINCT FROM $2")
+        .bind(release)
+        .bind(plain_option(down))
+        .execute(conn)
+        .await
+        .during("live_release_set_down")?;
+    Ok(changed.rows_affected() == 1)
 }
 
 /// Nothing of this build answers in this environment any more.
@@ -350,6 +362,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         environment: row.one("environment")?,
         status: row.one("status")?,
         current: row.flag("current")?,
+        down: row.text_option("down")?,
         earlier_release: row.text_option("earlier_release")?,
         steps: row.json("steps")?,
         url: row.text_option("url")?,

@@ -2,6 +2,7 @@
 //! crate's; here are the decisions, the records and the gate.
 
 mod carry_out;
+mod down;
 mod gate;
 mod observer;
 mod promote;
@@ -27,6 +28,7 @@ use grace_store::{
 };
 
 pub(crate) use carry_out::carry_out;
+pub(crate) use down::release_lost;
 pub(crate) use gate::gate_answered;
 pub(crate) use resume::{restore_all, resume_all};
 

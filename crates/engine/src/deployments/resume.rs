@@ -9,6 +9,7 @@ use grace_store::{LiveRelease, NewJob, deployments_unfinished, job_enqueue, live
 
 use super::{
     ROLLBACK_KEY,
+    down::set_down,
     gate::open_gate_of,
     release_of,
     trial::{end_trial, has_switched, on_trial},
@@ -102,6 +103,6 @@ async fn restore(inner: &Arc<Inner>, live: &LiveRelease) -> Result<()> {
     decision.finish().await?;
     match trial {
         Some(trial) => end_trial(inner, &trial, live, (&place, &spec), restored).await,
-        None => Ok(()),
+        None => set_down(inner, (live.intent, live.environment), &live.release.name, restored.err().as_deref()).await,
     }
 }

@@ -14,7 +14,7 @@ use grace_domain::{
 use grace_operations::Place;
 use grace_store::{
     LiveRelease, PgConnection, Release, deployment_fetch, deployment_save, deployments_of, intent_save_url, live_release_clear, live_release_set,
-    release_fetch, task_of_deployment,
+    live_release_set_down, release_fetch, task_of_deployment,
 };
 
 use super::{ROLLBACK_KEY, deployment_event, end_task, is_kept, release_of};
@@ -26,13 +26,17 @@ pub(super) struct Trial {
     back: bool,
 }
 
-/// Where traffic goes instead of to a release that did not come up again.
-enum Instead {
-    /// To the release before, which answers; with what was done about its database.
+/// What came of it.
+enum End {
+    /// Its release runs and is healthy.
+    Held,
+    /// Its release does not run, for this reason, and keeps the traffic all the same.
+    Stays(String),
+    /// The release before answers again; with what was done about its database.
     Earlier(Release, Option<String>),
-    /// To the release before, which does not answer either.
+    /// Traffic goes to the release before, which does not run either.
     EarlierDown(Release, String),
-    Nowhere,
+    Nothing,
 }
 
 /// Whether a release that has the traffic has it because of this deployment or rollback, rather than from before.
@@ -62,38 +66,42 @@ pub(super) async fn end_trial(
     restored: Result<String, String>,
 ) -> Result<()> {
     let name = &live.release.name;
-    let reason = match restored {
+    let (end, reason) = match restored {
         Ok(_) => {
             let why = "The server ended while it was being watched; it was started again with the server and is healthy.";
-            let reason = if trial.back { format!("Rolled back by a person to {name}. {why}") } else { why.to_owned() };
-            return save(inner, trial, live, place, None, &reason).await;
+            (End::Held, if trial.back { format!("Rolled back by a person to {name}. {why}") } else { why.to_owned() })
         }
-        Err(reason) => format!("The server ended while {name} was being watched, and {name} could not be started again: {reason}."),
+        Err(reason) => {
+            let why = format!("The server ended while {name} was being watched, and {name} could not be started again: {reason}.");
+            let end = if trial.back || trial.deployment.config.auto_rollback {
+                go_back(inner, trial, live, (place, spec)).await?
+            } else {
+                End::Stays(reason)
+            };
+            let then = match &end {
+                End::Held => String::new(),
+                End::Stays(_) => "auto_rollback is off, so it stays.".to_owned(),
+                End::Earlier(earlier, None) => format!("{} answers again.", earlier.name),
+                End::Earlier(earlier, Some(database)) => format!("{} answers again. {database}.", earlier.name),
+                End::EarlierDown(earlier, why) => format!("{}, which was live before, could not be started either: {why}.", earlier.name),
+                End::Nothing => "No earlier release is kept, so nothing answers any more.".to_owned(),
+            };
+            (end, format!("{}{why} {then}", if trial.back { "Rolling back did not hold. " } else { "" }))
+        }
     };
-    if !trial.back && !trial.deployment.config.auto_rollback {
-        return save(inner, trial, live, place, None, &format!("{reason} auto_rollback is off, so it stays.")).await;
-    }
-    let instead = go_back(inner, trial, live, (place, spec)).await?;
-    let then = match &instead {
-        Instead::Earlier(earlier, None) => format!("{} answers again.", earlier.name),
-        Instead::Earlier(earlier, Some(database)) => format!("{} answers again. {database}.", earlier.name),
-        Instead::EarlierDown(earlier, why) => format!("{}, which was live before, could not be started either: {why}.", earlier.name),
-        Instead::Nowhere => "No earlier release is kept, so nothing answers any more.".to_owned(),
-    };
-    let begins = if trial.back { "Rolling back did not hold. " } else { "" };
-    save(inner, trial, live, place, Some(instead), &format!("{begins}{reason} {then}")).await
+    save(inner, trial, live, place, &end, &reason).await
 }
 
 /// Starts the release that was live before the switch.
-async fn go_back(inner: &Arc<Inner>, trial: &Trial, live: &LiveRelease, (place, spec): (&Place, &Spec)) -> Result<Instead> {
+async fn go_back(inner: &Arc<Inner>, trial: &Trial, live: &LiveRelease, (place, spec): (&Place, &Spec)) -> Result<End> {
     let mut conn = inner.store.connection().await?;
     let earlier = match live.previous {
         Some(previous) => release_fetch(&mut conn, previous).await?,
         None => None,
     };
-    let Some(earlier) = earlier else { return Ok(Instead::Nowhere) };
+    let Some(earlier) = earlier else { return Ok(End::Nothing) };
     if !is_kept(inner, &earlier).await? {
-        return Ok(Instead::Nowhere);
+        return Ok(End::Nothing);
     }
     let release = release_of(inner, &mut conn, &earlier, spec).await?;
     drop(conn);
@@ -103,32 +111,38 @@ async fn go_back(inner: &Arc<Inner>, trial: &Trial, live: &LiveRelease, (place, 
         Err(why) => Err(why),
     };
     Ok(match restored {
-        Ok(database) => Instead::Earlier(earlier, database),
-        Err(why) => Instead::EarlierDown(earlier, why),
+        Ok(database) => End::Earlier(earlier, database),
+        Err(why) => End::EarlierDown(earlier, why),
     })
 }
 
-/// Saves how it ended; `instead` is where traffic goes when its release did not come up.
-async fn save(inner: &Inner, trial: &Trial, live: &LiveRelease, place: &Place, instead: Option<Instead>, reason: &str) -> Result<()> {
+/// Saves how it ended.
+async fn save(inner: &Inner, trial: &Trial, live: &LiveRelease, place: &Place, end: &End, reason: &str) -> Result<()> {
     let id = trial.deployment.deployment_id;
     let mut decision = Decision::begin(inner, live.intent).await?;
     let now = decision.now;
     let Some(mut deployment) = deployment_fetch(&mut decision.tx, id).await?.filter(|deployment| deployment.finished_at.is_none()) else {
         return Ok(());
     };
-    let held = instead.is_none();
-    match &instead {
-        None => {}
-        Some(Instead::Earlier(earlier, _) | Instead::EarlierDown(earlier, _)) => {
+    match end {
+        End::Held => {}
+        End::Stays(why) => {
+            live_release_set_down(&mut decision.tx, live.release.id, Some(why)).await?;
+        }
+        End::Earlier(earlier, _) | End::EarlierDown(earlier, _) => {
             live_release_set(&mut decision.tx, live.intent, live.environment, earlier.id, &live.host, now).await?;
             deployment.url = trial.back.then(|| inner.target.url(place));
         }
-        Some(Instead::Nowhere) => {
+        End::Nothing => {
             live_release_clear(&mut decision.tx, live.intent, live.environment).await?;
             intent_save_url(&mut decision.tx, live.intent, None, now).await?;
             deployment.url = None;
         }
     }
+    if let End::EarlierDown(earlier, why) = end {
+        live_release_set_down(&mut decision.tx, earlier.id, Some(why)).await?;
+    }
+    let held = matches!(end, End::Held | End::Stays(_));
     for step in deployment.steps.iter_mut().filter(|step| step.state == StepState::Running) {
         step.state = if held { StepState::Skipped } else { StepState::Failed };
         step.finished_at = Some(now);
@@ -145,7 +159,9 @@ async fn save(inner: &Inner, trial: &Trial, live: &LiveRelease, place: &Place, i
     if held {
         read_later(&mut decision.tx, live.intent).await?;
     }
-    let message = messages::deployment_handoff(&decision.row.intent.title, &deployment);
+    // Read once more: it says whose release has the traffic now, and whether that runs.
+    let shown = deployment_fetch(&mut decision.tx, id).await?.unwrap_or(deployment);
+    let message = messages::deployment_handoff(&decision.row.intent.title, &shown);
     decision.notify(message).await?;
     decision.finish().await?;
     Ok(())

@@ -15,7 +15,7 @@ use grace_store::place_variables_of;
 use grace_vault::{Redactor, SecretString, Stream};
 
 use super::database::Database;
-use crate::{error::Result, start::Inner};
+use crate::{deployments::release_lost, error::Result, start::Inner};
 
 /// Reads the values of a place's variables and finds its database, if its plan says PostgreSQL. `deployment` is who it is for; `None`: what was live
 /// is started again.
@@ -42,7 +42,15 @@ pub(crate) async fn granted(inner: &Arc<Inner>, intent: IntentId, place: &Place,
     let password = database.as_ref().map(|database| ("DATABASE_PASSWORD".to_owned(), database.password().clone()));
     inner.secrets_watch(intent).await?;
     let lines = lines(place, variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
-    Ok(Granted { variables, database: database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>), lines: Some(lines) })
+    // Not held by what it starts: a server that is gone is told nothing.
+    let (server, environment) = (Arc::downgrade(inner), place.environment);
+    let lost = move |release: &str, why: &str| {
+        if let Some(inner) = server.upgrade() {
+            tokio::spawn(release_lost(inner, (intent, environment), release.to_owned(), why.to_owned()));
+        }
+    };
+    let database = database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>);
+    Ok(Granted { variables, database, lost: Some(Arc::new(lost)), lines: Some(lines) })
 }
 
 /// What a release prints goes to the server's log, without the values that it was given.

@@ -9,6 +9,7 @@ use crate::support::{
     until, until_status,
 };
 use grace_domain::{
+    copilot::{ActionRequest, Notification, NotificationKind},
     deployment::{DeployRequest, Deployment, DeploymentConfig, DeploymentStatus, StepState},
     event::EventKind,
     id::IntentId,
@@ -195,6 +196,64 @@ async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_af
     assert_eq!(served(&engine).await, answer_of(&place, &first));
     assert_eq!(engine.rollback(mortal.deployment_id).await.unwrap_err().code, "not_live");
     engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_release_that_ends_again_and_again_is_said_to_be_down_until_something_answers() {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+    let first = deployed(&engine, intent, false).await;
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!((second.status, &second.down), (DeploymentStatus::Live, &None));
+
+    behave(&place, "gone");
+    served(&engine).await;
+    until(&engine, intent, "it is down", |status| status.deployments[0].down.is_some()).await;
+    let down = engine.deployment(second.deployment_id).await.unwrap();
+    assert_eq!((down.status, down.current, down.label()), (DeploymentStatus::Live, true, "Down"), "{down:#?}");
+    assert!(down.is_down().unwrap().contains("5 new starts did not help"), "{down:#?}");
+    assert_eq!(engine.deployment(first.deployment_id).await.unwrap().down, None);
+    assert_eq!(served(&engine).await.0, 502);
+    let told = message_of_staging(&engine).await;
+    assert!(told.waiting && told.title.ends_with("is down on staging") && told.text.contains("5 new starts"), "{told:#?}");
+    let offered: Vec<&str> = told.actions.iter().map(|action| action.action.as_str()).collect();
+    assert_eq!(offered[..2], ["roll_back", "deploy:staging"]);
+
+    // A server that cannot start it either says so; one that can takes the word back.
+    engine.shutdown().await;
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it could not be started", |status| {
+        status.deployments[0].down.as_ref().is_some_and(|why| why.contains("before it was healthy"))
+    })
+    .await;
+    engine.shutdown().await;
+    behave(&place, "");
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it runs again", |status| status.deployments[0].down.is_none()).await;
+    assert_eq!(served(&engine).await, answer_of(&place, &second));
+    let told = message_of_staging(&engine).await;
+    assert!(!told.waiting && told.title.ends_with("is live on staging"), "{told:#?}");
+
+    // Down once more, it is rolled back from the message.
+    engine.shutdown().await;
+    behave(&place, "gone");
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it is down", |status| status.deployments[0].down.is_some()).await;
+    behave(&place, "");
+    let told = message_of_staging(&engine).await;
+    engine.notification_action(told.notification_id, ActionRequest { action: "roll_back".into() }).await.unwrap();
+    let back = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!((back.status, back.down), (DeploymentStatus::RolledBack, None));
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    engine.shutdown().await;
+}
+
+/// What the co-pilot says of deployments to staging.
+async fn message_of_staging(engine: &Engine) -> Notification {
+    let all = engine.notifications().await.unwrap();
+    all.into_iter().find(|one| one.kind == NotificationKind::Deployment).unwrap()
 }
 
 /// Not a test of its own: the server that the test below kills. It prints where the newest deployment is.
