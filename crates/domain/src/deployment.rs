@@ -85,12 +85,15 @@ pub fn is_deployable(agent: &str) -> bool {
     agent != "model" && agent != INFRASTRUCTURE_AGENT
 }
 
+/// How the names of a rollback's steps begin. They follow those of the deployment that it takes back.
+pub const ROLLBACK_STEP: &str = "rollback_";
+
 /// One step of a deployment with its real timings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeploymentStep {
     /// `package`, `test`, `start`, `health_check`, `switch`, `watch`; before the start, of a place with a database of its own, `provision_database`,
-    /// `copy_database`, `migrate`. Those of a provisioning run are in [`crate::provisioning`].
+    /// `copy_database`, `migrate`. A rollback's are the same with [`ROLLBACK_STEP`] before them, `rollback_start`. Those of a provisioning run are in [`crate::provisioning`].
     pub name: String,
     pub state: StepState,
     pub started_at: Option<Timestamp>,

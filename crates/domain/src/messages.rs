@@ -2,7 +2,7 @@
 
 use crate::{
     copilot::{Action, ActionStyle, Fact, NotificationKind},
-    deployment::{Deployment, DeploymentStatus, StepState},
+    deployment::{Deployment, DeploymentStatus, DeploymentStep, ROLLBACK_STEP, StepState},
     event::{Artifact, ArtifactKind},
     id::IntentId,
     intent::Environment,
@@ -315,16 +315,19 @@ fn reason(deployment: &Deployment) -> String {
 }
 
 fn current_step(deployment: &Deployment) -> String {
-    let at = deployment.steps.iter().enumerate().find(|(_, step)| step.state == StepState::Running);
-    match at {
-        Some((index, step)) => format!(
-            "Handed to Layer 4. Step {} of {}: {}. Track progress in Layer 4 or wait here.",
-            index + 1,
-            deployment.steps.len(),
-            words(&step.name).to_lowercase()
-        ),
-        None => "Handed to Layer 4. Track progress there or wait here.".to_owned(),
-    }
+    let Some(begun) = deployment.steps.iter().find(|step| step.state == StepState::Running) else {
+        return "Handed to Layer 4. Track progress there or wait here.".to_owned();
+    };
+    // A rollback's steps follow the deployment's own; each is counted by itself.
+    let is_back = |step: &&DeploymentStep| step.name.starts_with(ROLLBACK_STEP) == begun.name.starts_with(ROLLBACK_STEP);
+    let of_these: Vec<&DeploymentStep> = deployment.steps.iter().filter(is_back).collect();
+    let at = of_these.iter().position(|step| *step == begun).unwrap_or_default();
+    format!(
+        "Handed to Layer 4. Step {} of {}: {}. Track progress in Layer 4 or wait here.",
+        at + 1,
+        of_these.len(),
+        words(&begun.name).to_lowercase()
+    )
 }
 
 /// What is set up: a run of provisioning, at whatever it is at.

@@ -2,7 +2,7 @@
 
 use grace_domain::{
     Timestamp,
-    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus, DeploymentStep},
     id::{DeploymentId, IntentId},
     intent::Environment,
     list::{ListQuery, Page},
@@ -127,18 +127,40 @@ pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -
     Ok(())
 }
 
-/// Makes a deployment that has ended begin anew, as for its rollback: without steps, reason, end and a wish to cancel it.
-pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Deployment> {
+/// What a rollback goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rollback {
+    /// The release that it goes to.
+    pub to: i64,
+    /// So many of the deployment's steps, from the first, were there before it.
+    pub steps_before: usize,
+}
+
+/// Makes a deployment that has ended begin anew for its rollback to this release: without reason, end and a wish to cancel it, after these steps.
+pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId, steps: &[DeploymentStep], to: i64) -> StoreResult<Deployment> {
     sqlx::query(concat!(
-        "UPDATE deployments SET status = $2, steps = '[]', reason = NULL, finished_at = NULL, cancel_requested = false WHERE id = $1 RETURNING ",
+        "UPDATE deployments SET status = $2, steps = $3, steps_before = jsonb_array_length($3), rollback_to = $4, reason = NULL, finished_at = NULL,
+                cancel_requested = false WHERE id = $1 RETURNING ",
         columns!()
     ))
     .bind(id.0)
     .bind(word(&DeploymentStatus::Initiated))
+    .bind(json(steps))
+    .bind(to)
     .try_map(deployment)
     .fetch_one(conn)
     .await
     .during("deployment_reopen")
+}
+
+/// Where the rollback of a deployment goes; `None`: it was never asked for.
+pub async fn deployment_rollback(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Rollback>> {
+    sqlx::query("SELECT rollback_to, steps_before::bigint AS steps_before FROM deployments WHERE id = $1 AND rollback_to IS NOT NULL")
+        .bind(id.0)
+        .try_map(|row: PgRow| Ok(Rollback { to: row.big("rollback_to")?, steps_before: usize::try_from(row.big("steps_before")?).unwrap_or(0) }))
+        .fetch_optional(conn)
+        .await
+        .during("deployment_rollback")
 }
 
 pub async fn deployment_fetch(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Deployment>> {

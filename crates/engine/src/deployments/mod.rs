@@ -10,7 +10,7 @@ mod resume;
 mod trial;
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment, NOT_DEPLOYABLE, is_deployable},
+    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStep, NOT_DEPLOYABLE, ROLLBACK_STEP, is_deployable},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
@@ -44,6 +44,8 @@ use gate::{end_unbegun, open_gate, open_gate_of};
 /// How the key of a task of Layer 4 begins; the deployment's number follows.
 const DEPLOY_KEY: &str = "deploy.";
 const ROLLBACK_KEY: &str = "rollback.";
+/// Steps of a deployment and of earlier rollbacks of it that are kept when it is rolled back.
+const MOST_STEPS: usize = 50;
 
 impl Engine {
     /// Begins a deployment, or opens its gate when a person must approve it first.
@@ -144,16 +146,16 @@ impl Inner {
             let text = format!("{id} is not what answers in {} now; only a live deployment can be rolled back.", environment.as_str());
             return Err(Problem::conflict("not_live", text).with_status(decision.status()).into());
         };
-        if earlier_release(self, &mut decision.tx, &live).await?.is_none() {
+        let Some(earlier) = earlier_release(self, &mut decision.tx, &live).await? else {
             let text = format!("No earlier release is kept in {} to go back to.", environment.as_str());
             return Err(Problem::conflict("no_earlier_release", text).with_status(decision.status()).into());
-        }
+        };
         decision.apply(Trigger::DeployRequested, Some("Rolling back."))?;
         let now = decision.now;
         let key = format!("{ROLLBACK_KEY}{}.{}", id.0, now.timestamp_micros());
         let task = layer4_task(&mut decision, id, &key, &format!("Roll back {}", environment.as_str())).await?;
         tasks_ready(&mut decision.tx, &[task], now).await?;
-        let again = deployment_reopen(&mut decision.tx, id).await?;
+        let again = deployment_reopen(&mut decision.tx, id, &bounded(deployment.steps), earlier.id).await?;
         decision.event(deployment_event(&again));
         let payload = DeployPayload { deployment: id.0, back: true };
         job_enqueue(&mut decision.tx, &NewJob::now(DEPLOY, &payload)).await?;
@@ -166,6 +168,17 @@ impl Inner {
         let mut conn = self.store.connection().await?;
         Ok(deployment_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("deployment {id}")))?)
     }
+}
+
+/// What is kept of a deployment's steps before one more rollback of it: its own, and those of the newest rollbacks that did not hold.
+fn bounded(mut steps: Vec<DeploymentStep>) -> Vec<DeploymentStep> {
+    let mut over = steps.len().saturating_sub(MOST_STEPS);
+    steps.retain(|step| {
+        let goes = over > 0 && step.name.starts_with(ROLLBACK_STEP);
+        over -= usize::from(goes);
+        !goes
+    });
+    steps
 }
 
 /// A place has one deployment at a time.

@@ -277,7 +277,7 @@ async fn a_database_that_was_changed_before_its_server_ended_is_put_back_when_th
     ask(&engine, Method::POST).await;
     engine.rollback(second.deployment_id).await.unwrap();
     engine.shutdown().await;
-    run_and_kill(&place, "start");
+    run_and_kill(&place, "rollback_start");
     std::fs::remove_file(folder(&place, &first).join(FOLDER).join("backend/.venv/bin/python")).unwrap();
     let engine = place.start(&agent()).await;
     let stayed = ended(&engine, intent, second.deployment_id).await;

@@ -59,6 +59,10 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
     assert_eq!(served(&engine).await, answer_of(&place, &first));
+    assert_eq!(back.steps[..second.steps.len()], second.steps, "what the deployment did stays");
+    let rolled: Vec<&str> = back.steps[second.steps.len()..].iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(rolled, ["package", "test", "start", "health_check", "switch", "watch"].map(|name| format!("rollback_{name}")));
+    assert_eq!((step(&back, "rollback_test"), step(&back, "rollback_watch")), (StepState::Skipped, StepState::Done));
     let status = until_status(&engine, intent, Status::Deployed).await;
     assert_eq!(status.deployments.iter().map(|one| one.status).collect::<Vec<_>>(), [DeploymentStatus::RolledBack, DeploymentStatus::Live]);
     assert_eq!(status.deployments.iter().map(|one| one.current).collect::<Vec<_>>(), [false, true], "the address leads to the earlier one again");
@@ -315,12 +319,13 @@ async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_l
     engine.rollback(second.deployment_id).await.unwrap();
     engine.shutdown().await;
     // It had not switched yet: it begins again. Then it had.
-    run_and_kill(&place, "start");
-    run_and_kill(&place, "watch");
+    run_and_kill(&place, "rollback_start");
+    run_and_kill(&place, "rollback_watch");
     let engine = place.start(&agent("exit 0", vec![])).await;
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
+    assert_eq!(back.steps.len(), second.steps.len() * 2, "one rollback, however often it began");
     assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
     assert_eq!(layer4(&engine).await, TaskState::Done);
     until_served(&engine, &answer_of(&place, &first)).await;
@@ -378,7 +383,7 @@ async fn a_release_whose_server_ended_while_it_was_watched_is_live_only_if_it_co
     assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
     engine.rollback(second.deployment_id).await.unwrap();
     engine.shutdown().await;
-    run_and_kill(&place, "watch");
+    run_and_kill(&place, "rollback_watch");
     break_release(&place, first.deployment_id.0);
     let engine = place.start(&agent).await;
     let stayed = ended(&engine, intent, second.deployment_id).await;

@@ -9,10 +9,11 @@ use grace_domain::{
     review::ReviewType,
 };
 use grace_store::{
-    NewDeployment, NewRelease, NewReview, NewTask, PgConnection, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
-    deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_of,
-    deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_release_set_down, live_releases, release_fetch,
-    release_save, releases_of, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
+    NewDeployment, NewRelease, NewReview, NewTask, PgConnection, Rollback, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace,
+    artifacts_save, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen, deployment_request_cancel,
+    deployment_rollback, deployment_save, deployments_list, deployments_of, deployments_unfinished, live_release_clear, live_release_fetch,
+    live_release_set, live_release_set_down, live_releases, release_fetch, release_save, releases_of, review_answer, review_fetch, review_of_task,
+    review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
 };
 use grace_store_testing as testing;
 
@@ -122,7 +123,25 @@ async fn a_deployment_is_kept_with_its_steps_and_its_task_is_not_one_of_the_buil
     assert_eq!(deployments_unfinished(&mut conn).await.unwrap(), []);
     assert!(!deployment_request_cancel(&mut conn, number).await.unwrap(), "it has ended");
     let page = deployments_list(&mut conn, &ListQuery { q: Some("staging".into()), ..ListQuery::default() }).await.unwrap();
-    assert_eq!((page.total, page.items, page.next), (1, vec![deployment], None));
+    assert_eq!((page.total, page.items, page.next), (1, vec![deployment.clone()], None));
+
+    assert_eq!(deployment_rollback(&mut conn, number).await.unwrap(), None);
+    let new = NewRelease {
+        intent: id,
+        deployment: number,
+        environment: Environment::Staging,
+        name: "abc-1".into(),
+        commit: "abc".into(),
+        path: "releases/1".into(),
+        digest: None,
+        schema_revision: None,
+    };
+    let release = release_save(&mut conn, &new, at(4)).await.unwrap();
+    let again = deployment_reopen(&mut conn, number, &deployment.steps, release.id).await.unwrap();
+    assert_eq!((again.status, again.finished_at, &again.steps), (DeploymentStatus::Initiated, None, &deployment.steps), "what it did stays");
+    assert!(!deployment_cancel_requested(&mut conn, number).await.unwrap());
+    let rollback = deployment_rollback(&mut conn, number).await.unwrap();
+    assert_eq!(rollback, Some(Rollback { to: release.id, steps_before: 1 }));
 }
 
 #[tokio::test]
