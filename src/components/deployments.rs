@@ -98,6 +98,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
                     }}
                 </div>
             </div>
+            {deployment.is_down().map(|why| view! { <p class="reason">{format!("Its release does not run: {why}.")}</p> })}
             {deployment.reason.clone().map(|reason| view! { <p class="reason">{reason}</p> })}
             <ol class="steps">{steps}</ol>
             {(url.is_some() || deployment.release.is_some()).then(|| view! {

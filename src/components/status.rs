@@ -60,6 +60,7 @@ pub fn task_mark(state: TaskState) -> AnyView {
 pub fn deployment_badge(deployment: &Deployment) -> AnyView {
     let shape = match deployment.status {
         DeploymentStatus::Live if deployment.replaced() => "off",
+        DeploymentStatus::Live if deployment.is_down().is_some() => "fail",
         DeploymentStatus::Live => "ok",
         DeploymentStatus::RolledBack => "undo",
         DeploymentStatus::Failed => "fail",

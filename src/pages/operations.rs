@@ -28,7 +28,7 @@ use crate::{
         service_output::ServiceOutputs,
         services::Services,
         states::{empty, loaded},
-        status::badge,
+        status::{badge, deployment_badge},
         time::moment,
     },
     live::Feed,
@@ -169,12 +169,14 @@ fn nothing_live(environment: Environment, busy: bool) -> AnyView {
 }
 
 fn live_row(deployment: Deployment, ended: Feed<BuildList>, busy: bool) -> AnyView {
+    let down = deployment.is_down().map(|why| view! { <small class="clip" title=why.to_owned()>{why.to_owned()}</small> });
+    let state = if busy { badge(Tone::Running, "run", "Replacing") } else { deployment_badge(&deployment) };
     let busy_words = busy.then(|| "A newer release of it is on its way.".to_owned());
     view! {
         <tr class="hover">
             {name_cell(deployment.environment)}
             <td data-l="Live release"><div class="two"><a class="clip" href=format!("/builds/{}?tab=deployments", deployment.intent_id)>{title_of(&deployment, ended)}</a><small class="mono clip">{deployment.release.clone()}</small></div></td>
-            <td data-l="State">{if busy { badge(Tone::Running, "run", "Replacing") } else { badge(Tone::Success, "ok", "Live") }}</td>
+            <td data-l="State"><div class="two">{state}{down}</div></td>
             <td data-l="Address"><div class="two">
                 {deployment.url.clone().map(|url| view! { <a class="link" title=url.clone() href=url.clone() target="_blank" rel="external noopener">{url.trim_start_matches("http://").to_owned()}</a> })}
                 <small>{deployment.finished_at.map(|at| view! { "since "{moment(at)} })}</small>

@@ -63,7 +63,7 @@ pub struct Fact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Action {
-    /// Sent back: `approve`, `cancel`, `answer:JWT`, `decide`, `deploy:staging`, `cancel_deploy`, `apply_learnings`.
+    /// Sent back: `approve`, `cancel`, `answer:JWT`, `decide`, `deploy:staging`, `cancel_deploy`, `roll_back`, `apply_learnings`.
     pub action: String,
     pub label: String,
     pub style: ActionStyle,

@@ -85,12 +85,15 @@ pub fn is_deployable(agent: &str) -> bool {
     agent != "model" && agent != INFRASTRUCTURE_AGENT
 }
 
+/// How the names of a rollback's steps begin. They follow those of the deployment that it takes back.
+pub const ROLLBACK_STEP: &str = "rollback_";
+
 /// One step of a deployment with its real timings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeploymentStep {
     /// `package`, `test`, `start`, `health_check`, `switch`, `watch`; before the start, of a place with a database of its own, `provision_database`,
-    /// `copy_database`, `migrate`. Those of a provisioning run are in [`crate::provisioning`].
+    /// `copy_database`, `migrate`. A rollback's are the same with [`ROLLBACK_STEP`] before them, `rollback_start`. Those of a provisioning run are in [`crate::provisioning`].
     pub name: String,
     pub state: StepState,
     pub started_at: Option<Timestamp>,
@@ -111,6 +114,9 @@ pub struct Deployment {
     /// Its release has the environment's traffic now. A deployment that went live and is not current any more was replaced by a later one.
     #[serde(default)]
     pub current: bool,
+    /// While it is current: why its release does not run, though it has the traffic. None: it runs, as far as is known.
+    #[serde(default)]
+    pub down: Option<String>,
     /// While it is current: name of the newest release before it that went live too, which a rollback goes to. None: there is nothing to go back to.
     #[serde(default)]
     pub earlier_release: Option<String>,
@@ -134,6 +140,10 @@ impl Deployment {
     pub fn replaced(&self) -> bool {
         self.status == DeploymentStatus::Live && !self.current
     }
+    /// Went live and has the traffic, but its release does not run any more: why.
+    pub fn is_down(&self) -> Option<&str> {
+        self.down.as_deref().filter(|_| self.status == DeploymentStatus::Live && self.current)
+    }
     /// Why it cannot be rolled back; nothing, if it can.
     pub fn no_way_back(&self) -> Option<&'static str> {
         match self.status {
@@ -144,7 +154,11 @@ impl Deployment {
         }
     }
     pub fn label(&self) -> &'static str {
-        if self.replaced() { "Replaced" } else { self.status.label() }
+        match () {
+            () if self.replaced() => "Replaced",
+            () if self.is_down().is_some() => "Down",
+            () => self.status.label(),
+        }
     }
 }
 

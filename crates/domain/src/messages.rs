@@ -2,7 +2,7 @@
 
 use crate::{
     copilot::{Action, ActionStyle, Fact, NotificationKind},
-    deployment::{Deployment, DeploymentStatus, StepState},
+    deployment::{Deployment, DeploymentStatus, DeploymentStep, ROLLBACK_STEP, StepState},
     event::{Artifact, ArtifactKind},
     id::IntentId,
     intent::Environment,
@@ -46,6 +46,8 @@ pub const DECIDE: &str = "decide";
 pub const RAISE: &str = "raise_budget";
 /// The environment follows.
 pub const DEPLOY: &str = "deploy:";
+/// Takes the release that is live in the message's environment back to the one before.
+pub const ROLL_BACK: &str = "roll_back";
 /// The environment and the variant follow: `staging/local`.
 pub const PROVISION: &str = "provision:";
 /// The plan's hash follows.
@@ -279,10 +281,12 @@ pub fn budget_spent(id: IntentId, title: &str, why: &str, spent: &Spending, budg
     }
 }
 
-/// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended.
+/// 4: a deployment was handed to Layer 4, with the step it is at, or how it ended; or its release, live since, does not run any more.
 pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
     let place = deployment.environment.label().to_ascii_lowercase();
+    let down = deployment.is_down();
     let (heading, text) = match deployment.status {
+        DeploymentStatus::Live if let Some(why) = down => (format!("{title} is down on {place}"), format!("Its release does not run: {why}.")),
         DeploymentStatus::Live => (format!("{title} is live on {place}"), deployment.url.clone().unwrap_or_default()),
         DeploymentStatus::Failed => (format!("Deploying {title} to {place} failed"), reason(deployment)),
         DeploymentStatus::RolledBack => (format!("{title} on {place} was rolled back"), reason(deployment)),
@@ -290,7 +294,12 @@ pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
         _ => (format!("Deploying {title} to {place}"), current_step(deployment)),
     };
     let mut actions = Vec::new();
-    if let (DeploymentStatus::Live, Some(url)) = (deployment.status, &deployment.url) {
+    if down.is_some() {
+        if deployment.no_way_back().is_none() {
+            actions.push(button(ROLL_BACK, "Roll back", ActionStyle::Primary));
+        }
+        actions.push(button(format!("{DEPLOY}{}", deployment.environment.as_str()), "Deploy again", ActionStyle::Normal));
+    } else if let (DeploymentStatus::Live, Some(url)) = (deployment.status, &deployment.url) {
         actions.push(link("Open the app", ActionStyle::Primary, url.clone()));
     }
     actions.push(link("Go to Layer 4", ActionStyle::Normal, format!("/operations#{}", deployment.deployment_id)));
@@ -298,7 +307,7 @@ pub fn deployment_handoff(title: &str, deployment: &Deployment) -> Message {
     if !deployment.status.is_final() {
         actions.push(button("cancel_deploy", "Cancel deploy", ActionStyle::Danger));
     }
-    Message { actions, ..message(NotificationKind::Deployment, deployment.environment.as_str(), heading, text) }
+    Message { actions, waiting: down.is_some(), ..message(NotificationKind::Deployment, deployment.environment.as_str(), heading, text) }
 }
 
 fn reason(deployment: &Deployment) -> String {
@@ -306,16 +315,19 @@ fn reason(deployment: &Deployment) -> String {
 }
 
 fn current_step(deployment: &Deployment) -> String {
-    let at = deployment.steps.iter().enumerate().find(|(_, step)| step.state == StepState::Running);
-    match at {
-        Some((index, step)) => format!(
-            "Handed to Layer 4. Step {} of {}: {}. Track progress in Layer 4 or wait here.",
-            index + 1,
-            deployment.steps.len(),
-            words(&step.name).to_lowercase()
-        ),
-        None => "Handed to Layer 4. Track progress there or wait here.".to_owned(),
-    }
+    let Some(begun) = deployment.steps.iter().find(|step| step.state == StepState::Running) else {
+        return "Handed to Layer 4. Track progress there or wait here.".to_owned();
+    };
+    // A rollback's steps follow the deployment's own; each is counted by itself.
+    let is_back = |step: &&DeploymentStep| step.name.starts_with(ROLLBACK_STEP) == begun.name.starts_with(ROLLBACK_STEP);
+    let of_these: Vec<&DeploymentStep> = deployment.steps.iter().filter(is_back).collect();
+    let at = of_these.iter().position(|step| *step == begun).unwrap_or_default();
+    format!(
+        "Handed to Layer 4. Step {} of {}: {}. Track progress in Layer 4 or wait here.",
+        at + 1,
+        of_these.len(),
+        words(&begun.name).to_lowercase()
+    )
 }
 
 /// What is set up: a run of provisioning, at whatever it is at.

@@ -3,12 +3,12 @@
 use grace_domain::{
     chat::{self, Ask, Command, Hearing, MAX_MESSAGE, Topic},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, ChatView, Notification, NotificationKind},
-    deployment::{DeployRequest, DeploymentConfig},
+    deployment::{DeployRequest, Deployment, DeploymentConfig},
     event::{Author, EventKind},
     id::{IntentId, NotificationId, RetrospectiveId, ReviewId},
     intent::RequestDraft,
     list::{ListQuery, LogQuery},
-    messages::{ANSWER, APPROVE_PLAN, DECIDE, DEPLOY, PROVISION, RAISE},
+    messages::{ANSWER, APPROVE_PLAN, DECIDE, DEPLOY, PROVISION, RAISE, ROLL_BACK},
     problem::Problem,
     provisioning::{ProvisionOrder, RunKind},
     review::Answer,
@@ -113,13 +113,23 @@ impl Engine {
             (NotificationKind::BuildFailed, "retry") => self.retry(intent).await,
             (NotificationKind::Budget, RAISE) => Ok(self.inner.set_budget(intent, None).await?),
             (NotificationKind::Deployment, "cancel_deploy") => {
-                let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
-                let all = deployments_of(&mut conn, intent).await.map_err(Error::from)?;
-                drop(conn);
-                let running = all.into_iter().find(|one| one.finished_at.is_none() && one.environment.as_str() == row.subject);
+                let running = self.deployment_in(intent, &row.subject, |one| one.finished_at.is_none()).await?;
                 let running = running.ok_or_else(|| Problem::conflict("deployment_ended", "The deployment has ended already."))?;
                 let ended = self.cancel_deployment(running.deployment_id).await?;
                 self.told(intent, &format!("{} is being cancelled.", ended.deployment_id)).await
+            }
+            (NotificationKind::Deployment, ROLL_BACK) => {
+                let live = self.deployment_in(intent, &row.subject, |one| one.current).await?;
+                let live = live.ok_or_else(|| Problem::conflict("not_live", "Nothing of it is live there any more."))?;
+                self.rollback(live.deployment_id).await?;
+                self.told(intent, &format!("{} is being rolled back.", live.deployment_id)).await
+            }
+            (NotificationKind::Deployment, action) if let Some(environment) = action.strip_prefix(DEPLOY) => {
+                // As it was deployed there before.
+                let live = self.deployment_in(intent, environment, |one| one.current).await?;
+                let deployment_config = live.map(|live| live.config).unwrap_or_default();
+                let begun = self.deploy(intent, DeployRequest { target_environment: environment.to_owned(), deployment_config }).await?;
+                self.told(intent, &begun.message).await
             }
             (NotificationKind::Learning, "apply_learnings") => {
                 let retrospective: RetrospectiveId = self
@@ -175,6 +185,13 @@ impl Engine {
             },
             _ => Err(Problem::invalid_field("action", "This button does nothing here.")),
         }
+    }
+
+    /// The newest deployment of a build in an environment of which this is true.
+    async fn deployment_in(&self, intent: IntentId, environment: &str, wanted: fn(&Deployment) -> bool) -> Result<Option<Deployment>, Problem> {
+        let mut conn = self.inner.store.connection().await.map_err(Error::from)?;
+        let all = deployments_of(&mut conn, intent).await.map_err(Error::from)?;
+        Ok(all.into_iter().find(|one| one.environment.as_str() == environment && wanted(one)))
     }
 
     async fn told(&self, intent: IntentId, message: &str) -> Result<ControlResponse, Problem> {

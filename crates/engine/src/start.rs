@@ -133,7 +133,7 @@ pub(crate) struct Parts {
     pub running: Running,
     pub vault: Vault,
     pub inputs: Inputs,
-    pub outputs: Outputs,
+    pub outputs: Arc<Outputs>,
     /// This server's name in leases and in the list of workers; the same after a restart in the same data folder.
     pub worker: String,
     /// Tasks that run here now.
@@ -230,7 +230,7 @@ impl Engine {
             running: Running::default(),
             vault: Vault::new(&config.data_dir),
             inputs: Inputs::new(&config.data_dir),
-            outputs: Outputs::new(&config.data_dir),
+            outputs: Arc::new(Outputs::new(&config.data_dir)),
             worker,
             busy: AtomicU32::new(0),
             shutdown: CancellationToken::new(),

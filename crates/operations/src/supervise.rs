@@ -19,6 +19,9 @@ const WELL_AFTER: Duration = Duration::from_secs(600);
 /// What a release prints while it runs goes here; nobody listening is no reason to stop.
 pub type LineSink = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Is told why a release ended that nobody stopped and that is not started again.
+pub type LostSink = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Starts a release, as often as it takes.
 #[async_trait]
 pub trait Starter: Send + Sync {
@@ -42,23 +45,34 @@ pub struct Running {
     ended: watch::Receiver<Option<String>>,
     restart: watch::Sender<bool>,
     stop: CancellationToken,
+    lost: LostSink,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    /// Starts a release that is to listen on `socket` (as seen from outside).
-    pub async fn start(starter: Arc<dyn Starter>, socket: &Path, lines: LineSink) -> Result<Self, String> {
+    /// Starts a release that is to listen on `socket` (as seen from outside). `lost` is told once it is not kept alive any more.
+    pub async fn start(starter: Arc<dyn Starter>, socket: &Path, lines: LineSink, lost: LostSink) -> Result<Self, String> {
         let first = starter.start().await?;
         let (tell, ended) = watch::channel(None);
         let (restart, may_restart) = watch::channel(false);
         let stop = CancellationToken::new();
         let task = tokio::spawn(supervise(Supervised { starter, lines, may_restart, tell, stop: stop.clone() }, first));
-        Ok(Self { upstream: Upstream::new(socket), ended, restart, stop, task })
+        Ok(Self { upstream: Upstream::new(socket), ended, restart, stop, lost, task })
     }
 
     /// From now on a death is mended by a new start. Before, it is an end: a release on trial must not hide that it dies.
     pub fn keep_alive(&self) {
         self.restart.send_replace(true);
+        let (mut ended, stop, lost) = (self.ended.clone(), self.stop.clone(), Arc::clone(&self.lost));
+        tokio::spawn(async move {
+            let reason = match ended.wait_for(Option::is_some).await {
+                Ok(reason) => reason.clone().unwrap_or_default(),
+                Err(_) => return,
+            };
+            if !stop.is_cancelled() {
+                lost(&reason);
+            }
+        });
     }
 
     /// Why it is not running any more.
@@ -111,7 +125,11 @@ async fn supervise(release: Supervised, first: Box<dyn Service>) {
         if began.elapsed() > WELL_AFTER {
             restarts = 0;
         }
-        if !*release.may_restart.borrow() || restarts >= RESTARTS {
+        let may_restart = *release.may_restart.borrow();
+        if !may_restart || restarts >= RESTARTS {
+            if may_restart {
+                reason = format!("{reason}, and {RESTARTS} new starts did not help");
+            }
             release.tell.send_replace(Some(reason));
             return;
         }

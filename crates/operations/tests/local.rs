@@ -170,11 +170,11 @@ async fn a_release_goes_live_is_replaced_without_a_gap_and_its_predecessor_is_ke
 
     let second = commit(&ground.project, "two", 200, 0);
     let outcome = ground.deploy(2, &second, &Told::default()).await;
-    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    let DeployOutcome::Live { release: replacing, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(ground.served().await, (StatusCode::OK, "two".into()));
     assert_eq!(release_dirs(ground._data.path()).len(), 2);
 
-    let outcome = ground.target.rollback(&ground.place, &kept, &Granted::default(), &Told::default(), CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, (&replacing, &kept), &Granted::default(), &Told::default(), CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
 
@@ -254,7 +254,7 @@ async fn no_request_fails_through_a_switch_a_release_that_breaks_after_it_and_a_
 
     let second = commit(&ground.project, "two", 200, 0);
     let outcome = ground.deploy(2, &second, &Told::default()).await;
-    assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
+    let DeployOutcome::Live { release: two, .. } = outcome else { panic!("{outcome:?}") };
 
     // Healthy when it is switched to; it breaks under the load a second after.
     let third = commit(&ground.project, "three", 200, PER_SECOND);
@@ -266,7 +266,7 @@ async fn no_request_fails_through_a_switch_a_release_that_breaks_after_it_and_a_
     let died = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(died.parse().expect("seconds"));
     let back = told.taken_back_at.lock().expect("no panic").expect("it was taken back").duration_since(died).unwrap_or_default();
 
-    let outcome = ground.target.rollback(&ground.place, &one, &Granted::default(), &Told::default(), CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, (&two, &one), &Granted::default(), &Told::default(), CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!(ground.served().await, (StatusCode::OK, "one".into()));
     let figures = load.end().await;

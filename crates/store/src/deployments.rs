@@ -2,7 +2,7 @@
 
 use grace_domain::{
     Timestamp,
-    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus, DeploymentStep},
     id::{DeploymentId, IntentId},
     intent::Environment,
     list::{ListQuery, Page},
@@ -72,11 +72,12 @@ pub struct LiveRelease {
     pub switched_at: Timestamp,
 }
 
-/// A deployment's own columns, whether its release is the one that answers, and which one answered before it.
+/// A deployment's own columns, whether its release is the one that answers, why that one does not run, and which one answered before it.
 macro_rules! columns {
     () => {
         concat!(
             "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
+             (SELECT down FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS down,
              (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id ",
             went_live_before!(),
             " WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
@@ -95,7 +96,7 @@ macro_rules! went_live_before {
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
     sqlx::query(
         "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING *, false AS current, NULL::text AS earlier_release",
+         RETURNING *, false AS current, NULL::text AS down, NULL::text AS earlier_release",
     )
     .bind(new.intent.0)
     .bind(new.target.as_str())
@@ -126,18 +127,40 @@ pub async fn deployment_save(conn: &mut PgConnection, deployment: &Deployment) -
     Ok(())
 }
 
-/// Makes a deployment that has ended begin anew, as for its rollback: without steps, reason, end and a wish to cancel it.
-pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Deployment> {
+/// What a rollback goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rollback {
+    /// The release that it goes to.
+    pub to: i64,
+    /// So many of the deployment's steps, from the first, were there before it.
+    pub steps_before: usize,
+}
+
+/// Makes a deployment that has ended begin anew for its rollback to this release: without reason, end and a wish to cancel it, after these steps.
+pub async fn deployment_reopen(conn: &mut PgConnection, id: DeploymentId, steps: &[DeploymentStep], to: i64) -> StoreResult<Deployment> {
     sqlx::query(concat!(
-        "UPDATE deployments SET status = $2, steps = '[]', reason = NULL, finished_at = NULL, cancel_requested = false WHERE id = $1 RETURNING ",
+        "UPDATE deployments SET status = $2, steps = $3, steps_before = jsonb_array_length($3), rollback_to = $4, reason = NULL, finished_at = NULL,
+                cancel_requested = false WHERE id = $1 RETURNING ",
         columns!()
     ))
     .bind(id.0)
     .bind(word(&DeploymentStatus::Initiated))
+    .bind(json(steps))
+    .bind(to)
     .try_map(deployment)
     .fetch_one(conn)
     .await
     .during("deployment_reopen")
+}
+
+/// Where the rollback of a deployment goes; `None`: it was never asked for.
+pub async fn deployment_rollback(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Rollback>> {
+    sqlx::query("SELECT rollback_to, steps_before::bigint AS steps_before FROM deployments WHERE id = $1 AND rollback_to IS NOT NULL")
+        .bind(id.0)
+        .try_map(|row: PgRow| Ok(Rollback { to: row.big("rollback_to")?, steps_before: usize::try_from(row.big("steps_before")?).unwrap_or(0) }))
+        .fetch_optional(conn)
+        .await
+        .during("deployment_rollback")
 }
 
 pub async fn deployment_fetch(conn: &mut PgConnection, id: DeploymentId) -> StoreResult<Option<Deployment>> {
@@ -299,7 +322,7 @@ pub async fn releases_before(conn: &mut PgConnection, id: i64) -> StoreResult<Ve
         .during("releases_before")
 }
 
-/// Moves an environment's traffic to a release. The release that had it becomes the one a rollback goes to.
+/// Moves an environment's traffic to a release, which runs. The release that had it becomes the one a rollback goes to.
 pub async fn live_release_set(
     conn: &mut PgConnection,
     intent: IntentId,
@@ -310,7 +333,7 @@ pub async fn live_release_set(
 ) -> StoreResult<()> {
     sqlx::query(
         "INSERT INTO live_releases (intent_id, environment, release_id, host, switched_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (intent_id, environment) DO UPDATE SET release_id = excluded.release_id, host = excluded.host, switched_at = excluded.switched_at,
+         ON CONFLICT (intent_id, environment) DO UPDATE SET release_id = excluded.release_id, host = excluded.host, switched_at = excluded.switched_at, down = NULL,
              previous_id = CASE WHEN live_releases.release_id = excluded.release_id THEN live_releases.previous_id ELSE live_releases.release_id END",
     )
     .bind(intent.0)
@@ -322,6 +345,17 @@ pub async fn live_release_set(
     .await
     .during("live_release_set")?;
     Ok(())
+}
+
+/// Keeps why a release that has traffic does not run, or that it does. `false`: that was known, or it has no traffic.
+pub async fn live_release_set_down(conn: &mut PgConnection, release: i64, down: Option<&str>) -> StoreResult<bool> {
+    let changed = sqlx::query("UPDATE live_releases SET down = $2 WHERE release_id = $1 AND down IS DISTINCT FROM $2")
+        .bind(release)
+        .bind(plain_option(down))
+        .execute(conn)
+        .await
+        .during("live_release_set_down")?;
+    Ok(changed.rows_affected() == 1)
 }
 
 /// Nothing of this build answers in this environment any more.
@@ -365,6 +399,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         environment: row.one("environment")?,
         status: row.one("status")?,
         current: row.flag("current")?,
+        down: row.text_option("down")?,
         earlier_release: row.text_option("earlier_release")?,
         steps: row.json("steps")?,
         url: row.text_option("url")?,

@@ -45,6 +45,7 @@ pub fn task_label(state: TaskState) -> &'static str {
 pub fn deployment_tone(deployment: &Deployment) -> Tone {
     match deployment.status {
         DeploymentStatus::Live if deployment.replaced() => Tone::Idle,
+        DeploymentStatus::Live if deployment.is_down().is_some() => Tone::Danger,
         DeploymentStatus::Live => Tone::Success,
         DeploymentStatus::RolledBack => Tone::Warning,
         DeploymentStatus::Failed => Tone::Danger,

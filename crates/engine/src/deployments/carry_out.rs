@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus},
+    deployment::{Deployment, DeploymentStatus, DeploymentStep},
     event::Level,
     id::DeploymentId,
     messages,
@@ -14,12 +14,12 @@ use grace_domain::{
 };
 use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Release};
 use grace_store::{
-    Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_save, live_release_fetch, plan_fetch, task_cancelled, task_claim,
-    task_fail, task_finish, task_of_deployment,
+    Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_rollback, deployment_save, live_release_fetch, plan_fetch,
+    release_fetch, task_cancelled, task_claim, task_fail, task_finish, task_of_deployment,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, promote::promoted, release_of};
+use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, end_task, is_kept, observer::Observer, own_slug, promote::promoted, release_of};
 use crate::{
     decide::Decision,
     documents::read_later,
@@ -39,7 +39,16 @@ struct Work {
     lease: Lease,
     spec: Spec,
     job: DeployJob,
-    back_to: Option<Release>,
+    back: Option<WayBack>,
+}
+
+/// What a rollback needs to know besides.
+struct WayBack {
+    /// The release that is live.
+    from: Release,
+    to: Release,
+    /// Steps of the deployment before it.
+    former: Vec<DeploymentStep>,
 }
 
 /// Carries out a deployment or a rollback that was decided. One that has ended, or that another server carries out, is left alone.
@@ -88,10 +97,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         environment: work.deployment.environment,
         place: work.place.clone(),
         back,
+        former: work.back.as_ref().map(|back| back.former.clone()).unwrap_or_default(),
         sink,
     };
-    let outcome = match &work.back_to {
-        Some(release) => inner.target.rollback(&work.place, release, &job.granted, &observer, cancel.clone()).await,
+    let outcome = match &work.back {
+        Some(WayBack { from, to, .. }) => inner.target.rollback(&work.place, (from, to), &job.granted, &observer, cancel.clone()).await,
         None => inner.target.deploy(job, &observer, cancel.clone()).await,
     };
     watch.abort();
@@ -127,21 +137,7 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
         return Err(Problem::conflict("nothing_built", "The build has no committed project to deploy.").into());
     };
     let place = Place { slug, environment: deployment.environment };
-    let back_to = if back {
-        let live = live_release_fetch(&mut decision.tx, intent, deployment.environment).await?;
-        match live {
-            Some(live) => match earlier_release(inner, &mut decision.tx, &live).await? {
-                Some(row) => Some(release_of(inner, &mut decision.tx, &row, &spec).await?),
-                None => None,
-            },
-            None => None,
-        }
-    } else {
-        None
-    };
-    if back && back_to.is_none() {
-        return Err(Problem::conflict("no_earlier_release", "No earlier release is kept to go back to.").into());
-    }
+    let back = if back { Some(way_back(inner, &mut decision, &deployment, &spec).await?) } else { None };
     let job = DeployJob {
         deployment_id: id,
         place: place.clone(),
@@ -156,7 +152,26 @@ async fn take(inner: &Arc<Inner>, id: DeploymentId, back: bool) -> Result<Option
     };
     decision.task_changed(&claim.task, None);
     decision.finish().await?;
-    Ok(Some(Work { deployment, place, lease: claim.lease, spec, job, back_to }))
+    Ok(Some(Work { deployment, place, lease: claim.lease, spec, job, back }))
+}
+
+/// Finds the release that a rollback leaves, and the one that was to be gone to when it was asked for.
+async fn way_back(inner: &Inner, decision: &mut Decision<'_>, deployment: &Deployment, spec: &Spec) -> Result<WayBack> {
+    let live = live_release_fetch(&mut decision.tx, deployment.intent_id, deployment.environment).await?;
+    let wanted = deployment_rollback(&mut decision.tx, deployment.deployment_id).await?;
+    let earlier = match wanted {
+        Some(wanted) => release_fetch(&mut decision.tx, wanted.to).await?,
+        None => None,
+    };
+    let (Some(live), Some(wanted), Some(earlier)) = (live, wanted, earlier) else {
+        return Err(Problem::conflict("no_earlier_release", "It is not known any more which release to go back to.").into());
+    };
+    if !is_kept(inner, &earlier).await? {
+        return Err(Problem::conflict("no_earlier_release", format!("The files of {} are not kept any more.", earlier.name)).into());
+    }
+    let from = release_of(inner, &mut decision.tx, &live.release, spec).await?;
+    let to = release_of(inner, &mut decision.tx, &earlier, spec).await?;
+    Ok(WayBack { from, to, former: deployment.steps.iter().take(wanted.steps_before).cloned().collect() })
 }
 
 /// Ends a deployment or rollback that was decided but cannot begin.

@@ -2,13 +2,15 @@
 //! crate's; here are the decisions, the records and the gate.
 
 mod carry_out;
+mod down;
 mod gate;
 mod observer;
 mod promote;
 mod resume;
+mod trial;
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment, NOT_DEPLOYABLE, is_deployable},
+    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStep, NOT_DEPLOYABLE, ROLLBACK_STEP, is_deployable},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
@@ -26,6 +28,7 @@ use grace_store::{
 };
 
 pub(crate) use carry_out::carry_out;
+pub(crate) use down::release_lost;
 pub(crate) use gate::gate_answered;
 pub(crate) use resume::{restore_all, resume_all};
 
@@ -41,6 +44,8 @@ use gate::{end_unbegun, open_gate, open_gate_of};
 /// How the key of a task of Layer 4 begins; the deployment's number follows.
 const DEPLOY_KEY: &str = "deploy.";
 const ROLLBACK_KEY: &str = "rollback.";
+/// Steps of a deployment and of earlier rollbacks of it that are kept when it is rolled back.
+const MOST_STEPS: usize = 50;
 
 impl Engine {
     /// Begins a deployment, or opens its gate when a person must approve it first.
@@ -147,16 +152,16 @@ impl Inner {
             let text = format!("{id} is not what answers in {} now; only a live deployment can be rolled back.", environment.as_str());
             return Err(Problem::conflict("not_live", text).with_status(decision.status()).into());
         };
-        if earlier_release(self, &mut decision.tx, &live).await?.is_none() {
+        let Some(earlier) = earlier_release(self, &mut decision.tx, &live).await? else {
             let text = format!("No earlier release is kept in {} to go back to.", environment.as_str());
             return Err(Problem::conflict("no_earlier_release", text).with_status(decision.status()).into());
-        }
+        };
         decision.apply(Trigger::DeployRequested, Some("Rolling back."))?;
         let now = decision.now;
         let key = format!("{ROLLBACK_KEY}{}.{}", id.0, now.timestamp_micros());
         let task = layer4_task(&mut decision, id, &key, &format!("Roll back {}", environment.as_str())).await?;
         tasks_ready(&mut decision.tx, &[task], now).await?;
-        let again = deployment_reopen(&mut decision.tx, id).await?;
+        let again = deployment_reopen(&mut decision.tx, id, &bounded(deployment.steps), earlier.id).await?;
         decision.event(deployment_event(&again));
         let payload = DeployPayload { deployment: id.0, back: true };
         job_enqueue(&mut decision.tx, &NewJob::now(DEPLOY, &payload)).await?;
@@ -169,6 +174,17 @@ impl Inner {
         let mut conn = self.store.connection().await?;
         Ok(deployment_fetch(&mut conn, id).await?.ok_or_else(|| Problem::not_found(format!("deployment {id}")))?)
     }
+}
+
+/// What is kept of a deployment's steps before one more rollback of it: its own, and those of the newest rollbacks that did not hold.
+fn bounded(mut steps: Vec<DeploymentStep>) -> Vec<DeploymentStep> {
+    let mut over = steps.len().saturating_sub(MOST_STEPS);
+    steps.retain(|step| {
+        let goes = over > 0 && step.name.starts_with(ROLLBACK_STEP);
+        over -= usize::from(goes);
+        !goes
+    });
+    steps
 }
 
 /// A place has one deployment at a time.
@@ -265,11 +281,16 @@ async fn own_slug(decision: &mut Decision<'_>) -> Result<String> {
 /// The newest release before the live one that once was live itself and whose files are still there.
 async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Option<grace_store::Release>> {
     for release in releases_before(conn, live.release.id).await? {
-        if tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)? {
+        if is_kept(inner, &release).await? {
             return Ok(Some(release));
         }
     }
     Ok(None)
+}
+
+/// Whether a release's folder is still there.
+async fn is_kept(inner: &Inner, release: &grace_store::Release) -> Result<bool> {
+    tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)
 }
 
 /// A release as the target knows it.

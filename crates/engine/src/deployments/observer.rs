@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use grace_domain::{
-    deployment::{DeploymentStatus, DeploymentStep},
+    deployment::{DeploymentStatus, DeploymentStep, ROLLBACK_STEP},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId},
     intent::Environment,
@@ -25,6 +25,8 @@ pub(super) struct Observer {
     pub environment: Environment,
     pub place: Place,
     pub back: bool,
+    /// In a rollback: what the deployment did before it.
+    pub former: Vec<DeploymentStep>,
     pub sink: Sink,
 }
 
@@ -36,13 +38,19 @@ impl Observer {
         if !status.is_final() {
             deployment.status = status;
         }
-        deployment.steps = steps.to_vec();
+        deployment.steps = if self.back { self.after_former(steps) } else { steps.to_vec() };
         deployment_save(&mut decision.tx, &deployment).await?;
         decision.event(deployment_event(&deployment));
         let message = messages::deployment_handoff(&decision.row.intent.title, &deployment);
         decision.notify(message).await?;
         decision.finish().await?;
         Ok(())
+    }
+
+    /// The steps of a rollback, named as such, after those of its deployment.
+    fn after_former(&self, steps: &[DeploymentStep]) -> Vec<DeploymentStep> {
+        let own = steps.iter().map(|step| DeploymentStep { name: format!("{ROLLBACK_STEP}{}", step.name), ..step.clone() });
+        self.former.iter().cloned().chain(own).collect()
     }
 
     /// Traffic goes to `release` now: the one that this deployment made, or in a rollback the earlier one.

@@ -109,13 +109,17 @@ impl Database {
         Ok(self.inner.store.schema_revision(&self.name, self.access.password.expose_secret()).await?)
     }
 
-    async fn copied(&self) -> Result<String> {
+    /// The copy that was made before the migration for this deployment.
+    async fn made_before(&self) -> Result<Option<DatabaseCopy>> {
+        let mut conn = self.inner.store.connection().await?;
+        let copies = database_copies_of(&mut conn, self.row.id).await?;
+        Ok(copies.into_iter().find(|copy| copy.kind == CopyKind::BeforeMigration && Some(copy.deployment_id) == self.deployment))
+    }
+
+    async fn make_copy(&self) -> Result<String> {
         let deployment = self.deployment.ok_or_else(|| Problem::internal("a copy without a deployment"))?;
         let (row, name) = (&self.row, &self.name);
-        let mut conn = self.inner.store.connection().await?;
-        let copies = database_copies_of(&mut conn, row.id).await?;
-        drop(conn);
-        if let Some(made) = copies.iter().find(|copy| copy.kind == CopyKind::BeforeMigration && copy.deployment_id == deployment) {
+        if let Some(made) = self.made_before().await? {
             return Ok(format!("{} was made before the server ended", made.name));
         }
         let schema_revision = self.schema().await?;
@@ -183,8 +187,12 @@ impl PlaceDatabase for Database {
         self.schema().await.map_err(sentence)
     }
 
+    async fn copied(&self) -> Result<Option<String>, String> {
+        self.made_before().await.map(|copy| copy?.schema_revision).map_err(sentence)
+    }
+
     async fn copy(&self) -> Result<String, String> {
-        self.copied().await.map_err(sentence)
+        self.make_copy().await.map_err(sentence)
     }
 
     async fn restore(&self, revision: &str) -> Result<String, String> {

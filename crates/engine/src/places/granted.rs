@@ -15,8 +15,9 @@ use grace_operations::{Granted, LineSink, Place};
 use grace_store::place_variables_of;
 use grace_vault::{Redactor, SecretString, Stream};
 
-use super::database::Database;
+use super::{Outputs, database::Database};
 use crate::{
+    deployments::release_lost,
     error::Result,
     start::{Inner, now},
 };
@@ -45,19 +46,31 @@ pub(crate) async fn granted(inner: &Arc<Inner>, intent: IntentId, place: &Place,
     };
     let password = database.as_ref().map(|database| ("DATABASE_PASSWORD".to_owned(), database.password().clone()));
     inner.secrets_watch(intent).await?;
-    let lines = lines(inner, (intent, place.environment), variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password));
-    Ok(Granted { variables, database: database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>), lines: Some(lines) })
+    let lines = lines(
+        inner.outputs.clone(),
+        (intent, place.environment),
+        variables.iter().map(|(name, value)| (name.clone(), value.clone())).chain(password),
+    );
+    // Not held by what it starts: a server that is gone is told nothing.
+    let (server, environment) = (Arc::downgrade(inner), place.environment);
+    let lost = move |release: &str, why: &str| {
+        if let Some(inner) = server.upgrade() {
+            tokio::spawn(release_lost(inner, (intent, environment), release.to_owned(), why.to_owned()));
+        }
+    };
+    let database = database.map(|database| database as Arc<dyn grace_operations::PlaceDatabase>);
+    Ok(Granted { variables, database, lost: Some(Arc::new(lost)), lines: Some(lines) })
 }
 
 /// What a release prints is kept with its place, without the values that it was given.
-fn lines(inner: &Arc<Inner>, of: (IntentId, Environment), values: impl Iterator<Item = (String, SecretString)>) -> LineSink {
+fn lines(outputs: Arc<Outputs>, of: (IntentId, Environment), values: impl Iterator<Item = (String, SecretString)>) -> LineSink {
     let values: Vec<_> = values.collect();
     let redactor = Arc::new(Redactor::new(values.iter().map(|(name, value)| (name.as_str(), value))));
-    let (inner, stream) = (inner.clone(), Mutex::new(Stream::new(redactor)));
+    let stream = Mutex::new(Stream::new(redactor));
     Arc::new(move |line| {
         let lines = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);
         for line in lines {
-            inner.outputs.append(of, now(), &line);
+            outputs.append(of, now(), &line);
         }
     })
 }

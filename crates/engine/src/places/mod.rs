@@ -5,8 +5,6 @@ mod database;
 mod granted;
 mod output;
 
-use std::sync::Arc;
-
 use grace_domain::{
     event::Level,
     id::IntentId,
@@ -124,15 +122,15 @@ impl Inner {
         Ok(())
     }
 
-    async fn service_output(self: &Arc<Self>, intent: IntentId, environment: Environment, lines: usize, words: &str) -> Result<ServiceOutput> {
+    async fn service_output(&self, intent: IntentId, environment: Environment, lines: usize, words: &str) -> Result<ServiceOutput> {
         let mut conn = self.store.connection().await?;
         let deployed = deployments_of(&mut conn, intent).await?.iter().any(|deployment| deployment.environment == environment);
         drop(conn);
         if !deployed {
             return Err(Problem::not_found(format!("service of {intent} in {}", environment.as_str())).into());
         }
-        let (inner, words) = (self.clone(), words.to_owned());
-        let read = tokio::task::spawn_blocking(move || inner.outputs.newest((intent, environment), lines, &words)).await;
+        let (outputs, words) = (self.outputs.clone(), words.to_owned());
+        let read = tokio::task::spawn_blocking(move || outputs.newest((intent, environment), lines, &words)).await;
         read.map_err(std::io::Error::other).and_then(|read| read).map_err(Error::File)
     }
 

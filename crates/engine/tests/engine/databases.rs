@@ -30,7 +30,7 @@ use crate::{
     deployments::run_and_kill,
     support::{
         Act, Place, Scripted,
-        shop::{FOLDER, HOST, behave, built, deploy, deployed, ended, spec},
+        shop::{FOLDER, HOST, behave, built, deploy, deployed, ended, folder, spec},
         step, until,
     },
 };
@@ -234,6 +234,56 @@ async fn a_server_that_ends_while_a_database_is_made_copied_or_migrated_goes_on_
     assert_eq!(count(&engine).await, "1 at 2");
     let copies = only(&engine).await.copies;
     assert_eq!(copies.iter().map(|copy| copy.schema_revision.as_deref()).collect::<Vec<_>>(), [Some("1")], "one copy, of what was there before");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_changed_before_its_server_ended_is_put_back_when_the_release_does_not_hold_after_it() {
+    let place = Place::new().await;
+    let engine = place.start(&agent()).await;
+    let intent = built(&engine).await;
+    let first = live(&engine, intent).await;
+    ask(&engine, Method::POST).await;
+
+    // Migrated for a release that then fails: its migration, which is carried out once more, finds the schema changed.
+    say(&place, "revision", "2");
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "start");
+    say(&place, "migrating", "wrong");
+    let engine = place.start(&agent()).await;
+    let wrong = ended(&engine, intent, id).await;
+    assert_eq!(wrong.status, DeploymentStatus::Failed, "{wrong:#?}");
+    assert!(wrong.reason.as_ref().unwrap().contains("revision 1"), "{:?}", wrong.reason);
+    assert_eq!(count(&engine).await, "1 at 1");
+
+    // Migrated for a release that cannot even be packaged again.
+    say(&place, "migrating", "");
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "start");
+    let (repository, away) = (place.data_dir.join(format!("builds/{intent}/repository.git")), place.data_dir.join("away"));
+    std::fs::rename(&repository, &away).unwrap();
+    let engine = place.start(&agent()).await;
+    let unpacked = ended(&engine, intent, id).await;
+    assert_eq!(unpacked.status, DeploymentStatus::Failed, "{unpacked:#?}");
+    assert_eq!(states(&unpacked)[0], ("package", StepState::Failed));
+    assert_eq!(count(&engine).await, "1 at 1");
+    std::fs::rename(&away, &repository).unwrap();
+
+    // Put back for a rollback whose release does not start.
+    let second = live(&engine, intent).await;
+    assert_eq!(count(&engine).await, "1 at 2");
+    ask(&engine, Method::POST).await;
+    engine.rollback(second.deployment_id).await.unwrap();
+    engine.shutdown().await;
+    run_and_kill(&place, "rollback_start");
+    std::fs::remove_file(folder(&place, &first).join(FOLDER).join("backend/.venv/bin/python")).unwrap();
+    let engine = place.start(&agent()).await;
+    let stayed = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!(stayed.status, DeploymentStatus::Live, "{stayed:#?}");
+    assert!(stayed.reason.as_ref().unwrap().contains("Rolling back failed"), "{:?}", stayed.reason);
+    assert_eq!(count(&engine).await, "2 at 2");
     engine.shutdown().await;
 }
 

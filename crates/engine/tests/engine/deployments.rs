@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use crate::support::{
     Place,
     doomed::{Doomed, doomed_config},
-    shop::{agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
+    shop::{FOLDER, agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
     until, until_status,
 };
 use grace_domain::{
+    copilot::{ActionRequest, Notification, NotificationKind},
     deployment::{DeployRequest, Deployment, DeploymentConfig, DeploymentStatus, StepState},
     event::EventKind,
     id::IntentId,
@@ -58,6 +59,10 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
     assert_eq!(served(&engine).await, answer_of(&place, &first));
+    assert_eq!(back.steps[..second.steps.len()], second.steps, "what the deployment did stays");
+    let rolled: Vec<&str> = back.steps[second.steps.len()..].iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(rolled, ["package", "test", "start", "health_check", "switch", "watch"].map(|name| format!("rollback_{name}")));
+    assert_eq!((step(&back, "rollback_test"), step(&back, "rollback_watch")), (StepState::Skipped, StepState::Done));
     let status = until_status(&engine, intent, Status::Deployed).await;
     assert_eq!(status.deployments.iter().map(|one| one.status).collect::<Vec<_>>(), [DeploymentStatus::RolledBack, DeploymentStatus::Live]);
     assert_eq!(status.deployments.iter().map(|one| one.current).collect::<Vec<_>>(), [false, true], "the address leads to the earlier one again");
@@ -197,6 +202,64 @@ async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_af
     engine.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_release_that_ends_again_and_again_is_said_to_be_down_until_something_answers() {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+    let first = deployed(&engine, intent, false).await;
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!((second.status, &second.down), (DeploymentStatus::Live, &None));
+
+    behave(&place, "gone");
+    served(&engine).await;
+    until(&engine, intent, "it is down", |status| status.deployments[0].down.is_some()).await;
+    let down = engine.deployment(second.deployment_id).await.unwrap();
+    assert_eq!((down.status, down.current, down.label()), (DeploymentStatus::Live, true, "Down"), "{down:#?}");
+    assert!(down.is_down().unwrap().contains("5 new starts did not help"), "{down:#?}");
+    assert_eq!(engine.deployment(first.deployment_id).await.unwrap().down, None);
+    assert_eq!(served(&engine).await.0, 502);
+    let told = message_of_staging(&engine).await;
+    assert!(told.waiting && told.title.ends_with("is down on staging") && told.text.contains("5 new starts"), "{told:#?}");
+    let offered: Vec<&str> = told.actions.iter().map(|action| action.action.as_str()).collect();
+    assert_eq!(offered[..2], ["roll_back", "deploy:staging"]);
+
+    // A server that cannot start it either says so; one that can takes the word back.
+    engine.shutdown().await;
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it could not be started", |status| {
+        status.deployments[0].down.as_ref().is_some_and(|why| why.contains("before it was healthy"))
+    })
+    .await;
+    engine.shutdown().await;
+    behave(&place, "");
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it runs again", |status| status.deployments[0].down.is_none()).await;
+    assert_eq!(served(&engine).await, answer_of(&place, &second));
+    let told = message_of_staging(&engine).await;
+    assert!(!told.waiting && told.title.ends_with("is live on staging"), "{told:#?}");
+
+    // Down once more, it is rolled back from the message.
+    engine.shutdown().await;
+    behave(&place, "gone");
+    let engine = place.start(&agent).await;
+    until(&engine, intent, "it is down", |status| status.deployments[0].down.is_some()).await;
+    behave(&place, "");
+    let told = message_of_staging(&engine).await;
+    engine.notification_action(told.notification_id, ActionRequest { action: "roll_back".into() }).await.unwrap();
+    let back = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!((back.status, back.down), (DeploymentStatus::RolledBack, None));
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    engine.shutdown().await;
+}
+
+/// What the co-pilot says of deployments to staging.
+async fn message_of_staging(engine: &Engine) -> Notification {
+    let all = engine.notifications().await.unwrap();
+    all.into_iter().find(|one| one.kind == NotificationKind::Deployment).unwrap()
+}
+
 /// Not a test of its own: the server that the test below kills. It prints where the newest deployment is.
 #[test]
 fn server_to_be_killed() {
@@ -256,15 +319,77 @@ async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_l
     engine.rollback(second.deployment_id).await.unwrap();
     engine.shutdown().await;
     // It had not switched yet: it begins again. Then it had.
-    run_and_kill(&place, "start");
-    run_and_kill(&place, "watch");
+    run_and_kill(&place, "rollback_start");
+    run_and_kill(&place, "rollback_watch");
     let engine = place.start(&agent("exit 0", vec![])).await;
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
+    assert_eq!(back.steps.len(), second.steps.len() * 2, "one rollback, however often it began");
     assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
     assert_eq!(layer4(&engine).await, TaskState::Done);
     until_served(&engine, &answer_of(&place, &first)).await;
+    engine.shutdown().await;
+}
+
+/// Makes the release of this deployment one that cannot start.
+fn break_release(place: &Place, deployment: i64) {
+    let begins = format!("r{deployment}-");
+    let mut releases = std::fs::read_dir(place.data_dir.join("releases/shop-staging")).unwrap().map(|entry| entry.unwrap());
+    // The folder of its socket has an end besides.
+    let of_it = |name: &str| name.starts_with(&begins) && !name.contains('.');
+    let release = releases.find(|entry| of_it(&entry.file_name().to_string_lossy())).unwrap();
+    std::fs::remove_file(release.path().join(FOLDER).join("backend/.venv/bin/python")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_whose_server_ended_while_it_was_watched_is_live_only_if_it_comes_up_again() {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+
+    // Nothing was live before it.
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "watch");
+    break_release(&place, id.0);
+    let engine = place.start(&agent).await;
+    let lost = ended(&engine, intent, id).await;
+    assert_eq!((lost.status, lost.url.as_deref(), lost.current), (DeploymentStatus::RolledBack, None, false), "{lost:#?}");
+    let reason = lost.reason.clone().unwrap();
+    assert!(reason.contains("could not be started again") && reason.contains("nothing answers any more"), "{reason}");
+    assert_eq!(step(&lost, "watch"), StepState::Failed);
+    assert_eq!((engine.status(intent).await.unwrap().status, layer4(&engine).await), (Status::Completed, TaskState::Failed));
+    assert_eq!(served(&engine).await.0, 404);
+
+    // The release before it answers again.
+    let first = deployed(&engine, intent, false).await;
+    assert_eq!(first.status, DeploymentStatus::Live, "{first:#?}");
+    let id = deploy(&engine, intent, false).await;
+    engine.shutdown().await;
+    run_and_kill(&place, "watch");
+    break_release(&place, id.0);
+    let engine = place.start(&agent).await;
+    let lost = ended(&engine, intent, id).await;
+    assert_eq!((lost.status, lost.url.as_deref(), lost.current), (DeploymentStatus::RolledBack, None, false), "{lost:#?}");
+    assert!(lost.reason.as_ref().unwrap().contains(&format!("{} answers again", first.release.as_ref().unwrap())), "{:?}", lost.reason);
+    assert_eq!(served(&engine).await, answer_of(&place, &first));
+    assert!(engine.deployment(first.deployment_id).await.unwrap().current);
+    assert_eq!(engine.status(intent).await.unwrap().status, Status::Deployed);
+
+    // A rollback to a release that does not come up again leaves live what it was to replace.
+    let second = deployed(&engine, intent, false).await;
+    assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
+    engine.rollback(second.deployment_id).await.unwrap();
+    engine.shutdown().await;
+    run_and_kill(&place, "rollback_watch");
+    break_release(&place, first.deployment_id.0);
+    let engine = place.start(&agent).await;
+    let stayed = ended(&engine, intent, second.deployment_id).await;
+    assert_eq!((stayed.status, stayed.current, &stayed.url), (DeploymentStatus::Live, true, &second.url), "{stayed:#?}");
+    assert!(stayed.reason.as_ref().unwrap().starts_with("Rolling back did not hold."), "{:?}", stayed.reason);
+    assert_eq!(served(&engine).await, answer_of(&place, &second));
     engine.shutdown().await;
 }
 

@@ -37,6 +37,8 @@ pub trait PlaceDatabase: Send + Sync {
     async fn provision(&self) -> Result<DatabaseAccess, String>;
     /// What the migrations say that the schema is; `None`: there is none yet.
     async fn revision(&self) -> Result<Option<String>, String>;
+    /// Revision of the schema in the copy that was made for this deployment, by a server that ended since too; `None`: none was made.
+    async fn copied(&self) -> Result<Option<String>, String>;
     /// Makes the copy for this deployment, unless it was made before. Nobody is connected meanwhile. Answers with its name.
     async fn copy(&self) -> Result<String, String>;
     /// Puts the newest copy of this revision in the database's place and keeps what was there as a copy. Nobody is connected meanwhile.
@@ -45,10 +47,16 @@ pub trait PlaceDatabase: Send + Sync {
 
 /// What the database was before a migration, if it may have to be put back.
 pub(super) struct Before {
-    revision: Option<String>,
+    pub revision: Option<String>,
 }
 
 impl LocalTarget {
+    /// What the database was before a server that ended migrated it for this deployment.
+    pub(super) async fn left_migrated(&self, granted: &Granted) -> Result<Option<Before>, Halt> {
+        let Some(database) = &granted.database else { return Ok(None) };
+        Ok(database.copied().await?.map(|revision| Before { revision: Some(revision) }))
+    }
+
     /// Brings the schema of a place's database to what the release needs, a copy first.
     pub(super) async fn migrate_database(
         &self,
@@ -65,7 +73,9 @@ impl LocalTarget {
         steps.done(&format!("{}: its own role and database", access.name)).await;
         self.note_left_behind(place, steps).await;
 
-        let before = Before { revision: database.revision().await? };
+        // What is there now may be this deployment's own work, done before the server ended; the copy is what was there before it.
+        let copied = database.copied().await?;
+        let before = Before { revision: if copied.is_some() { copied } else { database.revision().await? } };
         match &before.revision {
             None => steps.skip("copy_database", "it is empty").await,
             Some(revision) => {
@@ -99,8 +109,15 @@ impl LocalTarget {
         Ok(Some(before))
     }
 
-    /// Before an earlier release is started: its place's database must have the schema that it knows.
-    pub(super) async fn schema_of(&self, place: &Place, to: &Release, granted: &Granted, steps: &mut Steps<'_>) -> Result<Option<Before>, Halt> {
+    /// Before an earlier release is started: its place's database must have the schema that it knows. What it goes back to, should `to` not hold, is
+    /// what `from` runs on: the database may have been exchanged already, before the server ended.
+    pub(super) async fn schema_of(
+        &self,
+        place: &Place,
+        (from, to): (&Release, &Release),
+        granted: &Granted,
+        steps: &mut Steps<'_>,
+    ) -> Result<Option<Before>, Halt> {
         let Some(database) = &granted.database else { return Ok(None) };
         steps.begin("provision_database", DeploymentStatus::Starting).await;
         let access = database.provision().await?;
@@ -109,6 +126,7 @@ impl LocalTarget {
         steps.skip("copy_database", "what is replaced is kept").await;
         steps.begin("migrate", DeploymentStatus::Starting).await;
         let now = database.revision().await?;
+        let before = Before { revision: from.schema_revision.clone().or_else(|| now.clone()) };
         match &to.schema_revision {
             Some(wanted) if now.as_ref() != Some(wanted) => {
                 let relay = self.relay(place).await?;
@@ -116,11 +134,11 @@ impl LocalTarget {
                 let restored = database.restore(wanted).await?;
                 drop(held);
                 steps.done(&restored).await;
-                Ok(Some(Before { revision: now }))
+                Ok(Some(before))
             }
             Some(wanted) => {
                 steps.done(&format!("nothing to do at revision {wanted}")).await;
-                Ok(None)
+                Ok(Some(before))
             }
             None => {
                 steps.done("the release says no revision; the schema stays as it is").await;
@@ -134,6 +152,8 @@ impl LocalTarget {
         let database = granted.database.as_ref()?;
         let revision = before?.revision.as_ref()?;
         let restored = async {
+            let access = database.provision().await?;
+            self.reach(place, &access).await?;
             if database.revision().await?.as_ref() == Some(revision) {
                 return Ok(None);
             }

@@ -53,6 +53,9 @@ pub struct DeployJob {
     pub promoted: Option<Promoted>,
 }
 
+/// Takes the name of a release and why it ended.
+pub type ReleaseLost = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
 /// What the services of a place are given by whoever runs the server.
 #[derive(Clone, Default)]
 pub struct Granted {
@@ -60,6 +63,8 @@ pub struct Granted {
     pub variables: BTreeMap<String, SecretString>,
     /// A PostgreSQL of the place's own; without one it keeps its data in a file.
     pub database: Option<Arc<dyn PlaceDatabase>>,
+    /// Is told of a live release that ended and is not started again: its name, and why.
+    pub lost: Option<ReleaseLost>,
     /// Where what a release prints goes; `None`: to the server's log.
     pub lines: Option<LineSink>,
 }

@@ -30,6 +30,7 @@ pub use database::{DatabaseAccess, PlaceDatabase};
 pub use job::{DeployJob, DeployObserver, DeployOutcome, Granted, Place, Promoted, Release};
 
 use crate::{docker::Docker, proxy::Proxy, relay::Relay, supervise::Running};
+use database::Before;
 use health::{healthy, watch};
 use steps::Steps;
 
@@ -108,6 +109,7 @@ impl LocalTarget {
         let mut release = self.release_of(&job);
         let mut before = None;
         let started = async {
+            before = self.left_migrated(&job.granted).await?;
             let digest = match (&job.promoted, release.target) {
                 (Some(promoted), DeployTarget::Local) => self.take_over(promoted, &release, &mut steps, &cancel).await?,
                 (Some(promoted), DeployTarget::Docker) => self.take_over_image(promoted, &job.place, &release, &mut steps).await?,
@@ -141,11 +143,11 @@ impl LocalTarget {
         outcome.with(put_back)
     }
 
-    /// Starts an earlier release of a place again and switches to it, with the same care as a new one.
+    /// Starts an earlier release of a place again and switches to it, with the same care as a new one. `from` is the release that is live.
     pub async fn rollback(
         &self,
         place: &Place,
-        to: &Release,
+        (from, to): (&Release, &Release),
         granted: &Granted,
         observer: &dyn DeployObserver,
         cancel: CancellationToken,
@@ -155,7 +157,7 @@ impl LocalTarget {
         steps.skip("test", "ran when it was deployed first").await;
         let mut before = None;
         let started = async {
-            before = self.schema_of(place, to, granted, &mut steps).await?;
+            before = self.schema_of(place, (from, to), granted, &mut steps).await?;
             self.start(place, to, granted, &mut steps, &cancel).await
         };
         let outcome = match started.await {
@@ -183,6 +185,21 @@ impl LocalTarget {
         self.0.proxy.switch(&place.host(), running.upstream.clone());
         self.0.live.lock().await.insert(place.host(), (release.clone(), running));
         Ok(self.url(place))
+    }
+
+    /// After a start of the server, in place of a release that was being watched when the server ended and that did not come up again: starts the
+    /// release that was live before it, with the schema that it knows. Says what was done about the database, if anything.
+    ///
+    /// # Errors
+    /// Why it does not run either.
+    pub async fn restore_earlier(&self, place: &Place, release: &Release, granted: &Granted) -> Result<Option<String>, String> {
+        let before = Before { revision: release.schema_revision.clone() };
+        let put_back = self.put_back(place, granted, Some(&before)).await;
+        match (self.restore(place, release, granted).await, put_back) {
+            (Ok(_), put_back) => Ok(put_back),
+            (Err(reason), Some(put_back)) => Err(format!("{reason}. {put_back}")),
+            (Err(reason), None) => Err(reason),
+        }
     }
 
     /// Ends every release; called when the server ends.

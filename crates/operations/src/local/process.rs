@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Granted, Halt, LocalTarget, Place, Release, health::healthy, inside, steps::Steps};
 use crate::{
     chain,
-    supervise::{LineSink, Running, STOP_WITHIN, Service, Starter},
+    supervise::{LineSink, LostSink, Running, STOP_WITHIN, Service, Starter},
 };
 
 /// Unix socket paths hold 107 bytes (`sockaddr_un`).
@@ -101,7 +101,13 @@ impl LocalTarget {
                 Arc::new(self.in_container(place, release, given, &socket, &lines))
             }
         };
-        Running::start(starter, &socket, lines).await
+        let (told, name) = (granted.lost.clone(), release.name.clone());
+        let lost: LostSink = Arc::new(move |reason| {
+            if let Some(told) = &told {
+                told(&name, reason);
+            }
+        });
+        Running::start(starter, &socket, lines, lost).await
     }
 
     /// What the releases of a place are given; folders are made where they are missing.

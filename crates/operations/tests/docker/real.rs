@@ -174,12 +174,12 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
     }
     assert_eq!(images(&daemon).await, ["grace/chat:r2", "grace/chat:r3"]);
     let told = Told::default();
-    let outcome = ground.target.rollback(&ground.place, &releases[1], &Granted::default(), &told, CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, (&releases[2], &releases[1]), &Granted::default(), &told, CancellationToken::new()).await;
     assert!(matches!(outcome, DeployOutcome::Live { .. }), "{outcome:?}");
     assert_eq!((ground.seen().await["version"].clone(), running(&daemon).await), ("two".into(), vec![releases[1].name.clone()]));
 
     // The image of the first is gone, and so is the way back to it.
-    let outcome = ground.target.rollback(&ground.place, &releases[0], &Granted::default(), &told, CancellationToken::new()).await;
+    let outcome = ground.target.rollback(&ground.place, (&releases[1], &releases[0]), &Granted::default(), &told, CancellationToken::new()).await;
     assert!(matches!(&outcome, DeployOutcome::Failed { reason } if reason.contains("is not on the engine any more")), "{outcome:?}");
     assert_eq!(ground.seen().await["version"], "two");
 

@@ -9,10 +9,11 @@ use grace_domain::{
     review::ReviewType,
 };
 use grace_store::{
-    NewDeployment, NewRelease, NewReview, NewTask, PgConnection, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace, artifacts_save,
-    deployment_cancel_requested, deployment_create, deployment_fetch, deployment_request_cancel, deployment_save, deployments_list, deployments_live,
-    deployments_of, deployments_unfinished, live_release_clear, live_release_fetch, live_release_set, live_releases, release_fetch, release_save,
-    releases_of, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
+    NewDeployment, NewRelease, NewReview, NewTask, PgConnection, Rollback, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace,
+    artifacts_save, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen, deployment_request_cancel,
+    deployment_rollback, deployment_save, deployments_list, deployments_live, deployments_of, deployments_unfinished, live_release_clear,
+    live_release_fetch, live_release_set, live_release_set_down, live_releases, release_fetch, release_save, releases_of, review_answer,
+    review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
 };
 use grace_store_testing as testing;
 
@@ -122,7 +123,25 @@ async fn a_deployment_is_kept_with_its_steps_and_its_task_is_not_one_of_the_buil
     assert_eq!(deployments_unfinished(&mut conn).await.unwrap(), []);
     assert!(!deployment_request_cancel(&mut conn, number).await.unwrap(), "it has ended");
     let page = deployments_list(&mut conn, &ListQuery { q: Some("staging".into()), ..ListQuery::default() }).await.unwrap();
-    assert_eq!((page.total, page.items, page.next), (1, vec![deployment], None));
+    assert_eq!((page.total, page.items, page.next), (1, vec![deployment.clone()], None));
+
+    assert_eq!(deployment_rollback(&mut conn, number).await.unwrap(), None);
+    let new = NewRelease {
+        intent: id,
+        deployment: number,
+        environment: Environment::Staging,
+        name: "abc-1".into(),
+        commit: "abc".into(),
+        path: "releases/1".into(),
+        digest: None,
+        schema_revision: None,
+    };
+    let release = release_save(&mut conn, &new, at(4)).await.unwrap();
+    let again = deployment_reopen(&mut conn, number, &deployment.steps, release.id).await.unwrap();
+    assert_eq!((again.status, again.finished_at, &again.steps), (DeploymentStatus::Initiated, None, &deployment.steps), "what it did stays");
+    assert!(!deployment_cancel_requested(&mut conn, number).await.unwrap());
+    let rollback = deployment_rollback(&mut conn, number).await.unwrap();
+    assert_eq!(rollback, Some(Rollback { to: release.id, steps_before: 1 }));
 }
 
 #[tokio::test]
@@ -171,6 +190,13 @@ async fn switching_remembers_where_a_rollback_goes() {
     assert_eq!(before(&mut conn).await, [Some("abc-1".to_owned()), None]);
     assert_eq!(release_fetch(&mut conn, releases[0].id).await.unwrap().as_ref(), Some(&releases[0]));
     assert_eq!(releases_of(&mut conn, id, Environment::Staging).await.unwrap().len(), 2);
+    assert!(live_release_set_down(&mut conn, releases[1].id, Some("it ended")).await.unwrap());
+    assert!(!live_release_set_down(&mut conn, releases[1].id, Some("it ended")).await.unwrap(), "that is known");
+    assert!(!live_release_set_down(&mut conn, releases[0].id, Some("it ended")).await.unwrap(), "it has no traffic");
+    let down = deployments_of(&mut conn, id).await.unwrap().into_iter().map(|one| one.down).collect::<Vec<_>>();
+    assert_eq!(down, [Some("it ended".to_owned()), None]);
+    live_release_set(&mut conn, id, Environment::Staging, releases[0].id, "chat-staging.localhost", at(4)).await.unwrap();
+    assert!(deployments_of(&mut conn, id).await.unwrap().iter().all(|one| one.down.is_none()), "what is switched to runs");
     live_release_clear(&mut conn, id, Environment::Staging).await.unwrap();
     assert_eq!(live_releases(&mut conn).await.unwrap(), []);
 }

@@ -16,13 +16,17 @@ use grace_engine::Engine;
 use super::{Act, Place, Scripted, start_build, step, until, until_status};
 
 /// Answers with the inode of its own file, which tells releases of one commit apart. `sick`: unhealthy, and dead after one answer. `mortal`:
-/// dead after three.
+/// dead after three. `gone`: dead with the next answer, and whenever it starts.
 const SERVER: &str = r#"
 import http.server, os, pathlib, signal, socketserver, sys
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 path = sys.argv[sys.argv.index("--uds") + 1]
-behaviour = pathlib.Path("/data/behaviour")
-behaviour = behaviour.read_text() if behaviour.exists() else ""
+def told():
+    file = pathlib.Path("/data/behaviour")
+    return file.read_text() if file.exists() else ""
+behaviour = told()
+if behaviour == "gone":
+    os._exit(7)
 last = {"sick": 1, "mortal": 3}.get(behaviour, 0)
 answered = 0
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,7 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global answered
         answered += 1
-        if last and answered > last:
+        if last and answered > last or told() == "gone":
             os._exit(7)
         body = str(os.stat(__file__).st_ino).encode()
         self.send_response(503 if behaviour == "sick" else 200)
