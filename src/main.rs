@@ -38,6 +38,7 @@ grace <command>
     --policy FILE         rules for the commands of builds besides those that come with Grace; see the README
     --docker-socket PATH  API of the Docker or Podman that runs releases as containers; default: the first of the usual sockets that answers
     --docker-base IMAGE   what their images are made from: it must be on that engine and have Python 3.11 or newer; default python:3.11-slim
+    --release-budget N    bytes that the kept releases of one place take together; the live one and the one before it stay in any case; default 4294967296
     --allow-unsandboxed   run agents' commands even where nothing at all can be enforced
   doctor   say what this machine can enforce and what it has
     --data-dir PATH, --docker-socket PATH, --docker-base IMAGE, --allow-unsandboxed as above
@@ -47,6 +48,8 @@ Environment: DATABASE_URL names a Postgres to use instead of the embedded one; R
 
 /// How long a new release is watched before its predecessor is let go.
 const WATCH: Duration = Duration::from_secs(10);
+/// Bytes that the kept releases of a place take together: 4 GiB.
+const RELEASE_BUDGET: u64 = 4 << 30;
 /// How long open requests may take to end after Ctrl-C.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,7 @@ struct Options {
     repositories: Vec<PathBuf>,
     docker_socket: Option<PathBuf>,
     docker_base: Option<String>,
+    release_budget: u64,
     allow_unsandboxed: bool,
 }
 
@@ -115,6 +119,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         repositories: Vec::new(),
         docker_socket: None,
         docker_base: None,
+        release_budget: RELEASE_BUDGET,
         allow_unsandboxed: false,
     };
     let mut command = None;
@@ -133,6 +138,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("repositories") => options.repositories.push(arguments.value()?.into()),
             Long("docker-socket") => options.docker_socket = Some(arguments.value()?.into()),
             Long("docker-base") => options.docker_base = Some(arguments.value()?.string()?),
+            Long("release-budget") => options.release_budget = arguments.value()?.parse()?,
             Long("allow-unsandboxed") => options.allow_unsandboxed = true,
             Long("help") | Short('h') => return Ok(Command::Help),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -253,6 +259,7 @@ fn configuration(options: &Options, port: u16) -> Result<EngineConfig, String> {
         // Who is on this machine can read its repositories anyway; who comes over a network could not.
         repositories: (!repositories.is_empty() || !options.bind.is_loopback()).then_some(repositories),
         watch: WATCH,
+        release_budget: options.release_budget,
         docker: DockerConfig::new(options.docker_socket.clone(), options.docker_base.clone()).map_err(|error| format!("--docker-base: {error}"))?,
         models: options.models.as_deref().map(read_models).transpose()?.unwrap_or_default(),
         terraform: options.terraform.clone(),

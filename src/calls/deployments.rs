@@ -1,7 +1,7 @@
 //! Layer 4: deploying, promoting, cancelling, rolling back.
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment},
+    deployment::{DeployRequest, DeployResponse, Deployment, RollbackRequest},
     id::{DeploymentId, IntentId},
     list::{ListQuery, Page},
 };
@@ -19,6 +19,6 @@ doors! {
     cancel_deployment at "cancel_deployment" (deployment: DeploymentId) -> Deployment => |engine| engine.cancel_deployment(deployment);
     /// Hands what this deployment made live in staging to production, as it is.
     promote_deployment at "promote" (deployment: DeploymentId) -> DeployResponse => |engine| engine.promote(deployment);
-    /// Puts the release before this one back.
-    roll_back at "roll_back" (deployment: DeploymentId) -> Deployment => |engine| engine.rollback(deployment);
+    /// Puts the release before this one back, or an earlier one.
+    roll_back at "roll_back" (deployment: DeploymentId, request: RollbackRequest) -> Deployment => |engine| engine.rollback(deployment, request);
 }

@@ -1,7 +1,7 @@
 //! Deployments with their steps, and what can be done about them.
 
 use grace_domain::{
-    deployment::{DeployTarget, Deployment, DeploymentStatus, DeploymentStep},
+    deployment::{DeployTarget, Deployment, DeploymentStatus, DeploymentStep, RollbackRequest},
     intent::Environment,
     present::{build::words, time},
 };
@@ -24,21 +24,35 @@ pub fn promote_button(deployment: &Deployment, busy: Option<String>) -> Option<A
     live_in_staging.then(|| view! { <ActButton label="Promote to production" icon="rocket" reason=busy deed/> }.into_any())
 }
 
-/// The button that takes a live release back, off with the reason where it cannot be.
+/// The button that takes a live release back to the one before, off with the reason where it cannot be.
 pub fn rollback_button(deployment: &Deployment, busy: Option<String>) -> AnyView {
+    let earlier = deployment.earlier_releases.first().cloned().unwrap_or_default();
+    back_button(deployment, "Roll back".to_owned(), earlier, busy)
+}
+
+fn back_button(deployment: &Deployment, label: String, release: String, busy: Option<String>) -> AnyView {
     let (id, environment) = (deployment.deployment_id, deployment.environment.as_str());
-    let deed =
-        Deed::new(
-            move || async move { roll_back(id).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) },
-        );
-    let earlier = deployment.earlier_release.as_deref().unwrap_or_default();
     let confirm = Confirmation {
         title: format!("Roll back {environment}?"),
-        consequence: format!("Traffic of {environment} goes back from {id} to release {earlier}. If its files are gone meanwhile, {id} stays."),
+        consequence: format!("Traffic of {environment} goes back from {id} to release {release}. If its files are gone meanwhile, {id} stays."),
         action: "Roll back",
     };
+    let deed = Deed::new(move || {
+        let request = RollbackRequest { release: Some(release.clone()) };
+        async move { roll_back(id, request).await.map(|deployment| format!("{id} is {}.", deployment.status.label().to_ascii_lowercase())) }
+    });
     let reason = busy.or_else(|| deployment.no_way_back().map(str::to_owned));
-    view! { <ActButton label="Roll back" icon="undo" reason confirm=Some(confirm) deed/> }.into_any()
+    view! { <ActButton label icon="undo" reason confirm=Some(confirm) deed/> }.into_any()
+}
+
+/// The kept releases before the one that "Roll back" goes to, each with a button.
+fn further_back(deployment: &Deployment) -> Option<AnyView> {
+    let further = deployment.earlier_releases.iter().skip(1);
+    let buttons: Vec<_> = further.map(|release| back_button(deployment, format!("Roll back to {release}"), release.clone(), None)).collect();
+    let offered = deployment.no_way_back().is_none() && !buttons.is_empty();
+    offered.then(|| {
+        view! { <details class="sub-fold"><summary>"Earlier releases that are kept"</summary><div class="acts">{buttons}</div></details> }.into_any()
+    })
 }
 
 /// A step of a deployment or of a provisioning run: what became of it, and how long it took or takes.
@@ -101,6 +115,7 @@ pub fn deployment_panel(deployment: Deployment, title: Option<String>) -> AnyVie
             {deployment.is_down().map(|why| view! { <p class="reason">{format!("Its release does not run: {why}.")}</p> })}
             {deployment.reason.clone().map(|reason| view! { <p class="reason">{reason}</p> })}
             <ol class="steps">{steps}</ol>
+            {further_back(&deployment)}
             {(url.is_some() || deployment.release.is_some()).then(|| view! {
                 <div class="bar foot-bar">
                     {deployment.release.clone().map(|release| view! { <code class="muted clip">{release}</code> })}

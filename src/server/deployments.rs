@@ -2,14 +2,14 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment},
+    deployment::{DeployRequest, DeployResponse, Deployment, RollbackRequest},
     id::{DeploymentId, IntentId},
     list::{ListQuery, Page},
 };
 
 use super::{
     ServerState,
-    extract::{Id, JsonBody, Query},
+    extract::{Id, JsonBody, MaybeJson, Query},
     refusal::Refusal,
 };
 
@@ -44,6 +44,10 @@ pub async fn promote_deployment(
     Ok((StatusCode::ACCEPTED, Json(state.engine.promote(deployment).await?)))
 }
 
-pub async fn roll_back_deployment(State(state): State<ServerState>, Id(deployment): Id<DeploymentId>) -> Result<Json<Deployment>, Refusal> {
-    Ok(Json(state.engine.rollback(deployment).await?))
+pub async fn roll_back_deployment(
+    State(state): State<ServerState>,
+    Id(deployment): Id<DeploymentId>,
+    MaybeJson(request): MaybeJson<RollbackRequest>,
+) -> Result<Json<Deployment>, Refusal> {
+    Ok(Json(state.engine.rollback(deployment, request).await?))
 }

@@ -38,6 +38,14 @@ impl Endpoint {
         self
     }
 
+    /// It takes `T` as a JSON body, which may be left out.
+    pub fn may_take<T: ToSchema>(mut self) -> Self {
+        let content = Content::new(Some(self.named::<T>()));
+        self.operation =
+            self.operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).required(Some(Required::False)).build()));
+        self
+    }
+
     /// It takes a form with files.
     pub fn takes_files(mut self) -> Self {
         let file = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).build();

@@ -10,7 +10,7 @@ use grace_domain::{
     analytics::{AnalyticsQuery, AnalyticsView},
     comment::{Comment, CommentDraft, CommentList},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, Notification},
-    deployment::{DeployRequest, DeployResponse, Deployment},
+    deployment::{DeployRequest, DeployResponse, Deployment, RollbackRequest},
     document::{DocumentList, DocumentQuery, DocumentView, VersionQuery},
     event::{Artifact, Event},
     input::Uploaded,
@@ -324,7 +324,9 @@ fn results_of(api: Documented) -> Documented {
     .post(
         "/api/deployments/{id}/rollback",
         deployments::roll_back_deployment,
-        endpoint("deployments", "Back to the release before.").answers::<Deployment>(200),
+        endpoint("deployments", "Back to the release before, or to an earlier one that is kept.")
+            .may_take::<RollbackRequest>()
+            .answers::<Deployment>(200),
     )
 }
 

@@ -264,6 +264,27 @@ fn unknown_ids_are_not_found() {
 }
 
 #[test]
+fn a_rollback_takes_a_body_or_none_and_says_what_is_wrong_with_one() {
+    run(async |client| {
+        const ROLLBACK: &str = "/api/deployments/deploy-999999/rollback";
+        let none = Client::request(Method::POST, ROLLBACK).body(Body::empty()).unwrap();
+        client.send(none).await.refused(404);
+        for body in [json!({}), json!({ "release": "r1-abcdef0" }), json!({ "release": null })] {
+            client.post(ROLLBACK, &body).await.refused(404);
+        }
+        assert_eq!(client.post(ROLLBACK, &json!({ "relase": "r1-abcdef0" })).await.fields(), ["relase"]);
+        assert_eq!(client.post(ROLLBACK, &json!({ "release": 7 })).await.fields(), ["release"]);
+        let text = Client::request(Method::POST, ROLLBACK).header("content-type", "text/plain").body(Body::from("{}")).unwrap();
+        client.send(text).await.refused(400);
+
+        let document = client.get("/api/openapi.json").await.json();
+        let body = &document["paths"]["/api/deployments/{id}/rollback"]["post"]["requestBody"];
+        assert_eq!(body["required"], false);
+        assert!(body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap().ends_with("/RollbackRequest"), "{body}");
+    });
+}
+
+#[test]
 fn a_five_megabyte_body_is_refused_whether_or_not_its_length_is_announced() {
     run(async |client| {
         let body = json!({ "description": "x".repeat(5_000_000) }).to_string();

@@ -40,6 +40,7 @@ async fn start() -> Arc<Server> {
         public_port: 3000,
         repositories: None,
         watch: std::time::Duration::from_secs(1),
+        release_budget: 1 << 30,
         docker: DockerConfig { socket: Some("/nowhere/docker.sock".into()), ..DockerConfig::default() },
         models: Vec::new(),
         terraform: None,

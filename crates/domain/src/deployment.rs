@@ -117,9 +117,10 @@ pub struct Deployment {
     /// While it is current: why its release does not run, though it has the traffic. None: it runs, as far as is known.
     #[serde(default)]
     pub down: Option<String>,
-    /// While it is current: name of the newest release before it that went live too, which a rollback goes to. None: there is nothing to go back to.
+    /// While it is current: names of the releases before it that went live too and are kept, newest first, at most 20. A rollback goes to the first, or
+    /// to the one that is named. Empty: there is nothing to go back to.
     #[serde(default)]
-    pub earlier_release: Option<String>,
+    pub earlier_releases: Vec<String>,
     pub steps: Vec<DeploymentStep>,
     /// Where it answers; set once traffic was switched to it.
     pub url: Option<String>,
@@ -148,7 +149,7 @@ impl Deployment {
     pub fn no_way_back(&self) -> Option<&'static str> {
         match self.status {
             DeploymentStatus::Live if !self.current => Some("A later release has replaced it."),
-            DeploymentStatus::Live if self.earlier_release.is_none() => Some("No earlier release of it went live, so there is none to go back to."),
+            DeploymentStatus::Live if self.earlier_releases.is_empty() => Some("No earlier release of it went live, so there is none to go back to."),
             DeploymentStatus::Live => None,
             _ => Some("Only a live release can be rolled back."),
         }
@@ -170,6 +171,16 @@ pub struct DeployRequest {
     pub target_environment: String,
     #[serde(default)]
     pub deployment_config: DeploymentConfig,
+}
+
+/// Body of `POST …/rollback`; it may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// Name of the release to go back to, one of the deployment's `earlier_releases`; without it, the newest of them.
+    #[serde(default)]
+    pub release: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use grace_domain::{
     chat::{self, Ask, Command, Hearing, MAX_MESSAGE, Topic},
     copilot::{ActionRequest, ChatMessage, ChatReply, ChatRequest, ChatView, Notification, NotificationKind},
-    deployment::{DeployRequest, Deployment, DeploymentConfig},
+    deployment::{DeployRequest, Deployment, DeploymentConfig, RollbackRequest},
     event::{Author, EventKind},
     id::{IntentId, NotificationId, RetrospectiveId, ReviewId},
     intent::RequestDraft,
@@ -121,7 +121,7 @@ impl Engine {
             (NotificationKind::Deployment, ROLL_BACK) => {
                 let live = self.deployment_in(intent, &row.subject, |one| one.current).await?;
                 let live = live.ok_or_else(|| Problem::conflict("not_live", "Nothing of it is live there any more."))?;
-                self.rollback(live.deployment_id).await?;
+                self.rollback(live.deployment_id, RollbackRequest::default()).await?;
                 self.told(intent, &format!("{} is being rolled back.", live.deployment_id)).await
             }
             (NotificationKind::Deployment, action) if let Some(environment) = action.strip_prefix(DEPLOY) => {

@@ -61,6 +61,8 @@ pub struct EngineConfig {
     pub repositories: Option<Vec<PathBuf>>,
     /// How long a new release is watched after the switch before its predecessor is let go.
     pub watch: Duration,
+    /// Bytes that the kept releases of one place take together; the one that is live and the one before it are kept whatever they take.
+    pub release_budget: u64,
     /// The container engine for releases that are images.
     pub docker: DockerConfig,
     /// Terraform or OpenTofu, instead of the first that is found.

@@ -52,6 +52,7 @@ pub struct Release {
     pub environment: Environment,
     pub name: String,
     pub commit: String,
+    /// Folder that holds it, relative to the data folder. Empty: it was removed to make room.
     pub path: String,
     /// Of its files as packaged; `None`: packaged before it was kept.
     pub digest: Option<String>,
@@ -78,17 +79,17 @@ macro_rules! columns {
         concat!(
             "deployments.*, EXISTS (SELECT FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS current,
              (SELECT down FROM live_releases JOIN releases ON releases.id = release_id WHERE releases.deployment_id = deployments.id) AS down,
-             (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id ",
+             ARRAY (SELECT earlier.name FROM live_releases JOIN releases ON releases.id = release_id ",
             went_live_before!(),
-            " WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 1) AS earlier_release"
+            " WHERE releases.deployment_id = deployments.id ORDER BY earlier.id DESC LIMIT 20) AS earlier_releases"
         )
     };
 }
 
-/// Joins to releases those of the same place before them that went live, as `earlier`.
+/// Joins to releases those of the same place before them that went live and are kept, as `earlier`.
 macro_rules! went_live_before {
     () => {
-        "JOIN releases AS earlier ON earlier.intent_id = releases.intent_id AND earlier.environment = releases.environment AND earlier.id < releases.id
+        "JOIN releases AS earlier ON earlier.intent_id = releases.intent_id AND earlier.environment = releases.environment AND earlier.id < releases.id AND earlier.path <> ''
          JOIN deployments AS theirs ON theirs.id = earlier.deployment_id AND theirs.status = 'live'"
     };
 }
@@ -96,7 +97,7 @@ macro_rules! went_live_before {
 pub async fn deployment_create(conn: &mut PgConnection, new: &NewDeployment, at: Timestamp) -> StoreResult<Deployment> {
     sqlx::query(
         "INSERT INTO deployments (intent_id, target, environment, status, config, created_at, promoted_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         RETURNING *, false AS current, NULL::text AS down, NULL::text AS earlier_release",
+         RETURNING *, false AS current, NULL::text AS down, '{}'::text[] AS earlier_releases",
     )
     .bind(new.intent.0)
     .bind(new.target.as_str())
@@ -312,7 +313,18 @@ pub async fn releases_of(conn: &mut PgConnection, intent: IntentId, environment:
         .during("releases_of")
 }
 
-/// The releases of the same place that went live before this one, newest first, at most 100.
+/// Keeps that of a place's releases only these have their files still. Names of the others that had.
+pub async fn releases_keep(conn: &mut PgConnection, intent: IntentId, environment: Environment, kept: &[String]) -> StoreResult<Vec<String>> {
+    sqlx::query_scalar("UPDATE releases SET path = '' WHERE intent_id = $1 AND environment = $2 AND path <> '' AND name <> ALL ($3) RETURNING name")
+        .bind(intent.0)
+        .bind(environment.as_str())
+        .bind(kept)
+        .fetch_all(conn)
+        .await
+        .during("releases_keep")
+}
+
+/// The releases of the same place that went live before this one and are kept, newest first, at most 100.
 pub async fn releases_before(conn: &mut PgConnection, id: i64) -> StoreResult<Vec<Release>> {
     sqlx::query(concat!("SELECT earlier.* FROM releases ", went_live_before!(), " WHERE releases.id = $1 ORDER BY earlier.id DESC LIMIT 100"))
         .bind(id)
@@ -400,7 +412,7 @@ fn deployment(row: PgRow) -> Decoded<Deployment> {
         status: row.one("status")?,
         current: row.flag("current")?,
         down: row.text_option("down")?,
-        earlier_release: row.text_option("earlier_release")?,
+        earlier_releases: row.texts("earlier_releases")?,
         steps: row.json("steps")?,
         url: row.text_option("url")?,
         release: row.text_option("release")?,

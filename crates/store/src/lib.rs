@@ -45,7 +45,7 @@ pub use deployments::{
     LiveRelease, NewDeployment, NewRelease, Release, Rollback, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen,
     deployment_request_cancel, deployment_rollback, deployment_save, deployments_list, deployments_live, deployments_of, deployments_unfinished,
     live_release_clear, live_release_fetch, live_release_set, live_release_set_down, live_releases, release_fetch, release_of_deployment,
-    release_save, releases_before, releases_of,
+    release_save, releases_before, releases_keep, releases_of,
 };
 pub use documents::{
     DocumentRow, DocumentsOf, NewDocument, NewSection, document_fetch, document_index_fetch, document_index_save, document_paths, document_releases,

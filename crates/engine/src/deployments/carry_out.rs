@@ -15,7 +15,7 @@ use grace_domain::{
 use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Release};
 use grace_store::{
     Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_rollback, deployment_save, live_release_fetch, plan_fetch,
-    release_fetch, task_cancelled, task_claim, task_fail, task_finish, task_of_deployment,
+    release_fetch, releases_before, releases_keep, task_cancelled, task_claim, task_fail, task_finish, task_of_deployment,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,9 @@ use crate::{
 
 /// How often a deployment looks whether another server was asked to end it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Releases of a place that are kept at most, with the one that is live.
+const KEPT: usize = 5;
 
 /// What the target needs to know, and the records behind it.
 struct Work {
@@ -105,6 +108,11 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         None => inner.target.deploy(job, &observer, cancel.clone()).await,
     };
     watch.abort();
+    if matches!(outcome, DeployOutcome::Live { .. })
+        && let Err(error) = keep_newest(inner, &work, &observer.sink).await
+    {
+        tracing::warn!(error = %error.chain(), "old releases could not be removed; the next deployment does it");
+    }
     observer.sink.close().await;
     if inner.shutdown.is_cancelled() && !matches!(outcome, DeployOutcome::Live { .. }) {
         // The server's end is not the deployment's: the next start takes it up again.
@@ -172,6 +180,37 @@ async fn way_back(inner: &Inner, decision: &mut Decision<'_>, deployment: &Deplo
     let from = release_of(inner, &mut decision.tx, &live.release, spec).await?;
     let to = release_of(inner, &mut decision.tx, &earlier, spec).await?;
     Ok(WayBack { from, to, former: deployment.steps.iter().take(wanted.steps_before).cloned().collect() })
+}
+
+/// After a switch that held: of the releases that a rollback could go to, the newest stay, as far as the budget goes.
+async fn keep_newest(inner: &Inner, work: &Work, sink: &Sink) -> Result<()> {
+    let (intent, environment) = (work.deployment.intent_id, work.deployment.environment);
+    let mut conn = inner.store.connection().await?;
+    let Some(live) = live_release_fetch(&mut conn, intent, environment).await? else { return Ok(()) };
+    let mut rows = vec![live.release.clone()];
+    if let Some(previous) = live.previous {
+        rows.extend(release_fetch(&mut conn, previous).await?);
+    }
+    for earlier in releases_before(&mut conn, live.release.id).await? {
+        if rows.iter().all(|known| known.id != earlier.id) {
+            rows.push(earlier);
+        }
+    }
+    let mut releases = Vec::new();
+    for row in &rows {
+        if releases.len() < KEPT && is_kept(inner, row).await? {
+            releases.push(release_of(inner, &mut conn, row, &work.spec).await?);
+        }
+    }
+    drop(conn);
+    let kept = inner.target.keep(&work.place, &releases, inner.config.release_budget).await;
+    let mut conn = inner.store.connection().await?;
+    let gone = releases_keep(&mut conn, intent, environment, &kept).await?;
+    drop(conn);
+    if !gone.is_empty() {
+        sink.log(Level::Info, "deploy", &format!("To make room, not kept any more: {}.", gone.join(", "))).await;
+    }
+    Ok(())
 }
 
 /// Ends a deployment or rollback that was decided but cannot begin.

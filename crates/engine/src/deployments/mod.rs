@@ -10,7 +10,7 @@ mod resume;
 mod trial;
 
 use grace_domain::{
-    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStep, NOT_DEPLOYABLE, ROLLBACK_STEP, is_deployable},
+    deployment::{DeployRequest, DeployResponse, Deployment, DeploymentStep, NOT_DEPLOYABLE, ROLLBACK_STEP, RollbackRequest, is_deployable},
     event::{EventKind, Level},
     id::{DeploymentId, IntentId, TaskId},
     intent::Environment,
@@ -77,9 +77,9 @@ impl Engine {
         self.deployment(deployment).await
     }
 
-    /// Takes a live release back to the one before it.
-    pub async fn rollback(&self, deployment: DeploymentId) -> Result<Deployment, Problem> {
-        self.inner.rollback(deployment).await?;
+    /// Takes a live release back to the one before it, or to the one that is named.
+    pub async fn rollback(&self, deployment: DeploymentId, request: RollbackRequest) -> Result<Deployment, Problem> {
+        self.inner.rollback(deployment, request.release.as_deref()).await?;
         self.deployment(deployment).await
     }
 }
@@ -143,7 +143,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn rollback(&self, id: DeploymentId) -> Result<()> {
+    async fn rollback(&self, id: DeploymentId, to: Option<&str>) -> Result<()> {
         let deployment = self.known(id).await?;
         let mut decision = Decision::begin(self, deployment.intent_id).await?;
         let (intent, environment) = (deployment.intent_id, deployment.environment);
@@ -152,9 +152,18 @@ impl Inner {
             let text = format!("{id} is not what answers in {} now; only a live deployment can be rolled back.", environment.as_str());
             return Err(Problem::conflict("not_live", text).with_status(decision.status()).into());
         };
-        let Some(earlier) = earlier_release(self, &mut decision.tx, &live).await? else {
+        let kept = earlier_releases(self, &mut decision.tx, &live).await?;
+        let Some(newest) = kept.first() else {
             let text = format!("No earlier release is kept in {} to go back to.", environment.as_str());
             return Err(Problem::conflict("no_earlier_release", text).with_status(decision.status()).into());
+        };
+        let earlier = match to {
+            Some(name) => kept.iter().find(|release| release.name == name).ok_or_else(|| {
+                let names: Vec<&str> = kept.iter().map(|release| release.name.as_str()).collect();
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+                Problem::invalid_field("release", format!("`{shown}` is not one of the kept releases before it: {}.", names.join(", ")))
+            })?,
+            None => newest,
         };
         decision.apply(Trigger::DeployRequested, Some("Rolling back."))?;
         let now = decision.now;
@@ -278,24 +287,31 @@ async fn own_slug(decision: &mut Decision<'_>) -> Result<String> {
     }
 }
 
-/// The newest release before the live one that once was live itself and whose files are still there.
-async fn earlier_release(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Option<grace_store::Release>> {
+/// The releases before the live one that once were live themselves and whose files are still there, newest first.
+async fn earlier_releases(inner: &Inner, conn: &mut PgConnection, live: &LiveRelease) -> Result<Vec<grace_store::Release>> {
+    let mut kept = Vec::new();
     for release in releases_before(conn, live.release.id).await? {
         if is_kept(inner, &release).await? {
-            return Ok(Some(release));
+            kept.push(release);
         }
     }
-    Ok(None)
+    Ok(kept)
 }
 
 /// Whether a release's folder is still there.
 async fn is_kept(inner: &Inner, release: &grace_store::Release) -> Result<bool> {
+    if release.path.is_empty() {
+        return Ok(false);
+    }
     tokio::fs::try_exists(inner.config.data_dir.join(&release.path)).await.map_err(Error::File)
 }
 
 /// A release as the target knows it.
 async fn release_of(inner: &Inner, conn: &mut PgConnection, row: &grace_store::Release, spec: &Spec) -> Result<Release> {
     let deployment = deployment_fetch(conn, row.deployment).await?.ok_or_else(|| Problem::not_found(format!("deployment {}", row.deployment)))?;
+    if row.path.is_empty() {
+        return Err(Problem::conflict("release_removed", format!("The files of {} are not kept any more; deploy the build again.", row.name)).into());
+    }
     Ok(Release {
         name: row.name.clone(),
         commit: row.commit.clone(),

@@ -5,7 +5,7 @@ use axum::http::Method;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use grace_docker_testing::{BASE, Daemon, Kind};
 use grace_domain::{
-    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus, StepState},
+    deployment::{DeployTarget, Deployment, DeploymentConfig, DeploymentStatus, RollbackRequest, StepState},
     id::IntentId,
     place::VariableDraft,
     secret::{SecretDraft, SecretValue},
@@ -91,7 +91,7 @@ async fn a_container_has_its_places_database_and_variables_is_promoted_as_it_is_
     let second = live(&engine, intent).await;
     assert_eq!(count(&engine).await, "1 at 2");
     ask(&engine, Method::POST).await;
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!((back.status, count(&engine).await), (DeploymentStatus::RolledBack, "1 at 1".to_owned()), "{back:#?}");
 

@@ -14,7 +14,7 @@ use axum::{
     http::{Method, Request},
 };
 use grace_domain::{
-    deployment::{Deployment, DeploymentStatus, StepState},
+    deployment::{Deployment, DeploymentStatus, RollbackRequest, StepState},
     id::IntentId,
     intent::Environment,
     list::ListQuery,
@@ -192,7 +192,7 @@ async fn a_migration_is_undone_with_the_release_that_it_was_for_and_no_request_f
     let second = live(&engine, intent).await;
     assert_eq!(count(&engine).await, "1 at 2");
     ask(&engine, Method::POST).await;
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert_eq!(count(&engine).await, "1 at 1");
@@ -275,7 +275,7 @@ async fn a_database_that_was_changed_before_its_server_ended_is_put_back_when_th
     let second = live(&engine, intent).await;
     assert_eq!(count(&engine).await, "1 at 2");
     ask(&engine, Method::POST).await;
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     engine.shutdown().await;
     run_and_kill(&place, "rollback_start");
     std::fs::remove_file(folder(&place, &first).join(FOLDER).join("backend/.venv/bin/python")).unwrap();

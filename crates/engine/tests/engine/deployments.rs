@@ -10,14 +10,14 @@ use crate::support::{
 };
 use grace_domain::{
     copilot::{ActionRequest, Notification, NotificationKind},
-    deployment::{DeployRequest, Deployment, DeploymentConfig, DeploymentStatus, StepState},
+    deployment::{DeployRequest, Deployment, DeploymentConfig, DeploymentStatus, RollbackRequest, StepState},
     event::EventKind,
     id::IntentId,
     list::ListQuery,
     status::Status,
     task::TaskState,
 };
-use grace_engine::Engine;
+use grace_engine::{Engine, EngineConfig};
 
 fn step(deployment: &Deployment, name: &str) -> StepState {
     deployment.steps.iter().find(|step| step.name == name).unwrap().state
@@ -48,13 +48,13 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     assert_eq!(engine.deployment(first.deployment_id).await.unwrap().label(), "Replaced");
     assert_eq!(engine.deployment(second.deployment_id).await.unwrap().label(), "Live");
 
-    assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "not_live");
+    assert_eq!(engine.rollback(first.deployment_id, RollbackRequest::default()).await.unwrap_err().code, "not_live");
     let (kept, away) = (folder(&place, &first), place.data_dir.join("away"));
     std::fs::rename(&kept, &away).unwrap();
-    assert_eq!(engine.rollback(second.deployment_id).await.unwrap_err().code, "no_earlier_release", "its folder is gone");
+    assert_eq!(engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap_err().code, "no_earlier_release", "its folder is gone");
     std::fs::rename(&away, &kept).unwrap();
 
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
     assert!(back.reason.as_ref().unwrap().contains(first.release.as_ref().unwrap()), "{:?}", back.reason);
@@ -67,7 +67,7 @@ async fn a_rollback_leads_the_address_back_to_the_release_before_and_says_so_in_
     assert_eq!(status.deployments.iter().map(|one| one.status).collect::<Vec<_>>(), [DeploymentStatus::RolledBack, DeploymentStatus::Live]);
     assert_eq!(status.deployments.iter().map(|one| one.current).collect::<Vec<_>>(), [false, true], "the address leads to the earlier one again");
     assert_eq!(layer4(&engine).await, TaskState::Done);
-    assert_eq!(engine.rollback(first.deployment_id).await.unwrap_err().code, "no_earlier_release");
+    assert_eq!(engine.rollback(first.deployment_id, RollbackRequest::default()).await.unwrap_err().code, "no_earlier_release");
     engine.shutdown().await;
 }
 
@@ -198,7 +198,7 @@ async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_af
     let status = engine.status(intent).await.unwrap();
     assert_eq!(status.status, Status::Deployed);
     assert_eq!(served(&engine).await, answer_of(&place, &first));
-    assert_eq!(engine.rollback(mortal.deployment_id).await.unwrap_err().code, "not_live");
+    assert_eq!(engine.rollback(mortal.deployment_id, RollbackRequest::default()).await.unwrap_err().code, "not_live");
     engine.shutdown().await;
 }
 
@@ -251,6 +251,43 @@ async fn a_live_release_that_ends_again_and_again_is_said_to_be_down_until_somet
     let back = ended(&engine, intent, second.deployment_id).await;
     assert_eq!((back.status, back.down), (DeploymentStatus::RolledBack, None));
     assert_eq!(served(&engine).await, answer_of(&place, &first));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_releases_are_kept_as_far_as_the_budget_goes_and_any_of_them_can_be_gone_back_to() {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+    let mut live = Vec::new();
+    for _ in 0..6 {
+        let next = deployed(&engine, intent, false).await;
+        assert_eq!(next.status, DeploymentStatus::Live, "{next:#?}");
+        live.push(next);
+    }
+    let name = |at: usize| live[at].release.clone().unwrap();
+    let id = live[5].deployment_id;
+    assert_eq!(engine.deployment(id).await.unwrap().earlier_releases, [name(4), name(3), name(2), name(1)], "five are kept");
+    assert!(!folder(&place, &live[0]).exists());
+
+    let to = |release: String| RollbackRequest { release: Some(release) };
+    let refused = engine.rollback(id, to(name(0))).await.unwrap_err();
+    assert_eq!((refused.errors[0].field.as_str(), refused.errors[0].message.contains(&name(1))), ("release", true), "{refused:?}");
+    engine.rollback(id, to(name(2))).await.unwrap();
+    let back = ended(&engine, intent, id).await;
+    assert_eq!(back.status, DeploymentStatus::RolledBack, "{back:#?}");
+    assert_eq!(served(&engine).await, answer_of(&place, &live[2]));
+    // What was left stays beside it; what went live in between is not gone back to any more.
+    assert_eq!(engine.deployment(live[2].deployment_id).await.unwrap().earlier_releases, [name(1)]);
+    assert!(folder(&place, &live[5]).exists() && !folder(&place, &live[3]).exists());
+    engine.shutdown().await;
+
+    // With next to no room, the live one and the one before it are left.
+    let engine = Engine::start_with(EngineConfig { release_budget: 1, ..place.config() }, vec![agent]).await.unwrap();
+    let last = deployed(&engine, intent, false).await;
+    assert_eq!(engine.deployment(last.deployment_id).await.unwrap().earlier_releases, [name(2)]);
+    assert!(folder(&place, &live[2]).exists() && !folder(&place, &live[1]).exists());
     engine.shutdown().await;
 }
 
@@ -316,7 +353,7 @@ async fn deployments_and_rollbacks_whose_server_ends_are_taken_up_and_what_was_l
 
     let second = deployed(&engine, intent, false).await;
     assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     engine.shutdown().await;
     // It had not switched yet: it begins again. Then it had.
     run_and_kill(&place, "rollback_start");
@@ -381,7 +418,7 @@ async fn a_release_whose_server_ended_while_it_was_watched_is_live_only_if_it_co
     // A rollback to a release that does not come up again leaves live what it was to replace.
     let second = deployed(&engine, intent, false).await;
     assert_eq!(second.status, DeploymentStatus::Live, "{second:#?}");
-    engine.rollback(second.deployment_id).await.unwrap();
+    engine.rollback(second.deployment_id, RollbackRequest::default()).await.unwrap();
     engine.shutdown().await;
     run_and_kill(&place, "rollback_watch");
     break_release(&place, first.deployment_id.0);

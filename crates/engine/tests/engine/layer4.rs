@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::{Act, Place, Scripted, draft, start_build, step, until, until_status};
 use grace_domain::{
     copilot::{ActionRequest, NotificationKind},
-    deployment::{DeployRequest, DeploymentConfig, DeploymentStatus},
+    deployment::{DeployRequest, DeploymentConfig, DeploymentStatus, RollbackRequest},
     intent::{ArtifactsDraft, OptionsDraft, RequestDraft},
     problem::ProblemKind,
     review::{Answer, ReviewRequest, ReviewType},
@@ -54,7 +54,7 @@ async fn production_and_reviewed_builds_are_not_deployed_before_a_person_approve
     engine.notification_action(gate.notification_id, ActionRequest { action: "answer:Approve".into() }).await.unwrap();
     let status = until(&engine, intent, "the deployment ended", |status| status.deployments[0].finished_at.is_some()).await;
     assert_eq!((status.status, status.deployments[0].status), (Status::Completed, DeploymentStatus::Failed));
-    assert_eq!(engine.rollback(asked.deployment_id).await.unwrap_err().code, "not_live");
+    assert_eq!(engine.rollback(asked.deployment_id, RollbackRequest::default()).await.unwrap_err().code, "not_live");
     engine.shutdown().await;
 }
 

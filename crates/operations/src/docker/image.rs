@@ -66,6 +66,12 @@ impl Engine {
         image.id.ok_or_else(|| format!("the image {tag} has no id"))
     }
 
+    /// What an image takes on disk; 0: it is not there, or the engine does not say.
+    pub async fn image_bytes(&self, tag: &str) -> Result<u64, String> {
+        let size = self.image(tag).await?.and_then(|image| image.size);
+        Ok(size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default())
+    }
+
     /// Makes an image; each line that the engine prints goes to `lines`. Dropping the future ends the making.
     pub async fn build(&self, recipe: Recipe, lines: mpsc::Sender<String>) -> Result<String, String> {
         let (scratch, dockerfile) = (recipe.scratch.clone(), recipe.dockerfile());

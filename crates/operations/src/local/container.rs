@@ -270,6 +270,14 @@ impl LocalTarget {
         }
     }
 
+    /// Bytes of a release's image, as its engine says; 0 where there is none.
+    pub(super) async fn bytes_of_image(&self, place: &Place, release: &str) -> u64 {
+        match self.0.docker.swept().await {
+            Ok(engine) => engine.image_bytes(&tag(place, release)).await.unwrap_or_default(),
+            Err(_) => 0,
+        }
+    }
+
     /// The release of this name is gone, and its image goes with it, unless another place has it too.
     pub(super) async fn let_go_of_image(&self, place: &Place, release: &str) {
         // Without an engine there is nothing to remove, or nobody who does it.

@@ -6,6 +6,7 @@ mod container;
 mod database;
 mod health;
 mod job;
+mod keep;
 mod package;
 mod process;
 mod steps;
@@ -292,7 +293,6 @@ impl LocalTarget {
             let how = if drained { "was drained and stopped" } else { "was stopped; connections were still open" };
             steps.observer.log(Level::Info, "deploy", &format!("{} {how}", earlier.name)).await;
             old.stop().await;
-            self.keep_only(place, &[release, &earlier]).await;
         }
         DeployOutcome::Live { release: release.clone(), url, warning }
     }
@@ -321,22 +321,6 @@ impl LocalTarget {
         let _ = tokio::fs::remove_dir_all(release.path.with_extension("run")).await;
         if release.target == DeployTarget::Docker {
             self.let_go_of_image(place, &release.name).await;
-        }
-    }
-
-    /// Removes the folders and images of releases before the previous one.
-    async fn keep_only(&self, place: &Place, kept: &[&Release]) {
-        let Ok(mut entries) = tokio::fs::read_dir(self.place_dir(place)).await else { return };
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let of_a_kept_one = kept.iter().any(|release| name == release.name || name == format!("{}.run", release.name));
-            if name.starts_with('r') && !of_a_kept_one {
-                let _ = tokio::fs::remove_dir_all(entry.path()).await;
-                // The folder of a release's socket has the release's name and an end.
-                if !name.ends_with(".run") {
-                    self.let_go_of_image(place, &name).await;
-                }
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
 use grace_docker_testing::{BASE, Daemon, Kind};
 use grace_domain::{deployment::StepState, intent::Environment};
-use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Promoted};
+use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Promoted, Release};
 use grace_sandbox::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +172,9 @@ async fn a_rollback_starts_the_image_before_and_images_beyond_the_kept_ones_go()
         let DeployOutcome::Live { release, .. } = outcome else { panic!("{outcome:?}") };
         releases.push(release);
     }
+    let newest: Vec<Release> = releases.iter().rev().cloned().collect();
+    assert_eq!(ground.target.keep(&ground.place, &newest, u64::MAX).await.len(), 3);
+    assert_eq!(ground.target.keep(&ground.place, &newest, 1).await, [releases[2].name.clone(), releases[1].name.clone()], "images take room too");
     assert_eq!(images(&daemon).await, ["grace/chat:r2", "grace/chat:r3"]);
     let told = Told::default();
     let outcome = ground.target.rollback(&ground.place, (&releases[2], &releases[1]), &Granted::default(), &told, CancellationToken::new()).await;

@@ -12,8 +12,8 @@ use grace_store::{
     NewDeployment, NewRelease, NewReview, NewTask, PgConnection, Rollback, artifact_fetch, artifacts_list, artifacts_of, artifacts_replace,
     artifacts_save, deployment_cancel_requested, deployment_create, deployment_fetch, deployment_reopen, deployment_request_cancel,
     deployment_rollback, deployment_save, deployments_list, deployments_live, deployments_of, deployments_unfinished, live_release_clear,
-    live_release_fetch, live_release_set, live_release_set_down, live_releases, release_fetch, release_save, releases_of, review_answer,
-    review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
+    live_release_fetch, live_release_set, live_release_set_down, live_releases, release_fetch, release_save, releases_before, releases_keep,
+    releases_of, review_answer, review_fetch, review_of_task, review_open, reviews_of, reviews_withdraw, tasks_insert, tasks_of,
 };
 use grace_store_testing as testing;
 
@@ -183,13 +183,18 @@ async fn switching_remembers_where_a_rollback_goes() {
     let answering: Vec<_> = deployments_live(&mut conn).await.unwrap().into_iter().map(|deployment| deployment.deployment_id).collect();
     assert_eq!(answering, [releases[1].deployment]);
     let before =
-        async |conn: &mut PgConnection| deployments_of(conn, id).await.unwrap().into_iter().map(|one| one.earlier_release).collect::<Vec<_>>();
-    assert_eq!(before(&mut conn).await, [None, None], "what never went live is nothing to go back to");
+        async |conn: &mut PgConnection| deployments_of(conn, id).await.unwrap().into_iter().map(|one| one.earlier_releases).collect::<Vec<_>>();
+    assert_eq!(before(&mut conn).await, [Vec::<String>::new(), vec![]], "what never went live is nothing to go back to");
     let first = Deployment { status: DeploymentStatus::Live, ..deployment_fetch(&mut conn, releases[0].deployment).await.unwrap().unwrap() };
     deployment_save(&mut conn, &first).await.unwrap();
-    assert_eq!(before(&mut conn).await, [Some("abc-1".to_owned()), None]);
+    assert_eq!(before(&mut conn).await, [vec!["abc-1".to_owned()], vec![]]);
     assert_eq!(release_fetch(&mut conn, releases[0].id).await.unwrap().as_ref(), Some(&releases[0]));
     assert_eq!(releases_of(&mut conn, id, Environment::Staging).await.unwrap().len(), 2);
+    let both = releases.iter().map(|release| release.name.clone()).collect::<Vec<_>>();
+    assert_eq!(releases_keep(&mut conn, id, Environment::Staging, &both).await.unwrap(), Vec::<String>::new());
+    assert_eq!(releases_keep(&mut conn, id, Environment::Staging, &both[1..]).await.unwrap(), ["abc-1"]);
+    assert_eq!(before(&mut conn).await, [Vec::<String>::new(), vec![]], "what is not kept is nothing to go back to");
+    assert_eq!(releases_before(&mut conn, releases[1].id).await.unwrap(), []);
     assert!(live_release_set_down(&mut conn, releases[1].id, Some("it ended")).await.unwrap());
     assert!(!live_release_set_down(&mut conn, releases[1].id, Some("it ended")).await.unwrap(), "that is known");
     assert!(!live_release_set_down(&mut conn, releases[0].id, Some("it ended")).await.unwrap(), "it has no traffic");

@@ -294,6 +294,7 @@ pub fn config(data_dir: PathBuf, database_url: String) -> EngineConfig {
         public_port: 3000,
         repositories: None,
         watch: Duration::from_secs(3),
+        release_budget: 1 << 30,
         docker: no_docker(),
         models: Vec::new(),
         terraform: None,
