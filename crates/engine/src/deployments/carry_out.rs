@@ -14,9 +14,10 @@ use grace_domain::{
 };
 use grace_operations::{DeployJob, DeployOutcome, Granted, Place, Release};
 use grace_store::{
-    Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_save, live_release_fetch, plan_fetch, task_cancelled, task_claim,
-    task_fail, task_finish, task_of_deployment,
+    Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_save, live_release_fetch, plan_fetch, task_cancelled, task_claim, task_fail,
+    task_finish, task_of_deployment,
 };
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, earlier_release, end_task, observer::Observer, own_slug, promote::promoted, release_of};
@@ -25,6 +26,7 @@ use crate::{
     documents::read_later,
     error::{Error, Result},
     places::granted,
+    screen::Screen,
     sink::{Sink, SinkConfig},
     start::Inner,
 };
@@ -89,13 +91,14 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         place: work.place.clone(),
         back,
         sink,
+        screen: Mutex::new(Screen::new([inner.vault.redactor(work.deployment.intent_id)])),
     };
     let outcome = match &work.back_to {
         Some(release) => inner.target.rollback(&work.place, release, &job.granted, &observer, cancel.clone()).await,
         None => inner.target.deploy(job, &observer, cancel.clone()).await,
     };
     watch.abort();
-    observer.sink.close().await;
+    observer.close().await;
     if inner.shutdown.is_cancelled() && !matches!(outcome, DeployOutcome::Live { .. }) {
         // The server's end is not the deployment's: the next start takes it up again.
         return Ok(());
