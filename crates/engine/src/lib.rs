@@ -36,6 +36,7 @@ mod results;
 mod reviews;
 mod runner;
 mod running;
+mod screen;
 mod secrets;
 mod sink;
 mod speaker;

@@ -38,8 +38,13 @@ enum Report {
 }
 
 impl Report {
+    /// Without what must not be seen. A line is cut only then: a part of a value is not found.
     fn redacted(self, redactor: &Redactor) -> Self {
         match self {
+            Self::Event(EventKind::Log(line)) => {
+                let line = redacted(redactor, line);
+                Self::Event(EventKind::Log(LogLine { message: shortened(line.message), ..line }))
+            }
             Self::Event(event) => Self::Event(redacted(redactor, event)),
             Self::Tests(report) => Self::Tests(redacted(redactor, report)),
             Self::Check(report) => Self::Check(redacted(redactor, report)),
@@ -73,7 +78,7 @@ impl Sink {
     }
 
     pub async fn log(&self, level: Level, source: &str, message: &str) {
-        let line = LogLine { level, source: shortened(source, 64), message: shortened(message, LINE), task_id: None };
+        let line = LogLine { level, source: source.to_owned(), message: message.to_owned(), task_id: None };
         self.send(Report::Event(EventKind::Log(line))).await;
     }
 
@@ -111,14 +116,11 @@ impl Sink {
     }
 }
 
-fn shortened(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
+fn shortened(text: String) -> String {
+    if text.len() <= LINE {
+        return text;
     }
-    let mut end = bytes;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = text.floor_char_boundary(LINE);
     format!("{}… ({} more bytes)", &text[..end], text.len() - end)
 }
 
@@ -359,7 +361,17 @@ mod tests {
 
     #[test]
     fn an_over_long_line_is_cut_at_a_character_and_says_so() {
-        assert_eq!(shortened("äöü", 3), "ä… (4 more bytes)");
-        assert_eq!(shortened("abc", 3), "abc");
+        let before = "x".repeat(LINE - 1);
+        assert_eq!(shortened(format!("{before}äöü")), format!("{before}… (6 more bytes)"));
+        assert_eq!(shortened(format!("{before}x")), format!("{before}x"));
+    }
+
+    #[test]
+    fn a_value_that_an_over_long_line_would_be_cut_in_is_found_first() {
+        let redactor = Redactor::new([("TOKEN", &grace_vault::SecretString::from("correct-horse-battery"))]);
+        let message = format!("{} correct-horse-battery", "x".repeat(LINE - 12));
+        let line = LogLine { level: Level::Info, source: "sh".into(), message, task_id: None };
+        let Report::Event(EventKind::Log(line)) = Report::Event(EventKind::Log(line)).redacted(&redactor) else { panic!("another report") };
+        assert!(line.message.contains("x [secret ") && !line.message.contains("correct"), "{}", line.message);
     }
 }

@@ -17,6 +17,7 @@ use grace_store::{
     Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_rollback, deployment_save, live_release_fetch, plan_fetch,
     release_fetch, releases_before, releases_keep, task_cancelled, task_claim, task_fail, task_finish, task_of_deployment,
 };
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{DEPLOY_KEY, ROLLBACK_KEY, deployment_event, end_task, is_kept, observer::Observer, own_slug, promote::promoted, release_of};
@@ -25,6 +26,7 @@ use crate::{
     documents::read_later,
     error::{Error, Result},
     places::granted,
+    screen::Screen,
     sink::{Sink, SinkConfig},
     start::Inner,
 };
@@ -102,6 +104,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
         back,
         former: work.back.as_ref().map(|back| back.former.clone()).unwrap_or_default(),
         sink,
+        screen: Mutex::new(Screen::new([inner.vault.redactor(work.deployment.intent_id)])),
     };
     let outcome = match &work.back {
         Some(WayBack { from, to, .. }) => inner.target.rollback(&work.place, (from, to), &job.granted, &observer, cancel.clone()).await,
@@ -113,7 +116,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: DeploymentId, back: bool) 
     {
         tracing::warn!(error = %error.chain(), "old releases could not be removed; the next deployment does it");
     }
-    observer.sink.close().await;
+    observer.close().await;
     if inner.shutdown.is_cancelled() && !matches!(outcome, DeployOutcome::Live { .. }) {
         // The server's end is not the deployment's: the next start takes it up again.
         return Ok(());

@@ -14,8 +14,10 @@ use grace_domain::{
 use grace_operations::{DeployObserver, Place, Release};
 use grace_store::{NewRelease, deployment_fetch, deployment_save, intent_save_url, live_release_clear, live_release_set, release_save, releases_of};
 
+use tokio::sync::Mutex;
+
 use super::deployment_event;
-use crate::{decide::Decision, error::Result, sink::Sink, start::Inner};
+use crate::{decide::Decision, error::Result, screen::Screen, sink::Sink, start::Inner};
 
 /// Stores what the target reports, before anybody else hears of it.
 pub(super) struct Observer {
@@ -28,9 +30,21 @@ pub(super) struct Observer {
     /// In a rollback: what the deployment did before it.
     pub former: Vec<DeploymentStep>,
     pub sink: Sink,
+    /// What commands of the release say, each of which is a source.
+    pub screen: Mutex<Screen<(Level, String)>>,
 }
 
 impl Observer {
+    /// Stores what is left and ends.
+    pub async fn close(self) {
+        for ((level, source), lines) in self.screen.into_inner().end() {
+            for line in lines {
+                self.sink.log(level, &source, &line).await;
+            }
+        }
+        self.sink.close().await;
+    }
+
     async fn save_status(&self, status: DeploymentStatus, steps: &[DeploymentStep]) -> Result<()> {
         let mut decision = Decision::begin(&self.inner, self.intent).await?;
         let Some(mut deployment) = deployment_fetch(&mut decision.tx, self.id).await? else { return Ok(()) };
@@ -132,7 +146,11 @@ impl DeployObserver for Observer {
     }
 
     async fn log(&self, level: Level, source: &str, message: &str) {
-        self.sink.log(level, source, message).await;
+        // Held until the lines are handed on: those of one source stay in their order.
+        let mut screen = self.screen.lock().await;
+        for line in screen.pass((level, source.to_owned()), message) {
+            self.sink.log(level, source, &line).await;
+        }
     }
 
     async fn egress(&self, host: &str, port: u16, allowed: bool, bytes_up: u64, bytes_down: u64) {

@@ -39,6 +39,7 @@ pub(crate) async fn carry_out(inner: &Arc<Inner>, id: ProvisioningId) -> Result<
         }
     };
     let run = inner.known_run(id).await?;
+    let _watched = inner.vault.watch(run.intent_id);
     let cancel = inner.shutdown.child_token();
     let watch = tokio::spawn(watch_cancel(inner.clone(), id, cancel.clone()));
     let ended = match run.status {

@@ -10,7 +10,7 @@ use grace_domain::{
 use grace_operations::terraform::{Ground, PLAN_FILE, Planned, RULES, Ran, STATE_FILE, planned, resources, sensitive, violations};
 use grace_sandbox::Exit;
 use grace_store::place_lock;
-use grace_vault::{ExposeSecret, Redactor, SecretString};
+use grace_vault::{ExposeSecret, Redactor, SecretString, Stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{log::Log, turn::Turn};
@@ -59,6 +59,7 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Lays out the commit and the state of the place.
     pub async fn lay_out(inner: &'a Arc<Inner>, run: ProvisioningRun, cancel: CancellationToken) -> Result<Self, Halt> {
+        inner.secrets_watch(run.intent_id).await?;
         let place = run.place();
         let mut tx = inner.store.begin().await?;
         let row = place_lock(&mut tx, place, inner.now()).await?;
@@ -133,7 +134,12 @@ impl<'a> Work<'a> {
     fn checked(&self, step: &'static str, ran: Result<Ran, String>) -> Result<Ran, Halt> {
         match ran {
             Ok(ran) if ran.exit == Exit::Cancelled => Err(Halt::Stopped),
-            Ok(ran) => Ok(Ran { tail: ran.tail.iter().map(|line| self.redactor.redact(line).into_owned()).collect(), ..ran }),
+            Ok(ran) => {
+                let mut stream = Stream::new(self.redactor.clone());
+                let mut tail: Vec<String> = ran.tail.iter().flat_map(|line| stream.push(line)).collect();
+                tail.extend(stream.finish());
+                Ok(Ran { tail, ..ran })
+            }
             Err(why) => Err(Halt::Failed { step, why: format!("Terraform cannot be run: {why}") }),
         }
     }

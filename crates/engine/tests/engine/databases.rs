@@ -17,7 +17,7 @@ use grace_domain::{
     deployment::{Deployment, DeploymentStatus, RollbackRequest, StepState},
     id::IntentId,
     intent::Environment,
-    list::ListQuery,
+    list::{ListQuery, LogQuery},
     place::{CopyKind, DatabaseState, DatabaseView, VariableDraft},
     secret::{SecretDraft, SecretValue},
     spec::{Database, Spec},
@@ -128,6 +128,15 @@ async fn a_place_gets_a_role_and_a_database_of_its_own_and_nobody_elses() {
     let status = engine.status(intent).await.unwrap();
     let printed = status.logs.iter().find(|line| line.contains("migrated with")).unwrap();
     assert!(printed.contains("postgresql://") && printed.contains("STAGING_DATABASE_PASSWORD"), "{printed}");
+
+    let password = said(&place, "password");
+    assert!(password.len() >= 24, "of {} letters", password.len());
+    let log = engine.logs(intent, LogQuery { limit: Some(1_000), ..LogQuery::default() }).await.unwrap();
+    let log: String = log.items.iter().map(|line| line.message.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(log.contains("halves: [secret STAGING_DATABASE_PASSWORD] were printed"), "{log}");
+    for part in [&password[..8], &password[8..16], &password[16..24]] {
+        assert!(!log.contains(part), "a part of the password is in {log}");
+    }
 
     // Started again with the server, it finds its data.
     engine.shutdown().await;

@@ -296,7 +296,8 @@ impl Lines {
             let near = &self.0[..self.0.len().min(LONGEST_LINE)];
             let end = match near.iter().position(|byte| *byte == b'\n') {
                 Some(end) => end + 1,
-                None if near.len() == LONGEST_LINE => LONGEST_LINE,
+                // No letter is cut in two: whoever joins the pieces has the text.
+                None if self.0.len() > LONGEST_LINE => (1..=LONGEST_LINE).rev().find(|end| self.0[*end] & 0xc0 != 0x80).unwrap_or(LONGEST_LINE),
                 None => return lines,
             };
             let line: Vec<u8> = self.0.drain(..end).collect();
@@ -353,7 +354,9 @@ mod tests {
         assert_eq!(lines.take(b" it\x1b\r\n\n\nnext\nand"), ["migrated with it", "next"]);
         let long = "x".repeat(LONGEST_LINE);
         assert_eq!(lines.take(format!(" on\n{long}y").as_bytes()), ["and on".to_owned(), long]);
-        assert_eq!(lines.rest().as_deref(), Some("y"));
+        let lettered = format!("y{}", "ä".repeat(LONGEST_LINE));
+        let pieces = lines.take(&lettered.as_bytes()[1..]);
+        assert_eq!((pieces.len(), pieces.concat() + &lines.rest().unwrap_or_default()), (2, lettered));
         assert_eq!(Lines::default().rest(), None);
     }
 }
