@@ -30,8 +30,9 @@ const CONNECTIONS: usize = 40;
 const STARTUP_MOST: u32 = 10_000;
 /// What a connection has to begin.
 const STARTUP_WITHIN: Duration = Duration::from_secs(10);
-/// What pools of connections ask before they hand one out; a connection that is gone then is replaced without anybody noticing.
-const PING: &[u8] = b"SELECT 1";
+/// What pools of connections ask before they hand one out, SQLAlchemy's over psycopg 3 the second; a connection that is gone then is replaced without
+/// anybody noticing.
+const PINGS: [&[u8]; 2] = [b"SELECT 1", b";"];
 /// A connection that has rested for so long is between two requests, not between two statements of one.
 const RESTED: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(10);
@@ -323,10 +324,10 @@ impl Pings {
         let Some((kind, body)) = said.split_first().and_then(|(kind, rest)| Some((*kind, rest.get(4..)?))) else { return false };
         let mut words = body.split(|byte| *byte == 0);
         match kind {
-            b'Q' => words.next() == Some(PING),
+            b'Q' => words.next().is_some_and(asks_nothing),
             b'P' => {
                 let name = words.next().unwrap_or_default();
-                let is = words.next() == Some(PING);
+                let is = words.next().is_some_and(asks_nothing);
                 if is && !name.is_empty() {
                     self.prepared = Some(name.to_owned());
                 }
@@ -337,6 +338,10 @@ impl Pings {
             _ => false,
         }
     }
+}
+
+fn asks_nothing(statement: &[u8]) -> bool {
+    PINGS.contains(&statement)
 }
 
 /// Follows the server's messages: a letter, a length of four bytes that counts itself, and as much as it says.
@@ -415,8 +420,10 @@ mod tests {
         let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
         let mut pings = Pings::default();
         assert!(!pings.see(&said(b'B', b"\0_pg3_0\0\0\0"), true), "nothing is prepared yet");
-        let cases: [(&str, u8, &[u8], bool); 8] = [
+        let cases: [(&str, u8, &[u8], bool); 10] = [
             ("plain", b'Q', b"SELECT 1\0", true),
+            ("SQLAlchemy's", b'P', b"\0;\0\0\0", true),
+            ("nothing at all", b'Q', b"\0", false),
             ("something that begins like it", b'Q', b"SELECT 1 FROM items\0", false),
             ("the begin of a transaction", b'Q', b"BEGIN\0", false),
             ("prepared without a name", b'P', b"\0SELECT 1\0\0\0", true),

@@ -40,17 +40,17 @@ pub async fn deployments(options: &Options, rows: &mut Vec<Row>) -> Outcome {
     let server = Server::start(options, &data.0, None).await?;
     let walk = Walk { server: &server, intent: server.begin_chat().await? };
     server.wait_for(&walk.intent, Duration::from_secs(600), |status| status["status"] == "completed").await?;
-    let first = walk.deploy("staging", "live").await?;
+    let first = walk.deploy(true, "live").await?;
     let staging = Load::begin(server.address, host(&first)?).await?;
     let there = walk.promote(&first).await?;
     let production = Load::begin(server.address, host(&there)?).await?;
 
     walk.variable("staging", BREAKS).await?;
-    let broken = walk.deploy("staging", "rolled_back").await?;
+    let broken = walk.deploy(false, "rolled_back").await?;
     let back = watched(&broken)?;
     walk.no_variable("staging", BREAKS.0).await?;
 
-    let second = walk.deploy("staging", "live").await?;
+    let second = walk.deploy(false, "live").await?;
     let promoted = walk.promote(&second).await?;
     for deployment in [&second, &promoted] {
         walk.roll_back(deployment).await?;
@@ -84,9 +84,11 @@ impl Walk<'_> {
         self.server.connection().await?.post(path, body).await?.json().map_err(|why| format!("POST {path}: {why}"))
     }
 
-    /// Deploys, and waits for the end that is expected.
-    async fn deploy(&self, environment: &str, wanted: &str) -> Outcome<Value> {
-        let asked = self.post(&format!("/api/coding_agent/{}/deploy", self.intent), &json!({ "target_environment": environment })).await?;
+    /// Deploys to staging, and waits for the end that is expected. The project's tests run the first time alone: it is one commit, and beside two
+    /// loads they take most of a small machine for minutes.
+    async fn deploy(&self, run_tests: bool, wanted: &str) -> Outcome<Value> {
+        let request = json!({ "target_environment": "staging", "deployment_config": { "run_tests": run_tests } });
+        let asked = self.post(&format!("/api/coding_agent/{}/deploy", self.intent), &request).await?;
         self.ended(&text(&asked, "deployment_id")?, wanted).await
     }
 
