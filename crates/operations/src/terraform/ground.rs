@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use grace_sandbox::{Sandbox, beneath::Root, replace::Content};
@@ -30,14 +31,23 @@ fn prefix(data_dir: &Path) -> String {
     format!("{PREFIX}{}-", hex::encode(&Sha256::digest(data_dir.as_os_str().as_encoded_bytes())[..6]))
 }
 
+/// Names those of one of its runs.
+fn prefix_of(data_dir: &Path, run: i64) -> String {
+    format!("{}{run}-", prefix(data_dir))
+}
+
+fn found(prefix: &str) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(std::env::temp_dir())?.flatten();
+    Ok(entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path()).collect())
+}
+
 impl Ground {
-    /// Lays a commit out in the folder of the run of this number; what an earlier attempt left there goes.
+    /// Lays a commit out in a folder of its own for the run of this number.
     ///
     /// # Errors
     /// Why it could not be laid out.
     pub async fn lay_out(sandbox: &Sandbox, data_dir: &Path, run: i64, git_dir: &Path, commit: &str) -> Result<Self, String> {
-        let ground =
-            Self::make(sandbox, &Self::folder_of(data_dir, run)).map_err(|error| format!("the folder of the run cannot be made: {error}"))?;
+        let ground = Self::make(sandbox, &prefix_of(data_dir, run)).map_err(|error| format!("the folder of the run cannot be made: {error}"))?;
         checkout(git_dir, commit, &ground.files).await.map_err(|error| error.to_string())?;
         sandbox.adopt(&ground.folder).map_err(|error| error.to_string())?;
         Ok(ground)
@@ -45,28 +55,27 @@ impl Ground {
 
     /// A folder without files.
     pub(super) fn empty(sandbox: &Sandbox) -> Result<Self, String> {
-        let folder = std::env::temp_dir().join(format!("{PREFIX}{}-version", std::process::id()));
-        let ground = Self::make(sandbox, &folder).map_err(|error| error.to_string())?;
+        let ground = Self::make(sandbox, &format!("{PREFIX}version-")).map_err(|error| error.to_string())?;
         fs::create_dir(&ground.files).map_err(|error| error.to_string())?;
         sandbox.adopt(&ground.folder).map_err(|error| error.to_string())?;
         Ok(ground)
     }
 
-    /// What a server that ended left of the run of this number.
+    /// What a server that ended left of the run of this number: the newest of it.
     pub fn left(sandbox: &Sandbox, data_dir: &Path, run: i64) -> Option<Self> {
-        let folder = Self::folder_of(data_dir, run);
-        let ground = Self { files: folder.join("files"), folder, owner: sandbox.owner() };
-        ground.files.is_dir().then_some(ground)
+        let folders = found(&prefix_of(data_dir, run)).ok()?.into_iter().filter(|folder| folder.join("files").is_dir());
+        let folder = folders.max_by_key(|folder| folder.metadata().and_then(|metadata| metadata.modified()).ok())?;
+        Some(Self { files: folder.join("files"), folder, owner: sandbox.owner() })
     }
 
-    fn folder_of(data_dir: &Path, run: i64) -> PathBuf {
-        std::env::temp_dir().join(format!("{}{run}", prefix(data_dir)))
-    }
-
-    fn make(sandbox: &Sandbox, folder: &Path) -> io::Result<Self> {
-        remove(folder)?;
-        DirBuilder::new().mode(0o700).create(folder)?;
-        Ok(Self { folder: folder.to_owned(), files: folder.join("files"), owner: sandbox.owner() })
+    /// A folder that nobody had before: who lets go of an earlier one late removes that and no other.
+    fn make(sandbox: &Sandbox, prefix: &str) -> io::Result<Self> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("{prefix}{process}-{number}"));
+        remove(&folder)?;
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { files: folder.join("files"), folder, owner: sandbox.owner() })
     }
 
     pub fn files(&self) -> &Path {
@@ -135,11 +144,5 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// One of them is still there.
 pub fn sweep(data_dir: &Path) -> io::Result<()> {
-    let prefix = prefix(data_dir);
-    for entry in fs::read_dir(std::env::temp_dir())?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
+    found(&prefix(data_dir))?.iter().try_for_each(|folder| remove(folder))
 }
