@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use grace_domain::secret::{SecretName, SecretRequest};
 use grace_sandbox::{Output, Stream as Side};
-use grace_vault::{Place, Redactor, SecretString, Stream};
+use grace_vault::{Place, Redactor, Screen as Sides, SecretString};
 
 use crate::{
     agent::{TaskContext, TaskFailure},
@@ -52,13 +52,13 @@ impl Exposed {
 /// Takes the values out of what one command writes.
 pub struct Screen {
     redactor: Arc<Redactor>,
-    streams: [Stream; 2],
+    sides: Sides<Side>,
 }
 
 impl Screen {
     pub fn of(context: &dyn TaskContext) -> Self {
         let redactor = context.secrets().map(Secrets::redactor).unwrap_or_default();
-        Self { streams: [Stream::new(redactor.clone()), Stream::new(redactor.clone())], redactor }
+        Self { sides: Sides::new([redactor.clone()]), redactor }
     }
 
     /// What can be shown now; a line may wait for the next one of its stream.
@@ -67,10 +67,7 @@ impl Screen {
             return vec![output];
         }
         match output {
-            Output::Line { stream, text } => {
-                let lines = self.streams[place(stream)].push(&plain(&text));
-                lines.into_iter().map(|text| Output::Line { stream, text }).collect()
-            }
+            Output::Line { stream, text } => shown(stream, self.sides.pass(stream, &plain(&text))).collect(),
             Output::Egress { host, port, allowed, bytes_up, bytes_down } => {
                 vec![Output::Egress { host: self.redactor.redact(&host).into_owned(), port, allowed, bytes_up, bytes_down }]
             }
@@ -79,18 +76,11 @@ impl Screen {
     }
 
     /// What still waited when the command ended.
-    pub fn end(&mut self) -> Vec<Output> {
-        let mut last = Vec::new();
-        for stream in [Side::Stdout, Side::Stderr] {
-            last.extend(self.streams[place(stream)].finish().into_iter().map(|text| Output::Line { stream, text }));
-        }
-        last
+    pub fn end(self) -> Vec<Output> {
+        self.sides.end().into_iter().flat_map(|(stream, lines)| shown(stream, lines)).collect()
     }
 }
 
-fn place(stream: Side) -> usize {
-    match stream {
-        Side::Stdout => 0,
-        Side::Stderr => 1,
-    }
+fn shown(stream: Side, lines: Vec<String>) -> impl Iterator<Item = Output> {
+    lines.into_iter().map(move |text| Output::Line { stream, text })
 }

@@ -36,7 +36,6 @@ mod results;
 mod reviews;
 mod runner;
 mod running;
-mod screen;
 mod secrets;
 mod sink;
 mod speaker;

@@ -415,9 +415,12 @@ mod tests {
         }
     }
 
+    fn said(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat()
+    }
+
     #[test]
     fn the_question_of_a_pool_is_known_plain_and_prepared() {
-        let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
         let mut pings = Pings::default();
         assert!(!pings.see(&said(b'B', b"\0_pg3_0\0\0\0"), true), "nothing is prepared yet");
         let cases: [(&str, u8, &[u8], bool); 10] = [
@@ -441,7 +444,6 @@ mod tests {
 
     #[test]
     fn the_question_of_a_pool_is_known_also_where_a_transaction_prepared_it() {
-        let said = |kind: u8, body: &[u8]| [&[kind][..], &u32::try_from(body.len() + 4).expect("it is short").to_be_bytes(), body].concat();
         let mut pings = Pings::default();
         assert!(!pings.see(&said(b'P', b"_pg3_0\0SELECT 1\0\0\0"), false));
         assert!(pings.see(&said(b'B', b"\0_pg3_0\0\0\0"), true));

@@ -8,11 +8,13 @@ mod encodings;
 mod envelope;
 mod key;
 mod redact;
+mod screen;
 mod stream;
 
 pub use envelope::{Binding, MasterKey, OpenError, Sealed};
 pub use key::{CREDENTIAL, FILE, Found, KeyError, KeySource, NextKey, find, prepare_next};
 pub use redact::{Place, Redactor};
+pub use screen::Screen;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use stream::Stream;
 

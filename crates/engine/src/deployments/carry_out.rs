@@ -17,6 +17,7 @@ use grace_store::{
     Lease, TaskResult, deployment_cancel_requested, deployment_fetch, deployment_rollback, deployment_save, live_release_fetch, plan_fetch,
     release_fetch, releases_before, releases_keep, task_cancelled, task_claim, task_fail, task_finish, task_of_deployment,
 };
+use grace_vault::Screen;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,6 @@ use crate::{
     documents::read_later,
     error::{Error, Result},
     places::granted,
-    screen::Screen,
     sink::{Sink, SinkConfig},
     start::Inner,
 };

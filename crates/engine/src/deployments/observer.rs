@@ -14,10 +14,11 @@ use grace_domain::{
 use grace_operations::{DeployObserver, Place, Release};
 use grace_store::{NewRelease, deployment_fetch, deployment_save, intent_save_url, live_release_clear, live_release_set, release_save, releases_of};
 
+use grace_vault::Screen;
 use tokio::sync::Mutex;
 
 use super::deployment_event;
-use crate::{decide::Decision, error::Result, screen::Screen, sink::Sink, start::Inner};
+use crate::{decide::Decision, error::Result, sink::Sink, start::Inner};
 
 /// Stores what the target reports, before anybody else hears of it.
 pub(super) struct Observer {

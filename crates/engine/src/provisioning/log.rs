@@ -6,10 +6,10 @@ use grace_domain::{
     event::{EventKind, Level, LogLine},
     id::IntentId,
 };
-use grace_vault::Redactor;
+use grace_vault::{Redactor, Screen};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::{decide::Decision, error::Result, screen::Screen, start::Inner};
+use crate::{decide::Decision, error::Result, start::Inner};
 
 const GATHER: Duration = Duration::from_millis(100);
 const BATCH: usize = 200;

@@ -10,7 +10,7 @@ use grace_domain::{
 use grace_operations::terraform::{Ground, PLAN_FILE, Planned, RULES, Ran, STATE_FILE, planned, resources, sensitive, violations};
 use grace_sandbox::Exit;
 use grace_store::place_lock;
-use grace_vault::{ExposeSecret, Redactor, SecretString, Stream};
+use grace_vault::{ExposeSecret, Redactor, Screen, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::{log::Log, turn::Turn};
@@ -135,9 +135,9 @@ impl<'a> Work<'a> {
         match ran {
             Ok(ran) if ran.exit == Exit::Cancelled => Err(Halt::Stopped),
             Ok(ran) => {
-                let mut stream = Stream::new(self.redactor.clone());
-                let mut tail: Vec<String> = ran.tail.iter().flat_map(|line| stream.push(line)).collect();
-                tail.extend(stream.finish());
+                let mut screen = Screen::new([self.redactor.clone()]);
+                let mut tail: Vec<String> = ran.tail.iter().flat_map(|line| screen.pass((), line)).collect();
+                tail.extend(screen.end().into_iter().flat_map(|((), last)| last));
                 Ok(Ran { tail, ..ran })
             }
             Err(why) => Err(Halt::Failed { step, why: format!("Terraform cannot be run: {why}") }),

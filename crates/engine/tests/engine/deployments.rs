@@ -1,9 +1,12 @@
 //! Deployments through the engine: rollback, cancelling, releases that do not hold, and servers that end in the middle.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
-    Place,
+    Place, Scripted,
     doomed::{Doomed, doomed_config},
     shop::{FOLDER, agent, answer_of, behave, built, deploy, deployed, ended, folder, processes, served},
     until, until_status,
@@ -27,6 +30,15 @@ fn step(deployment: &Deployment, name: &str) -> StepState {
 async fn layer4(engine: &Engine) -> TaskState {
     let tasks = engine.tasks(ListQuery { q: Some("Layer 4".into()), ..ListQuery::default() }).await.unwrap();
     tasks.items[0].state
+}
+
+/// A server with a finished build, whose tests succeed; the agent is for the servers after it.
+async fn with_a_build() -> (Place, Arc<Scripted>, Engine, IntentId) {
+    let place = Place::new().await;
+    let agent = agent("exit 0", vec![]);
+    let engine = place.start(&agent).await;
+    let intent = built(&engine).await;
+    (place, agent, engine, intent)
 }
 
 async fn said(engine: &Engine, intent: IntentId, text: &str) {
@@ -204,10 +216,7 @@ async fn a_release_that_is_not_healthy_is_never_switched_to_and_one_that_dies_af
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_release_that_ends_again_and_again_is_said_to_be_down_until_something_answers() {
-    let place = Place::new().await;
-    let agent = agent("exit 0", vec![]);
-    let engine = place.start(&agent).await;
-    let intent = built(&engine).await;
+    let (place, agent, engine, intent) = with_a_build().await;
     let first = deployed(&engine, intent, false).await;
     let second = deployed(&engine, intent, false).await;
     assert_eq!((second.status, &second.down), (DeploymentStatus::Live, &None));
@@ -256,10 +265,7 @@ async fn a_live_release_that_ends_again_and_again_is_said_to_be_down_until_somet
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_releases_are_kept_as_far_as_the_budget_goes_and_any_of_them_can_be_gone_back_to() {
-    let place = Place::new().await;
-    let agent = agent("exit 0", vec![]);
-    let engine = place.start(&agent).await;
-    let intent = built(&engine).await;
+    let (place, agent, engine, intent) = with_a_build().await;
     let mut live = Vec::new();
     for _ in 0..6 {
         let next = deployed(&engine, intent, false).await;
@@ -381,10 +387,7 @@ fn break_release(place: &Place, deployment: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_whose_server_ended_while_it_was_watched_is_live_only_if_it_comes_up_again() {
-    let place = Place::new().await;
-    let agent = agent("exit 0", vec![]);
-    let engine = place.start(&agent).await;
-    let intent = built(&engine).await;
+    let (place, agent, engine, intent) = with_a_build().await;
 
     // Nothing was live before it.
     let id = deploy(&engine, intent, false).await;

@@ -1,7 +1,7 @@
 //! What surrounds the code: the test command, README and docs, container files and CI. It must not know how backend or pages are made.
 
 use grace_domain::event::ArtifactKind;
-use grace_domain::spec::Spec;
+use grace_domain::spec::{Authentication, Database, Spec};
 use minijinja::Value;
 
 use super::backend::shared_context;
@@ -13,10 +13,9 @@ use super::{Error, GeneratedFile, Part, templates};
 /// [`Error::Template`] when a template does not fit the spec.
 pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
     let prefix = spec.folder.as_ref().map(|folder| format!("{folder}/")).unwrap_or_default();
-    let shared = shared_context(spec);
-    let needs = |what: &str| shared.get_attr(what).is_ok_and(|value| value.is_true());
-    let credentials = ["jwt", "oauth", "postgres"].into_iter().any(needs);
-    let context = minijinja::context! { prefix, credentials, ..shared.clone() };
+    let postgres = spec.database == Database::Postgresql;
+    let credentials = postgres || matches!(spec.authentication, Authentication::Jwt | Authentication::Oauth);
+    let context = minijinja::context! { prefix, credentials, ..shared_context(spec) };
     let unit = format!("deploy/systemd/{}.service", spec.slug);
     let workflow = match &spec.folder {
         None => ".github/workflows/ci.yml".to_owned(),
@@ -35,7 +34,7 @@ pub fn generate(spec: &Spec, part: Part) -> Result<Vec<GeneratedFile>, Error> {
         ],
         // Without a README nobody would know how to start it, or what of the description is missing.
         Part::Docs => vec![("README.md", "README.md", ArtifactKind::Doc)],
-        Part::Deployment => deployment(needs("postgres"), credentials, &unit),
+        Part::Deployment => deployment(postgres, credentials, &unit),
         Part::Ci => vec![(workflow.as_str(), "ci.yml", ArtifactKind::Infrastructure)],
         _ => Vec::new(),
     };

@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use grace_vault::{Redactor, Stream};
+use crate::{Redactor, Stream};
 
 /// Takes values out of lines. Sources are told apart by `K`, and there are few of them.
-pub(crate) struct Screen<K> {
+pub struct Screen<K> {
     redactors: Vec<Arc<Redactor>>,
     /// Of each source a stream for each redactor, one behind the other.
     streams: BTreeMap<K, Vec<Stream>>,
@@ -42,9 +42,8 @@ fn pushed(stream: &mut Stream, lines: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use grace_vault::SecretString;
-
     use super::*;
+    use crate::SecretString;
 
     fn redactor(name: &str, value: &str) -> Arc<Redactor> {
         Arc::new(Redactor::new([(name, &SecretString::from(value))]))
