@@ -27,7 +27,7 @@ pub fn other_targets() -> Vec<Facility> {
     vec![
         missing(
             "kubernetes",
-            "No cluster is spoken to yet. A build's manifests are validated against the API's schema, not applied: `kubectl apply -k deploy/kubernetes` does that by hand.",
+            "No cluster is spoken to yet. The manifests that a build writes are validated against the API's schema, not applied; how that is done by hand is in what it documents.",
         ),
         missing("evm", "Not built in yet. No contracts are generated."),
     ]

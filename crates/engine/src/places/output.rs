@@ -90,7 +90,7 @@ fn set_aside(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
-/// What a file has, at most its last [`FILE_BYTES`] and a little.
+/// What a file has; of one that others made longer than ours get, the end.
 fn tail(path: &Path) -> std::io::Result<String> {
     let mut file = match File::open(path) {
         Ok(file) => file,
